@@ -1,0 +1,32 @@
+"""Alembic's environment: the app's own engine and models, with a lock time-out."""
+
+from __future__ import annotations
+
+from alembic import context
+from flask import current_app
+from sqlalchemy import text
+
+from payment_service import models  # noqa: F401  (fills the metadata)
+
+config = context.config
+database = current_app.extensions["migrate"].db
+
+# A migration that can't get its lock soon gives up, rather than queueing every request behind it.
+LOCK_TIMEOUT = "5s"
+
+
+def run() -> None:
+    with database.engine.connect() as connection:
+        connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=database.metadata,
+            compare_type=True,
+            compare_server_default=False,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+run()

@@ -1,0 +1,68 @@
+"""Events: past-tense facts as CloudEvents 1.0, chained by hash per payment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+SOURCE = "/payment-service"
+VERSION = "v1"
+
+
+def iso(moment: datetime) -> str:
+    """A moment as the wire writes it: UTC, ISO 8601 with microseconds and Z."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One fact about a payment, as it is stored and delivered.
+
+    `seq` counts the payment's events by its version; `body` is the CloudEvent as text, whose
+    bytes the hash covers; `chain` is the hash after this event.
+    """
+
+    payment_id: int
+    seq: int
+    type: str
+    from_status: str | None
+    to_status: str
+    actor: str
+    request_id: str | None
+    reason: str | None
+    occurred_at: datetime
+    body: str
+    chain: bytes
+
+
+def chained(head: bytes | None, body: str) -> bytes:
+    """sha256(previous hash || body): removing or changing one event breaks all that follow."""
+    return hashlib.sha256((head or b"") + body.encode()).digest()
+
+
+def event_id(payment_id: int, seq: int) -> str:
+    """The dedupe key of whoever hears it."""
+    return f"{payment_id}-{seq}"
+
+
+def cloud_event(
+    *, payment_id: int, seq: int, event_type: str, occurred_at: datetime, data: dict[str, Any]
+) -> str:
+    """The CloudEvents 1.0 JSON text of one event; `data` is described in docs/events.md."""
+    return json.dumps(
+        {
+            "specversion": "1.0",
+            "id": event_id(payment_id, seq),
+            "source": SOURCE,
+            "type": f"{event_type}.{VERSION}",
+            "subject": f"payments/{payment_id}",
+            "time": iso(occurred_at),
+            "datacontenttype": "application/json",
+            "data": data,
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )

@@ -1,0 +1,72 @@
+"""Money as integer minor units and an ISO 4217 currency; decimal strings at the edges.
+
+Nothing here is ever a float. Exponents come from the ISO 4217 table in PyPI's iso4217.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_UP, Decimal
+
+from iso4217 import Currency
+
+# Fund and accounting codes of ISO 4217 (list one marks them as funds only in prose): nobody
+# pays a ride with them.
+FUNDS = frozenset({"BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "XAD"})
+
+EXPONENTS: dict[str, int] = {
+    currency.code: int(currency.exponent)
+    for currency in Currency
+    if currency.exponent is not None and currency.code not in FUNDS
+}
+"""Minor-unit digits of every currency in use: INR 2, JPY 0, KWD 3. Metals, XXX, XTS are absent."""
+
+_PLAIN_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?\Z", re.ASCII)
+
+
+class BadAmount(ValueError):
+    """The text or number is not an amount of this currency; the message says what to send."""
+
+
+def exponent(currency: str) -> int:
+    """Number of minor-unit digits of `currency`. Raises KeyError for a currency not in use."""
+    return EXPONENTS[currency]
+
+
+def to_decimal(minor: int, currency: str) -> Decimal:
+    """Minor units to major units, with exactly the currency's digits: 10486 INR -> 104.86."""
+    return Decimal(minor).scaleb(-EXPONENTS[currency])
+
+
+def format_amount(minor: int, currency: str) -> str:
+    """Minor units as the wire writes them: 10486 INR -> "104.86", 5 KWD -> "0.005"."""
+    digits = EXPONENTS[currency]
+    if digits == 0:
+        return str(minor)
+    sign, text = ("-", str(-minor)) if minor < 0 else ("", str(minor))
+    text = text.rjust(digits + 1, "0")
+    return f"{sign}{text[:-digits]}.{text[-digits:]}"
+
+
+def parse_amount(value: str | int | Decimal, currency: str) -> int:
+    """Read an amount in major units exactly, to minor units.
+
+    `value` is a string, or a JSON number that came as int or Decimal. Plain ASCII digits with at
+    most one point are taken. Raises BadAmount for a sign, an exponent, a space, NaN, or more
+    decimals than the currency has; zero is the caller's business.
+    """
+    text = format(value, "f") if isinstance(value, Decimal) and value.is_finite() else str(value)
+    if isinstance(value, Decimal) and "E" in str(value).upper():
+        raise BadAmount("write the amount without an exponent, such as 104.86")
+    if not _PLAIN_DECIMAL.match(text):
+        raise BadAmount("write the amount with plain digits, such as 104.86")
+    whole, _, fraction = text.partition(".")
+    digits = EXPONENTS[currency]
+    if len(fraction) > digits:
+        raise BadAmount(f"{currency} has {digits} decimals, this amount has {len(fraction)}")
+    return int(whole) * 10**digits + int(fraction.ljust(digits, "0") or 0)
+
+
+def round_to_minor(value: Decimal, currency: str) -> int:
+    """Round a computed amount of major units once, half up, to minor units."""
+    return int(value.scaleb(EXPONENTS[currency]).to_integral_value(rounding=ROUND_HALF_UP))

@@ -1,0 +1,131 @@
+"""The one table of edges: (from, what was asked, how it came out) -> (to, the event it emits).
+
+services/transitions is the only code that moves a status, and it moves it along these edges.
+`flask states` prints them as a graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from payment_service.domain.vocabulary import PaymentStatus as S
+from payment_service.domain.vocabulary import TransactionType
+
+
+class Trigger(StrEnum):
+    """What moves a status: a request to a provider, or a person."""
+
+    AUTHORIZATION = TransactionType.AUTHORIZATION.value
+    CHARGE = TransactionType.CHARGE.value
+    CAPTURE = TransactionType.CAPTURE.value
+    VOID = TransactionType.VOID.value
+    REFUND = TransactionType.REFUND.value
+    PERSON = "PERSON"
+
+
+class Outcome(StrEnum):
+    """How it came out, as far as a status cares."""
+
+    ASKED = "ASKED"  # the provider is about to be asked
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"
+    REQUIRES_ACTION = "REQUIRES_ACTION"
+    NOT_SENT = "NOT_SENT"  # surely never left us
+    NOT_RECEIVED = "NOT_RECEIVED"  # surely never reached the provider
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"  # released because its time was over
+    PARTLY = "PARTLY"  # a refund that leaves something
+    WHOLLY = "WHOLLY"  # a refund that leaves nothing
+    TAKEN_BACK_TO_PART = "TAKEN_BACK_TO_PART"  # a refund undone; others stand
+    TAKEN_BACK_TO_NONE = "TAKEN_BACK_TO_NONE"  # a refund undone; none stands
+    HANDED_OVER = "HANDED_OVER"  # a person says that the cash was handed over
+    NOT_HANDED_OVER = "NOT_HANDED_OVER"
+
+
+class IllegalEdge(Exception):
+    """There is no such edge; nothing may move."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Where it leads, the event it emits, and whether it contradicts what callers were told."""
+
+    to: S
+    event: str
+    contradicts: bool = False
+
+
+_Key = tuple[S, Trigger, Outcome]
+EDGES: dict[_Key, Edge] = {}
+
+
+def _edge(start: S, trigger: Trigger, outcome: Outcome, to: S, event: str) -> None:
+    EDGES[start, trigger, outcome] = Edge(to, event)
+
+
+_DEAD_ENDS = (S.FAILED, S.CANCELLED, S.EXPIRED)
+
+for _ask, _taken, _event in (
+    (Trigger.CHARGE, S.SUCCESS, "payment.succeeded"),
+    (Trigger.AUTHORIZATION, S.AUTHORIZED, "payment.authorized"),
+):
+    _edge(S.PENDING, _ask, Outcome.ASKED, S.PROCESSING, "payment.processing")
+    _edge(S.PROCESSING, _ask, Outcome.REQUIRES_ACTION, S.REQUIRES_ACTION, "payment.requires_action")
+    for _open in (S.PROCESSING, S.REQUIRES_ACTION):
+        _edge(_open, _ask, Outcome.APPROVED, _taken, _event)
+        _edge(_open, _ask, Outcome.DECLINED, S.FAILED, "payment.failed")
+        _edge(_open, _ask, Outcome.NOT_RECEIVED, S.FAILED, "payment.failed")
+        _edge(_open, _ask, Outcome.CANCELLED, S.CANCELLED, "payment.cancelled")
+        _edge(_open, _ask, Outcome.EXPIRED, S.EXPIRED, "payment.expired")
+    _edge(S.PROCESSING, _ask, Outcome.NOT_SENT, S.FAILED, "payment.failed")
+    for _dead in _DEAD_ENDS:
+        # Evidence wins: money moved after we had said that it did not.
+        EDGES[_dead, _ask, Outcome.APPROVED] = Edge(_taken, _event, contradicts=True)
+
+for _ask in (Trigger.CAPTURE, Trigger.VOID):
+    _edge(S.AUTHORIZED, _ask, Outcome.ASKED, S.PROCESSING, "payment.processing")
+    _refused = "payment.capture_failed" if _ask is Trigger.CAPTURE else "payment.void_failed"
+    for _no in (Outcome.DECLINED, Outcome.NOT_SENT, Outcome.NOT_RECEIVED):
+        _edge(S.PROCESSING, _ask, _no, S.AUTHORIZED, _refused)
+
+for _open in (S.PROCESSING, S.AUTHORIZED):
+    # From AUTHORIZED: the answer to a capture or void that we had given up comes in late.
+    _late = _open is S.AUTHORIZED
+    EDGES[_open, Trigger.CAPTURE, Outcome.APPROVED] = Edge(S.SUCCESS, "payment.succeeded", _late)
+    EDGES[_open, Trigger.VOID, Outcome.APPROVED] = Edge(S.CANCELLED, "payment.cancelled", _late)
+    EDGES[_open, Trigger.VOID, Outcome.EXPIRED] = Edge(S.EXPIRED, "payment.expired", _late)
+_edge(S.REQUIRES_ACTION, Trigger.VOID, Outcome.ASKED, S.PROCESSING, "payment.processing")
+for _dead in (S.CANCELLED, S.EXPIRED):
+    EDGES[_dead, Trigger.CAPTURE, Outcome.APPROVED] = Edge(S.SUCCESS, "payment.succeeded", True)
+
+for _paid in (S.SUCCESS, S.PARTIALLY_REFUNDED):
+    _edge(_paid, Trigger.REFUND, Outcome.PARTLY, S.PARTIALLY_REFUNDED, "payment.partially_refunded")
+    _edge(_paid, Trigger.REFUND, Outcome.WHOLLY, S.REFUNDED, "payment.refunded")
+for _paid in (S.PARTIALLY_REFUNDED, S.REFUNDED):
+    _edge(
+        _paid, Trigger.REFUND, Outcome.TAKEN_BACK_TO_PART, S.PARTIALLY_REFUNDED,
+        "payment.refund_taken_back",
+    )  # fmt: skip
+    _edge(_paid, Trigger.REFUND, Outcome.TAKEN_BACK_TO_NONE, S.SUCCESS, "payment.refund_taken_back")
+
+_edge(S.PENDING, Trigger.PERSON, Outcome.HANDED_OVER, S.SUCCESS, "payment.succeeded")
+_edge(S.PENDING, Trigger.PERSON, Outcome.NOT_HANDED_OVER, S.FAILED, "payment.failed")
+_edge(S.PENDING, Trigger.PERSON, Outcome.CANCELLED, S.CANCELLED, "payment.cancelled")
+
+
+def edge(start: str, trigger: str, outcome: Outcome) -> Edge:
+    """The edge to take. Raises IllegalEdge if there is none."""
+    try:
+        return EDGES[S(start), Trigger(trigger), outcome]
+    except KeyError:
+        raise IllegalEdge(f"{start} --{trigger} {outcome}--> nowhere") from None
+
+
+def graph() -> str:
+    """The table as Graphviz DOT."""
+    lines = ["digraph payment {", "  rankdir=LR;"]
+    for (start, trigger, outcome), to in EDGES.items():
+        style = ' style=dashed color="firebrick"' if to.contradicts else ""
+        lines.append(f'  {start} -> {to.to} [label="{trigger} {outcome}\\n{to.event}"{style}];')
+    return "\n".join([*lines, "}"])

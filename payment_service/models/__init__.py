@@ -1,0 +1,24 @@
+"""Tables: columns and constraints. One noun, one file."""
+
+from __future__ import annotations
+
+from payment_service.models.events import Delivery, Event
+from payment_service.models.idempotency import IdempotencyKey
+from payment_service.models.payments import Payment
+from payment_service.models.providers import CatalogVersion, ProviderOffer
+from payment_service.models.refunds import Refund
+from payment_service.models.totals import PaymentTotal, total_deltas
+from payment_service.models.transactions import Transaction
+
+__all__ = [
+    "CatalogVersion",
+    "Delivery",
+    "Event",
+    "IdempotencyKey",
+    "Payment",
+    "PaymentTotal",
+    "ProviderOffer",
+    "Refund",
+    "Transaction",
+    "total_deltas",
+]

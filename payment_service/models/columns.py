@@ -1,0 +1,44 @@
+"""Column shapes that several tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, Identity, Text, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column
+
+UTCTime = TIMESTAMP(timezone=True)
+
+
+def identity_key() -> Mapped[int]:
+    """A bigint primary key that PostgreSQL counts; imports may bring their own ids."""
+    return mapped_column(BigInteger, Identity(always=False), primary_key=True)
+
+
+def money() -> Mapped[int]:
+    """Minor units, 0 unless said."""
+    return mapped_column(BigInteger, server_default=text("0"))
+
+
+def optional_id() -> Mapped[int | None]:
+    return mapped_column(BigInteger)
+
+
+def optional_text() -> Mapped[str | None]:
+    return mapped_column(Text)
+
+
+def moment() -> Mapped[datetime]:
+    return mapped_column(UTCTime)
+
+
+def optional_moment() -> Mapped[datetime | None]:
+    return mapped_column(UTCTime)
+
+
+def one_of(column: str, words: type[StrEnum] | Iterable[str]) -> str:
+    """The SQL of a CHECK that holds a column to a closed vocabulary."""
+    return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
