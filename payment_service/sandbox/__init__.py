@@ -1,0 +1,43 @@
+"""The world outside, for development and tests: a provider and the sister services over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from payment_service.sandbox.conduct import failed, reply
+from payment_service.sandbox.control import control
+from payment_service.sandbox.psp import psp
+from payment_service.sandbox.settings import read_settings
+from payment_service.sandbox.sisters import sisters
+from payment_service.sandbox.world import World
+
+# Larger than anything the service sends; a sandbox needs no more protection than this.
+_LARGEST_BODY = 1024 * 1024
+
+
+def create_app(overrides: Mapping[str, str] | None = None) -> Flask:
+    """A WSGI app with a world of its own; `overrides` win over the environment.
+
+    It holds its journal alone: one process, any number of threads.
+    """
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY
+    app.extensions["sandbox"] = World(read_settings(overrides))
+    for blueprint in (psp, sisters, control):
+        app.register_blueprint(blueprint)
+    app.add_url_rule("/health", view_func=health)
+    app.register_error_handler(HTTPException, _http_error)
+    return app
+
+
+def health() -> Response:
+    """Up."""
+    return reply(200, {"status": "UP"})
+
+
+def _http_error(error: HTTPException) -> Response:
+    code = (error.name or "error").lower().replace(" ", "_")
+    return failed(error.code or 500, code, error.description or "")

@@ -1,0 +1,141 @@
+"""The levers, under /sandbox: faults, latency, inbox, trips, what the payer does."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from payment_service.sandbox import trips
+from payment_service.sandbox.asked import Invalid
+from payment_service.sandbox.conduct import failed, reply
+from payment_service.sandbox.faults import DESCRIPTIONS, applicable
+from payment_service.sandbox.memory import Row
+from payment_service.sandbox.provider import Refused
+from payment_service.sandbox.views import shown
+from payment_service.sandbox.world import parsed, the_world
+
+control = Blueprint("control", __name__, url_prefix="/sandbox")
+
+
+@control.errorhandler(Invalid)
+def invalid(error: Invalid) -> Response:
+    """A lever was pulled the wrong way; says which way there is."""
+    return failed(422, "invalid_request", str(error))
+
+
+@control.errorhandler(Refused)
+def refused(error: Refused) -> Response:
+    """Nothing waits there."""
+    return failed(error.status, error.code, error.message)
+
+
+@control.post("/faults")
+def arm() -> Response:
+    """Arm a fault."""
+    return reply(201, the_world().faults.arm(parsed(request.get_data())).shown())
+
+
+@control.get("/faults")
+def list_faults() -> Response:
+    """All names, what each does and where, and those that are armed."""
+    return reply(
+        200,
+        {
+            "available": list(DESCRIPTIONS),
+            "descriptions": DESCRIPTIONS,
+            "operations": {name: applicable(name) for name in DESCRIPTIONS},
+            "armed": the_world().faults.armed(),
+        },
+    )
+
+
+@control.delete("/faults")
+def disarm_all() -> Response:
+    """Disarm every fault and let go everything that hangs."""
+    world = the_world()
+    gone = world.faults.disarm()
+    world.alarm.ring()
+    return reply(200, {"disarmed": gone})
+
+
+@control.delete("/faults/<fault_id>")
+def disarm(fault_id: str) -> Response:
+    """Disarm one."""
+    gone = the_world().faults.disarm(fault_id)
+    return reply(200, {"disarmed": gone}) if gone else failed(404, "not_found")
+
+
+@control.get("/latency")
+def show_latency() -> Response:
+    """The current profile."""
+    return reply(200, the_world().latency.shown())
+
+
+@control.post("/latency")
+def set_latency() -> Response:
+    """Change the profile."""
+    world = the_world()
+    world.latency.set(parsed(request.get_data()))
+    return reply(200, world.latency.shown())
+
+
+@control.get("/inbox")
+def inbox() -> Response:
+    """What the sister services were told, oldest first; `limit` keeps the newest."""
+    service, limit = request.args.get("service"), request.args.get("limit", type=int)
+    rows = the_world().memory.rows("inbox")
+    if service is not None:
+        rows = [row for row in rows if row["service"] == service]
+    tail = rows if limit is None else rows[max(0, len(rows) - max(0, limit)) :]
+    return reply(200, {"inbox": [_opened(row) for row in tail], "count": len(rows)})
+
+
+def _opened(row: Row) -> dict[str, Any]:
+    """With the body parsed where it is JSON; `raw` is what a signature is over."""
+    body = parsed(row["raw"].encode())
+    return {**row, "body": row["raw"] if body is None else body}
+
+
+@control.delete("/inbox")
+def empty_inbox() -> Response:
+    """Throw the sister services' notes away."""
+    the_world().memory.empty("inbox")
+    return reply(200, {"inbox": [], "count": 0})
+
+
+@control.put("/trips/<trip_id>")
+def put_trip(trip_id: str) -> Response:
+    """Add a trip or change some of its fields; numbers are kept as they are written."""
+    try:
+        changes = json.loads(request.get_data(), parse_float=Decimal)
+    except ValueError:
+        changes = None
+    if not isinstance(changes, dict):
+        raise Invalid("the body must be a JSON object")
+    trip = the_world().change_trip(trip_id, changes)
+    return Response(trips.as_json(trip), mimetype="application/json")
+
+
+@control.get("/late")
+def late() -> Response:
+    """Requests that were kept to be done later."""
+    return reply(200, {"late": the_world().memory.rows("late")})
+
+
+@control.post("/actions/<reference>")
+def act(reference: str) -> Response:
+    """The payer, or the bank, makes up its mind: {"outcome": "approve" | "decline"}."""
+    body = parsed(request.get_data())
+    outcome = body.get("outcome") if isinstance(body, dict) else request.form.get("outcome")
+    row = the_world().provider.act(reference, str(outcome))
+    return reply(200, shown(row, request.host_url))
+
+
+@control.delete("/state")
+def clear() -> Response:
+    """Forget everything."""
+    the_world().clear()
+    return reply(200, {"cleared": True})

@@ -1,0 +1,17 @@
+"""How the sandbox is served: one process, because its state is in memory; many threads."""
+
+from __future__ import annotations
+
+import os
+
+bind = f"127.0.0.1:{os.environ.get('SANDBOX_PORT') or '8090'}"
+workers = 1
+worker_class = "gthread"
+# A request that is slow or silent on demand holds a thread.
+threads = 256
+worker_connections = 2048
+keepalive = 75
+# Silent requests would hold up the end for a minute; nothing is lost by cutting them off.
+graceful_timeout = 1
+control_socket_disable = True
+proc_name = "sandbox"

@@ -1,0 +1,126 @@
+"""The provider over HTTP, under /psp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from payment_service.sandbox import tokens
+from payment_service.sandbox.asked import Invalid
+from payment_service.sandbox.conduct import conduct, failed, reply
+from payment_service.sandbox.faults import Ask
+from payment_service.sandbox.memory import OPERATIONS, Row
+from payment_service.sandbox.provider import Refused, Whim
+from payment_service.sandbox.views import shown, status_of
+from payment_service.sandbox.world import World, parsed, the_world
+
+psp = Blueprint("psp", __name__, url_prefix="/psp")
+
+
+@psp.post("/charges")
+def charge() -> Response:
+    """Charge, or authorize with `capture: false`."""
+    body = parsed(request.get_data())
+    held = isinstance(body, dict) and body.get("capture") is False
+    return _operate("authorize" if held else "charge", None, body)
+
+
+@psp.post("/charges/<reference>/captures")
+def capture(reference: str) -> Response:
+    """Take what is held under a charge's reference."""
+    return _operate("capture", reference, parsed(request.get_data()))
+
+
+@psp.post("/charges/<reference>/voids")
+def void(reference: str) -> Response:
+    """Release what is held under a charge's reference."""
+    return _operate("void", reference, parsed(request.get_data()))
+
+
+@psp.post("/refunds")
+def refund() -> Response:
+    """Give back captured money."""
+    return _operate("refund", None, parsed(request.get_data()))
+
+
+def _operate(operation: str, target: str | None, body: Any) -> Response:
+    world = the_world()
+    fields = dict(body) if isinstance(body, dict) else {}
+    if target is not None:
+        fields["charge_reference"] = target
+    token = _token(world, fields)
+    ask = _ask(operation, fields, token, target, body)
+
+    def do(whim: Whim) -> Response:
+        try:
+            return _answer(world.provider.perform(operation, target, body, whim))
+        except Invalid as error:
+            return failed(400, "invalid_request", str(error))
+        except Refused as refused:
+            return failed(refused.status, refused.code, refused.message)
+
+    is_charge = operation in ("charge", "authorize")
+    return conduct(world, ask, do, tokens.slowness(token) if is_charge else 0.0)
+
+
+def _token(world: World, fields: dict[str, Any]) -> Any:
+    """The charge's token, also for what is done to the charge later: faults can match on it."""
+    if "payment_token" in fields:
+        return fields["payment_token"]
+    reference = fields.get("charge_reference") or fields.get("reference")
+    row = world.memory.by_reference(reference)
+    if row is not None and row["kind"] != "charge":
+        row = world.memory.get("charge", row["charge_id"])
+    return row["payment_token"] if row else None
+
+
+def _ask(
+    operation: str, fields: dict[str, Any], token: Any, target: str | None = None, body: Any = None
+) -> Ask:
+    matchable = {**fields, "token": token, "http_method": request.method}
+    return Ask(operation, request.method, request.path, matchable, target, body)
+
+
+def _answer(row: Row) -> Response:
+    return reply(status_of(row), shown(row, request.host_url))
+
+
+@psp.get("/operations/<reference>")
+def lookup(reference: str) -> Response:
+    """What was done under one of our references, of any kind, as it is now."""
+    world = the_world()
+
+    def do(whim: Whim) -> Response:
+        row = world.memory.by_reference(reference)
+        if row is None:
+            return failed(404, "not_found", "Nothing was done under this reference.")
+        return reply(200, shown(row, request.host_url))
+
+    fields = {"reference": reference}
+    return conduct(world, _ask("lookup", fields, _token(world, fields)), do)
+
+
+@psp.get("/charges/<reference>")
+def one_charge(reference: str) -> Response:
+    """A charge; never faulty, for tests and people."""
+    row = the_world().memory.by_reference(reference)
+    if row is None or row["kind"] != "charge":
+        return failed(404, "not_found")
+    return reply(200, shown(row, request.host_url))
+
+
+@psp.get("/<any(charges, captures, voids, refunds):noun>")
+def everything(noun: str) -> Response:
+    """All that was ever done of one kind, declines too, oldest first; never faulty."""
+    kind = noun.removesuffix("s")
+    assert kind in OPERATIONS
+    rows = the_world().memory.rows(kind)
+    return reply(200, {noun: [shown(row, request.host_url) for row in rows]})
+
+
+@psp.get("/requests")
+def requests() -> Response:
+    """The last operations and look-ups that arrived, oldest first, with the fault each met."""
+    noted = list(the_world().requests)
+    return reply(200, {"requests": noted, "count": len(noted)})

@@ -1,0 +1,77 @@
+"""Everything one sandbox consists of, put together."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from flask import current_app
+
+from payment_service.sandbox import trips
+from payment_service.sandbox.faults import Faults
+from payment_service.sandbox.journal import Journal
+from payment_service.sandbox.late import Late
+from payment_service.sandbox.latency import Latency
+from payment_service.sandbox.memory import Memory
+from payment_service.sandbox.provider import Provider
+from payment_service.sandbox.settings import Settings
+from payment_service.sandbox.wire import Alarm
+
+# Enough for any test that counts what was sent, bounded for load tests.
+REQUESTS_KEPT = 10_000
+
+
+class World:
+    """The provider, the sister services' records, and what is wrong with them right now."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._seeded = trips.load(settings.trips)
+        self.latency = Latency(settings.latency)
+        self.memory = Memory(Journal(settings.directory / "journal.jsonl"))
+        self.provider = Provider(self.memory, settings.success_rate)
+        self.faults = Faults()
+        self.alarm = Alarm()
+        self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
+        self.late = Late(self.memory, self.provider)
+
+    def trip(self, trip_id: str) -> trips.Trip | None:
+        """A trip as it was changed here, else as it was seeded."""
+        changed = self.memory.get("trip", trip_id)
+        return changed["trip"] if changed else self._seeded.get(trip_id)
+
+    def change_trip(self, trip_id: str, changes: Mapping[str, Any]) -> trips.Trip:
+        """Add a trip, or replace some of its fields."""
+        with self.memory.lock:
+            trip = trips.changed(trip_id, self.trip(trip_id) or {}, changes)
+            self.memory.put("trip", {"id": trip_id, "trip": trip})
+        return trip
+
+    def trip_count(self) -> int:
+        """Seeded and added ones."""
+        added = {row["id"] for row in self.memory.rows("trip")}
+        return len(added | self._seeded.keys())
+
+    def clear(self) -> None:
+        """Empty everything and behave again as the environment says."""
+        self.faults.disarm()
+        self.alarm.ring()
+        self.latency.reset()
+        self.requests.clear()
+        self.memory.clear()
+
+
+def the_world() -> World:
+    """The running app's."""
+    world: World = current_app.extensions["sandbox"]
+    return world
+
+
+def parsed(raw: bytes) -> Any:
+    """A JSON body; None if it is none."""
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return None

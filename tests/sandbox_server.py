@@ -1,0 +1,112 @@
+"""A real sandbox under gunicorn, for tests: started on a free port, killed, started again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+ROOT = Path(__file__).resolve().parents[1]
+_START_SECONDS = 20.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class Sandbox:
+    """One sandbox with its own directory; `url` stays the same over restarts."""
+
+    def __init__(self, directory: Path, **env: str) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {"SANDBOX_DIR": str(directory), "SANDBOX_PORT": str(self.port), **env}
+        self.log = directory / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def journal(self) -> Path:
+        """The file that outlives the process."""
+        return self.directory / "journal.jsonl"
+
+    def start(self, **env: str) -> None:
+        """Start, and return once it answers; `env` is added for this and later starts."""
+        self.env |= env
+        self.directory.mkdir(parents=True, exist_ok=True)
+        clean = {name: value for name, value in os.environ.items() if name[:8] != "SANDBOX_"}
+        clean.pop("GUNICORN_CMD_ARGS", None)
+        command = [sys.executable, "-m", "gunicorn", "payment_service.sandbox:create_app()"]
+        command += ["-c", str(ROOT / "payment_service" / "sandbox" / "gunicorn.conf.py")]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=clean | self.env,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        try:
+            self._await_health()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _await_health(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            with contextlib.suppress(URLError, ConnectionError, TimeoutError):
+                with urlopen(f"{self.url}/health", timeout=2):
+                    return
+            assert self._process is not None
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the sandbox did not start:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """kill -9 of gunicorn and its worker, without a word."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        """Ask it to end; kill what is left after a while."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        self.kill()
+
+    def restart(self, **env: str) -> None:
+        """kill -9 and start again on the same port and journal."""
+        self.kill()
+        self.start(**env)
+
+
+@contextlib.contextmanager
+def running_sandbox(directory: Path, **env: str) -> Iterator[Sandbox]:
+    """A sandbox for the length of a with-block, killed at its end."""
+    sandbox = Sandbox(directory, **env)
+    sandbox.start()
+    try:
+        yield sandbox
+    finally:
+        sandbox.kill()
