@@ -18,12 +18,16 @@ ROOT = Path(__file__).resolve().parents[1]
 _START_SECONDS = 20.0
 
 
-def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def reserved_port() -> socket.socket:
+    """A bound socket that never listens: keeps its port from everyone who asks for a free one.
+
+    A server that sets SO_REUSEADDR, as gunicorn does, may still listen there; while none does,
+    connections are refused, as they are when a service is down.
+    """
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reservation.bind(("127.0.0.1", 0))
+    return reservation
 
 
 class Sandbox:
@@ -31,7 +35,8 @@ class Sandbox:
 
     def __init__(self, directory: Path, **env: str) -> None:
         self.directory = directory
-        self.port = free_port()
+        self._reservation = reserved_port()
+        self.port: int = self._reservation.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = {"SANDBOX_DIR": str(directory), "SANDBOX_PORT": str(self.port), **env}
         self.log = directory / "server.log"
@@ -69,13 +74,20 @@ class Sandbox:
     def _await_health(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while True:
-            with contextlib.suppress(URLError, ConnectionError, TimeoutError):
-                with urlopen(f"{self.url}/health", timeout=2):
-                    return
+            if self.answers():
+                return
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the sandbox did not start:\n{self.log.read_text()[-3000:]}")
             time.sleep(0.02)
+
+    def answers(self) -> bool:
+        """Whether it is up."""
+        try:
+            with urlopen(f"{self.url}/health", timeout=2):
+                return True
+        except (URLError, ConnectionError, TimeoutError):
+            return False
 
     def kill(self) -> None:
         """kill -9 of gunicorn and its worker, without a word."""
@@ -95,6 +107,11 @@ class Sandbox:
             self._process.wait(timeout=5)
         self.kill()
 
+    def close(self) -> None:
+        """Kill it and give the port back."""
+        self.kill()
+        self._reservation.close()
+
     def restart(self, **env: str) -> None:
         """kill -9 and start again on the same port and journal."""
         self.kill()
@@ -105,8 +122,8 @@ class Sandbox:
 def running_sandbox(directory: Path, **env: str) -> Iterator[Sandbox]:
     """A sandbox for the length of a with-block, killed at its end."""
     sandbox = Sandbox(directory, **env)
-    sandbox.start()
     try:
+        sandbox.start()
         yield sandbox
     finally:
-        sandbox.kill()
+        sandbox.close()
