@@ -1,0 +1,44 @@
+"""gunicorn for the service, with the reason for each value that is not its default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import multiprocess
+
+bind = f"127.0.0.1:{os.environ.get('SERVICE_PORT', '8082')}"
+workers = int(os.environ.get("WEB_WORKERS", "2"))
+worker_class = "gthread"
+# A request waits for a provider most of its time, so there are many more threads than cores.
+threads = int(os.environ.get("WEB_THREADS", "48"))
+
+# Requests in flight may finish: longer than a provider is waited for, shorter than the 30 s after
+# which Kubernetes kills.
+graceful_timeout = int(os.environ.get("WEB_GRACEFUL_TIMEOUT", "20"))
+# Longer than the idle time of usual client pools, so that they close first and never meet a
+# connection that is being closed.
+keepalive = int(os.environ.get("WEB_KEEPALIVE", "75"))
+
+# Far above what the service takes: the answer to a line that is too long is the service's own 414,
+# with a problem document.
+limit_request_line = 1024 * 1024
+
+# The heartbeat file must not wait for a disk.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+# It would be written to the home directory, and nothing here speaks to it.
+control_socket_disable = True
+errorlog = "-"
+accesslog = None  # the service logs its own requests
+
+
+def on_starting(server: Any) -> None:
+    if metrics := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        Path(metrics).mkdir(parents=True, exist_ok=True)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """A dead worker's counters stay, its gauges go."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.mark_process_dead(worker.pid)

@@ -1,0 +1,21 @@
+"""A real PostgreSQL and a real Redis from wheels, for `make run` and the tests only.
+
+All that a server writes stays in the directory it is given, and nobody else on the machine gets
+in: that directory is 0700, and both servers want a random password, kept there in a 0600 file.
+"""
+
+from __future__ import annotations
+
+from .postgres import bin_dir, running_postgres, start_postgres
+from .redis import running_redis, start_redis
+from .server import EmbeddedError, Server
+
+__all__ = [
+    "EmbeddedError",
+    "Server",
+    "bin_dir",
+    "running_postgres",
+    "running_redis",
+    "start_postgres",
+    "start_redis",
+]

