@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from payment_service.sandbox.conduct import failed, reply
 from payment_service.sandbox.control import control
+from payment_service.sandbox.page import page
 from payment_service.sandbox.psp import psp
 from payment_service.sandbox.settings import read_settings
 from payment_service.sandbox.sisters import sisters
@@ -26,7 +27,7 @@ def create_app(overrides: Mapping[str, str] | None = None) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY
     app.extensions["sandbox"] = World(read_settings(overrides))
-    for blueprint in (psp, sisters, control):
+    for blueprint in (psp, sisters, control, page):
         app.register_blueprint(blueprint)
     app.add_url_rule("/health", view_func=health)
     app.register_error_handler(HTTPException, _http_error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -33,7 +34,13 @@ def _is_amount(value: Any) -> bool:
     return type(value) is int and 0 < value <= LARGEST_AMOUNT
 
 
-REFERENCE = Field("a string of 1 to 100 characters", _text(100))
+# It stands in paths, so nothing that means something there.
+_REFERENCE = re.compile(r"[A-Za-z0-9._:~-]{1,100}")
+
+REFERENCE = Field(
+    "1 to 100 of letters, digits and . _ : ~ -",
+    lambda value: isinstance(value, str) and _REFERENCE.fullmatch(value) is not None,
+)
 AMOUNT = Field("a positive integer in minor units", _is_amount)
 _CURRENCY = Field("an ISO 4217 code", lambda value: isinstance(value, str) and len(value) == 3)
 

@@ -6,7 +6,8 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, redirect, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from payment_service.sandbox import trips
 from payment_service.sandbox.asked import Invalid
@@ -126,10 +127,13 @@ def late() -> Response:
 
 
 @control.post("/actions/<reference>")
-def act(reference: str) -> Response:
+def act(reference: str) -> BaseResponse:
     """The payer, or the bank, makes up its mind: {"outcome": "approve" | "decline"}."""
+    if "outcome" in request.form:
+        the_world().provider.act(reference, request.form["outcome"])
+        return redirect(url_for("page.action", reference=reference), 303)
     body = parsed(request.get_data())
-    outcome = body.get("outcome") if isinstance(body, dict) else request.form.get("outcome")
+    outcome = body.get("outcome") if isinstance(body, dict) else None
     row = the_world().provider.act(reference, str(outcome))
     return reply(200, shown(row, request.host_url))
 

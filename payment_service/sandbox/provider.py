@@ -116,7 +116,7 @@ class Provider:
             row |= {"amount_minor": charge["amount_minor"], "decline_code": code}
             row["state"] = "declined" if code else "voided"
             if code is None:
-                return self._both("void", row, _touched(charge, state="voided"))
+                return self._both("void", row, _released(charge))
             return self._memory.put("void", row)
 
     def refund(self, body: Any, whim: Whim = NO_WHIM) -> Row:
@@ -222,6 +222,13 @@ def _captured(charge: Row, amount: int) -> Row:
         captured_minor=amount,
         fee_minor=amounts.fee(amount, charge["method"]),
     )
+
+
+def _released(charge: Row) -> Row:
+    """A hold is voided; a charge that never came about is declined, for it held nothing."""
+    if charge["state"] == "authorized":
+        return _touched(charge, state="voided")
+    return _touched(charge, state="declined", decline_code="cancelled")
 
 
 def _settled_charge(charge: Row, outcome: str) -> Row:

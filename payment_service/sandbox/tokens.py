@@ -15,6 +15,7 @@ MESSAGES = {
     "authentication_required": "The payer was not authenticated.",
     "method_not_supported": "The payment method is not supported.",
     "provider_declined": "The provider declined.",
+    "cancelled": "Cancelled before it was completed.",
     "amount_too_large": "More than was authorized.",
     "not_capturable": "The charge is not authorized.",
     "not_voidable": "The charge can no longer be voided.",
