@@ -140,10 +140,10 @@ def lines(receipt: Receipt) -> tuple[Line, ...]:
 
 def _fare_lines(fare: Fare) -> Iterator[Line]:
     base, distance, surge = _split(fare) or (None, None, None)
-    if fare.base_fare is not None:
-        yield Line(LineKey.BASE_FARE, amount=base, figure=fare.base_fare)
     if fare.distance_km is not None:
         yield Line(LineKey.DISTANCE, amount=distance or None, figure=fare.distance_km)
+    if fare.base_fare is not None:
+        yield Line(LineKey.BASE_FARE, amount=base, figure=fare.base_fare)
     if fare.surge_multiplier not in (None, 1):
         yield Line(LineKey.SURGE, amount=surge, figure=fare.surge_multiplier)
     yield Line(LineKey.TOTAL_FARE, amount=fare.total)
