@@ -250,7 +250,7 @@ class _Writer:
 def _locale(name: str) -> Locale:
     try:
         return Locale.parse(name.replace("-", "_"))
-    except LookupError as error:
+    except UnknownLocaleError as error:
         raise ValueError(f"unknown locale {name!r}") from error
 
 
