@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from .postgres import bin_dir, running_postgres, start_postgres
 from .redis import running_redis, start_redis
-from .server import EmbeddedError, Server
+from .server import EmbeddedError, Server, lives
 
 __all__ = [
     "EmbeddedError",
     "Server",
     "bin_dir",
+    "lives",
     "running_postgres",
     "running_redis",
     "start_postgres",

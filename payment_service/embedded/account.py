@@ -44,6 +44,7 @@ def builder_of(account: int) -> int:
 
     It holds the cluster only while that is made, in a directory no other process of it can enter.
     """
+    uid: int
     for uid in (65534, *range(1, 1000)):  # nobody, else whoever there is
         if uid != account and named(uid):
             return uid

@@ -4,6 +4,7 @@ parent folders to everyone and lets in whoever asks.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -60,6 +61,7 @@ def start_postgres(directory: Path, *, settings: Mapping[str, str] | None = None
         secret(directory / "password")
         _initdb(programs, directory, account)
     _check(data)
+    _forget_stranger(data / "postmaster.pid")
     command = [*acting_as(account), str(programs / "postgres"), "-D", str(data)]
     options = {**SETTINGS, **_listening(directory, account), **(settings or {})}
     for name, value in options.items():
@@ -82,6 +84,19 @@ def _check(data: Path) -> None:
     major = (data / "PG_VERSION").read_text().strip()
     if major != MAJOR:
         raise EmbeddedError(f"{data} is of PostgreSQL {major}, not {MAJOR}: move it away")
+
+
+def _forget_stranger(pid_file: Path) -> None:
+    """Remove a pid file whose number another program bears by now: PostgreSQL would give up.
+
+    Left-over backends are still found out, by the shared memory that is tied to the data.
+    """
+    import psutil
+
+    if pid_file.exists():
+        with contextlib.suppress(psutil.Error, ValueError, IndexError):
+            if psutil.Process(int(pid_file.read_text().split()[0])).name() != "postgres":
+                pid_file.unlink()
 
 
 def _initdb(programs: Path, directory: Path, account: int | None) -> None:

@@ -37,7 +37,7 @@ class Server:
     child: subprocess.Popen[bytes] | None = None  # None: another process started it
 
     def alive(self) -> bool:
-        return self.child.poll() is None if self.child else self.process.is_running()
+        return self.child.poll() is None if self.child else lives(self.process)
 
     def stop(self) -> None:
         """End it in good order, by force if it does not go. May be called twice."""
@@ -48,14 +48,19 @@ class Server:
         for number, seconds in ((orderly, STOP_SECONDS), (signal.SIGKILL, 5.0)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 self.process.send_signal(number)
-            try:
-                if self.child:
-                    self.child.wait(seconds)
-                else:
-                    self.process.wait(seconds)
-            except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
-                continue
-            return
+            deadline = time.monotonic() + seconds
+            while self.alive() and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it runs. A zombie does not: in a container it may never be reaped."""
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def package(module: str, distribution: str) -> Path:

@@ -1,0 +1,81 @@
+# `make run` and `make test` need Python 3.11 or newer, and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+VAR_DIR ?= var
+SERVICE_PORT ?= 8082
+WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
+TEST_WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: setup run test test-api lint fmt check smoke seed migrate db-shell db-backup db-restore \
+        health logs clean help
+
+setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
+
+$(VENV)/.installed: requirements.txt requirements-dev.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "setup: Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "setup: this Python has no venv: apt-get install python3-venv, or its like" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "setup: installing requirements-dev.txt"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+run: setup ## Run all of it here until Ctrl-C: database, web, worker, sandbox
+	@$(BIN)/python -m scripts.run
+
+test: setup ## The whole test suite, on a PostgreSQL and a Redis of its own
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
+
+test-api: setup ## The tests of the API only
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) tests/api $(ARGS)
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+fmt: setup ## Format, and mend what ruff can mend
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+check: lint test ## lint and test
+
+smoke: ## Walk through a running service with curl: make smoke [BASE_URL=...]
+	@scripts/smoke.sh $(BASE_URL)
+
+seed: setup ## Load the catalog, and a history: make seed PAYMENTS=file.csv [ARGS=...]
+	@$(WITH_DATABASE) flask seed $(if $(PAYMENTS),--payments "$(PAYMENTS)") $(ARGS)
+
+migrate: setup ## Bring the tables up to date
+	@$(WITH_DATABASE) flask db upgrade
+
+db-shell: setup ## psql on the service's database
+	@$(WITH_DATABASE) psql $(ARGS)
+
+db-backup: setup ## Write backups/payments-<time>.dump
+	@$(WITH_DATABASE) $(BIN)/python -m scripts.db_backup save
+
+db-restore: setup ## Bring a backup back: make db-restore FILE=... [YES=1]
+	@$(WITH_DATABASE) $(BIN)/python -m scripts.db_backup restore "$(FILE)" $(if $(YES),--yes)
+
+health: ## Ask the running service how it is
+	@curl -sS "http://127.0.0.1:$(SERVICE_PORT)/health/ready" && echo
+
+logs: ## Follow the logs of all processes
+	@tail -n 20 -F "$(VAR_DIR)"/logs/*.log "$(VAR_DIR)"/*/*.log
+
+clean: setup ## Remove VAR_DIR, with its database, and the caches
+	@$(BIN)/python -m scripts.run --check-stopped
+	@printf 'Remove the database and the logs in %s? [y/N] ' "$(VAR_DIR)"; \
+	  if [ -n "$(YES)" ]; then echo y; answer=y; else read -r answer; fi; \
+	  [ "$$answer" = y ] || { echo "clean: nothing was removed" >&2; exit 1; }
+	@cd "$(VAR_DIR)" && rm -rf postgres redis sandbox metrics logs run.lock
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | \
+	  while IFS='|' read -r name what; do printf '  %-11s %s\n' "$$name" "$$what"; done

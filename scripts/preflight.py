@@ -1,0 +1,79 @@
+"""What must be true before anything starts. Each thing that is not is one plain line."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FREE_BYTES = 500_000_000  # a cluster, its log and room to work
+
+
+class Refused(Exception):
+    """It can't run here and now. The message is one plain line."""
+
+
+def read_environment() -> Path:
+    """Complete os.environ with defaults. Returns VAR_DIR, absolute and writable."""
+    var = Path(os.environ.get("VAR_DIR") or ROOT / "var").absolute()
+    try:
+        var.mkdir(mode=0o700, parents=True, exist_ok=True)
+        var = var.resolve()
+        (var / "run.lock").touch()
+    except OSError as error:
+        raise Refused(f"{var} can't be written ({error.strerror}): set VAR_DIR") from error
+    os.environ["VAR_DIR"] = str(var)
+    os.environ.setdefault("FLASK_APP", "payment_service")
+    programs = Path(sys.executable).parent
+    os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return var
+
+
+def port(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise Refused(f"{name} is {text!r}, which is no port")
+    os.environ[name] = text
+    return int(text)
+
+
+@contextlib.contextmanager
+def locked(var: Path) -> Iterator[None]:
+    """Be the only one in VAR_DIR. A record lock: it ends with us, whatever outlives us."""
+    with (var / "run.lock").open("r+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = file.read().strip() or "?"
+            reason = f"{var} is in use by process {holder}: stop that, or set another VAR_DIR"
+            raise Refused(reason) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def check_disk(var: Path) -> None:
+    free = shutil.disk_usage(var).free
+    if free < FREE_BYTES:
+        needed = f"{FREE_BYTES // 10**6} MB are needed"
+        raise Refused(f"{var} has {free // 10**6} MB free, {needed}: set VAR_DIR")
+
+
+def check_ports(ports: Mapping[str, int]) -> None:
+    if len(set(ports.values())) < len(ports):
+        raise Refused(f"{' and '.join(ports)} name the same port")
+    for name, number in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError as error:
+                reason = f"port {number} can't be had ({error.strerror}): set {name} to another"
+                raise Refused(reason) from error

@@ -1,0 +1,231 @@
+"""`make run`: all of the service on one machine, in the foreground.
+
+python -m scripts.run                               run until Ctrl-C or SIGTERM
+python -m scripts.run --with-database -- COMMAND    run a command on the same database
+python -m scripts.run --check-stopped               fail, with the reason, while it runs
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from honcho.environ import parse_procfile
+
+from payment_service.embedded import EmbeddedError, Server
+from scripts import databases
+from scripts.preflight import (
+    ROOT,
+    Refused,
+    check_disk,
+    check_ports,
+    locked,
+    port,
+    read_environment,
+)
+from scripts.supervisor import MARK, Console, GivenUp, Kept, Process, stop_left_overs
+
+READY_SECONDS = 60.0
+Say = Callable[[str], None]
+SANDBOX_URLS = (
+    "TRIP_SERVICE_URL",
+    "RIDER_SERVICE_URL",
+    "DRIVER_SERVICE_URL",
+    "ORDER_SERVICE_URL",
+    "INVENTORY_SERVICE_URL",
+    "NOTIFICATION_SERVICE_URL",
+    "SANDBOX_PROVIDER_URL",
+)
+
+
+class Stop:
+    """What the signals said: to stop, and when it was said twice, to hurry."""
+
+    def __init__(self) -> None:
+        self.asked, self.hurry = threading.Event(), threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._hear)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.asked.is_set():
+            self.hurry.set()
+        self.asked.set()
+
+
+def run() -> None:
+    """Start everything, keep it running until a signal says stop, and stop everything."""
+    stop, var = Stop(), read_environment()
+    ports = {"SERVICE_PORT": port("SERVICE_PORT", 8082), "SANDBOX_PORT": port("SANDBOX_PORT", 8081)}
+    processes = parse_procfile((ROOT / "Procfile").read_text()).processes
+    console = Console(var / "logs", ["postgres", *processes])
+    say = partial(console.write, "run")
+    with locked(var):
+        check_disk(var)
+        if ended := stop_left_overs(var):
+            say(f"stopped {ended} processes that an earlier run left behind")
+        check_ports(ports)
+        with embedded_servers(var, say) as servers:
+            environ = child_environment(var)
+            if not prepared(environ, console, stop):
+                return
+            kept = [
+                Kept(name, partial(Process, name, command, environ, ROOT, console))
+                for name, command in processes.items()
+            ]
+            keep(kept, servers, stop, say)
+        say("stopped")
+
+
+def keep(kept: list[Kept[Process]], servers: list[Kept[Server]], stop: Stop, say: Say) -> None:
+    """Watch over them until a signal says stop. Ends `kept`; the servers are the caller's."""
+    try:
+        for one in kept:
+            one.start()
+        threading.Thread(target=announce, args=[stop, say], daemon=True).start()
+        while not stop.asked.wait(0.2):
+            for server in servers:
+                server.look(say)
+            for process in kept:
+                process.look(say)
+        say("stopping; once more to hurry")
+    finally:
+        # In the order of the Procfile, so that the sandbox answers until the web has finished.
+        for one in kept:
+            one.stop(stop.hurry)
+
+
+def child_environment(var: Path) -> dict[str, str]:
+    """What the processes of the Procfile see. What is set already stays."""
+    metrics = var / "metrics"
+    shutil.rmtree(metrics, ignore_errors=True)  # the counters of processes that are no more
+    metrics.mkdir()
+    sandbox = f"http://127.0.0.1:{os.environ['SANDBOX_PORT']}"
+    defaults = {
+        **dict.fromkeys(SANDBOX_URLS, sandbox),
+        "SANDBOX_DIR": str(var / "sandbox"),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**defaults, **os.environ, MARK: str(var)}
+
+
+@contextlib.contextmanager
+def embedded_servers(var: Path, say: Say) -> Iterator[list[Kept[Server]]]:
+    """The servers that the environment does not name, their addresses put into it."""
+    kept: list[Kept[Server]] = []
+    for left_over in databases.running(var):
+        left_over.stop()
+    try:
+        for name in databases.wanted(os.environ):
+            one = Kept(name, partial(databases.STARTERS[name], var / name))
+            kept.append(one)
+            os.environ[databases.NAMED_BY[name][0]] = one.start().url
+            say(f"{name} runs in {var / name}")
+        yield kept
+    finally:
+        for one in reversed(kept):
+            one.stop()
+
+
+def prepared(environ: dict[str, str], console: Console, stop: Stop) -> bool:
+    """Bring the tables and the first data. False if a signal came between. Raises Refused."""
+    for command in ("flask db upgrade", "flask seed"):
+        step = Process(command.split()[-1], command, environ, ROOT, console)
+        while step.alive() and not stop.asked.wait(0.05):
+            pass
+        if stop.asked.is_set():
+            step.stop(stop.hurry)
+            return False
+        if step.how_it_ended() != "exit 0":
+            raise Refused(f"{command} failed ({step.how_it_ended()}); its output is above")
+    return True
+
+
+def announce(stop: Stop, say: Say) -> None:
+    """Say the addresses once the service is ready."""
+    service = f"http://127.0.0.1:{os.environ['SERVICE_PORT']}"
+    deadline = time.monotonic() + READY_SECONDS
+    while not answers(f"{service}/health/ready"):
+        if time.monotonic() > deadline:
+            say(f"not ready after {READY_SECONDS:.0f} s: {service}/health/ready says why")
+            deadline = float("inf")
+        if stop.asked.wait(0.2):
+            return
+    say(f"ready: {service}/v1/payments  API, described at {service}/docs")
+    say(f"       http://127.0.0.1:{os.environ['SANDBOX_PORT']}/  sandbox: provider and services")
+    say("Ctrl-C stops all of it")
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def with_database(command: list[str]) -> int:
+    """Run `command` on the database of VAR_DIR, started for it if need be. Returns its exit code.
+
+    Besides DATABASE_URL and REDIS_URL it gets what psql and its like read.
+    """
+    var = read_environment()
+    try:
+        with locked(var), embedded_servers(var, lambda line: None):
+            return on_database(command)
+    except Refused:
+        servers = databases.running(var)
+        if "postgres" in databases.wanted(os.environ) and not servers:
+            raise
+    for server in servers:
+        if server.name in databases.wanted(os.environ):
+            os.environ[databases.NAMED_BY[server.name][0]] = server.url
+    return on_database(command)
+
+
+def on_database(command: list[str]) -> int:
+    from payment_service import config  # reads DATABASE_URL or DB_HOST the way the service does
+
+    programs = databases.with_programs(os.environ)
+    variables = databases.client_variables(config.load().database_url)
+    # Ctrl-C is for the command (psql takes it back to its prompt), SIGTERM is passed on.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        child = subprocess.Popen(command, env={**programs, **variables})
+    except OSError as error:
+        raise Refused(f"{command[0]}: {error.strerror}") from error
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: child.send_signal(number))
+    return child.wait()
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        if arguments[:2] == ["--with-database", "--"] and arguments[2:]:
+            return with_database(arguments[2:])
+        if arguments == ["--check-stopped"]:
+            with locked(read_environment()):
+                return 0
+        if arguments:
+            raise Refused(str(__doc__).split("\n", 2)[2].strip())
+        run()
+    except (Refused, GivenUp, EmbeddedError) as error:
+        print(f"run: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,159 @@
+"""The suite's servers: a real PostgreSQL and a real Redis, started once for all xdist workers.
+
+TEST_DATABASE_URL and TEST_REDIS_URL name servers to use instead; the role there needs CREATEDB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+from psycopg2 import sql
+from sqlalchemy.engine import make_url
+
+from payment_service import embedded
+
+ROOT = Path(__file__).resolve().parents[1]
+SERVERS = pytest.StashKey[list[embedded.Server]]()
+DIRECTORY = pytest.StashKey[Path]()
+# Nothing in the test server has to outlive a power cut.
+UNSAFE = {"fsync": "off", "full_page_writes": "off"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers in the controller; the workers inherit its environment."""
+    options = config.option
+    if hasattr(config, "workerinput") or options.collectonly or options.help or options.version:
+        return
+    os.environ["TEST_RUN"] = secrets.token_hex(4)
+    directory = config.stash[DIRECTORY] = Path(tempfile.mkdtemp(prefix="payments-"))
+    started = config.stash[SERVERS] = []
+    try:
+        if not os.environ.get("TEST_DATABASE_URL"):
+            started.append(embedded.start_postgres(directory / "postgres", settings=UNSAFE))
+            os.environ["TEST_DATABASE_URL"] = started[-1].url
+        if not os.environ.get("TEST_REDIS_URL"):
+            started.append(embedded.start_redis(directory / "redis"))
+            os.environ["TEST_REDIS_URL"] = started[-1].url
+    except embedded.EmbeddedError as error:
+        if os.environ.get("CI"):
+            pytest.exit(str(error), returncode=1)
+        os.environ["TEST_SERVER_MISSING"] = str(error)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    started = config.stash.get(SERVERS, None)
+    if started is None:
+        return
+    if not any(server.name == "postgres" for server in started):
+        _drop_databases()
+    for server in started:
+        server.stop()
+    shutil.rmtree(config.stash[DIRECTORY], ignore_errors=True)
+
+
+def _drop_databases() -> None:
+    """Leave nothing of this run on a server that is not ours."""
+    if not os.environ.get("TEST_DATABASE_URL"):
+        return
+    with _maintenance() as cursor:
+        pattern = f"test\\_{os.environ['TEST_RUN']}\\_%"
+        cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [pattern])
+        for (name,) in cursor.fetchall():
+            cursor.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+
+@contextlib.contextmanager
+def _maintenance() -> Iterator[psycopg2.extensions.cursor]:
+    url = make_url(os.environ["TEST_DATABASE_URL"]).set(drivername="postgresql")
+    connection = psycopg2.connect(url.render_as_string(hide_password=False))
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
+
+
+def _url_of(database: str) -> str:
+    url = make_url(os.environ["TEST_DATABASE_URL"])
+    return url.set(drivername="postgresql+psycopg2", database=database).render_as_string(
+        hide_password=False
+    )
+
+
+def _create(name: str, template: str) -> str:
+    with _maintenance() as cursor:
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        cursor.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+    return _url_of(name)
+
+
+def _migrate(url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "payment_service", "db", "upgrade"],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        pytest.fail(f"flask db upgrade failed:\n{done.stderr[-3000:]}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def template_database() -> str:
+    """The name of a database with all migrations in it, made by the worker that asks first."""
+    if missing := os.environ.get("TEST_SERVER_MISSING"):
+        pytest.skip(missing)
+    name = f"test_{os.environ['TEST_RUN']}_template"
+    with _maintenance() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+        if cursor.fetchone() is None:
+            _migrate(_create(f"{name}_new", "template0"))
+            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+            cursor.execute(rename.format(sql.Identifier(f"{name}_new"), sql.Identifier(name)))
+    return name
+
+
+@pytest.fixture(scope="session")
+def postgres_url(template_database: str) -> str:
+    """A migrated database of this xdist worker's own."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return _create(f"test_{os.environ['TEST_RUN']}_{worker}", template_database)
+
+
+@pytest.fixture
+def fresh_database(template_database: str) -> Callable[[], str]:
+    """Call it for the URL of one more migrated, empty database; for tests that need it whole."""
+    return lambda: _create(
+        f"test_{os.environ['TEST_RUN']}_{secrets.token_hex(4)}", template_database
+    )
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """An empty Redis database of this xdist worker's own."""
+    if missing := os.environ.get("TEST_SERVER_MISSING"):
+        pytest.skip(missing)
+    worker = re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or "0"
+    # Redis has 16; number 0 is left to whatever else uses the server.
+    url = make_url(os.environ["TEST_REDIS_URL"]).set(database=str(int(worker) % 15 + 1))
+    text = url.render_as_string(hide_password=False)
+    with redis.Redis.from_url(text) as client:
+        client.flushdb()
+    return text
