@@ -1,0 +1,141 @@
+"""From `fresh` into the tables: shares, payments, refunds, totals, and the identity."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+# How many ids the identity counts through one by one; over a longer way it jumps.
+_SHORT_WAY = 10_000
+
+
+def assign_shares(connection: Connection) -> tuple[int, ...]:
+    """Fill `shares` for the trips that have several live payments; returns those trips.
+
+    Live rows take their trip's free shares from 0 up: paid ones first, then by time and id. What
+    stands in `payments` keeps its share, but for a PENDING payment on share 0 of a trip that
+    history has paid for: it makes room, or the next charge would take it over and take the fare
+    a second time.
+    """
+    connection.exec_driver_sql(
+        """
+        CREATE TEMP TABLE shares ON COMMIT DROP AS
+        WITH arriving AS MATERIALIZED (
+            SELECT payment_id, trip_id, created_at,
+                   array_position(ARRAY['SUCCESS', 'REFUNDED', 'PENDING'], status) AS rank
+            FROM fresh
+            WHERE trip_id IS NOT NULL AND status IN ('SUCCESS', 'REFUNDED', 'PENDING')
+        ), trips AS MATERIALIZED (
+            SELECT trip_id, count(*) AS rows, min(rank) < 3 AS paid FROM arriving GROUP BY trip_id
+        ), there AS MATERIALIZED (
+            SELECT p.payment_id, trip_id, p.created_at, p.share,
+                   p.share = 0 AND p.status = 'PENDING' AND trips.paid AS moves
+            FROM trips JOIN payments AS p USING (trip_id) WHERE p.live AND p.purpose = 'FARE'
+        ), queue AS (
+            SELECT payment_id, trip_id, created_at, rank FROM arriving
+            WHERE trip_id IN (
+                SELECT trip_id FROM trips WHERE rows > 1 UNION SELECT trip_id FROM there
+            )
+            UNION ALL
+            SELECT payment_id, trip_id, created_at, 3 FROM there WHERE moves
+        ), places AS (
+            SELECT trip_id, generate_series(0, count(*) - 1) AS share
+            FROM (SELECT trip_id FROM queue
+                  UNION ALL SELECT trip_id FROM there WHERE NOT moves) AS needed
+            GROUP BY trip_id
+            EXCEPT ALL
+            SELECT trip_id, share FROM there WHERE NOT moves
+        )
+        SELECT payment_id, trip_id, share::smallint
+        FROM (
+            SELECT payment_id, trip_id, row_number() OVER (
+                PARTITION BY trip_id ORDER BY rank, created_at, payment_id) AS turn
+            FROM queue
+        ) AS waiting JOIN (
+            SELECT trip_id, share, row_number() OVER (PARTITION BY trip_id ORDER BY share) AS turn
+            FROM places
+        ) AS free USING (trip_id, turn)
+        """
+    )
+    trips = connection.exec_driver_sql("SELECT DISTINCT trip_id FROM shares ORDER BY trip_id")
+    return tuple(trips.scalars())
+
+
+def insert_payments(connection: Connection, *, currency: str) -> int:
+    """Put `fresh` into `payments`; returns how many rows. There are no events and no transactions:
+    what happened before our time is not ours to invent."""
+    connection.exec_driver_sql(
+        "UPDATE payments AS p SET share = shares.share FROM shares"
+        " WHERE p.payment_id = shares.payment_id AND p.status = 'PENDING'"
+    )
+    return connection.exec_driver_sql(
+        """
+        INSERT INTO payments (
+            payment_id, trip_id, share, amount, currency, authorized, captured, refunded, method,
+            provider, status, reference, caller, created_at, updated_at, completed_at, captured_at)
+        SELECT payment_id, trip_id, coalesce(share, 0), amount, %(currency)s,
+               CASE WHEN paid THEN amount ELSE 0 END, CASE WHEN paid THEN amount ELSE 0 END,
+               CASE WHEN status = 'REFUNDED' THEN amount ELSE 0 END, method,
+               'import', status, reference, 'import', created_at, created_at,
+               CASE WHEN status <> 'PENDING' THEN created_at END, CASE WHEN paid THEN created_at END
+        FROM (SELECT *, status IN ('SUCCESS', 'REFUNDED') AS paid FROM fresh) AS fresh
+        LEFT JOIN (SELECT payment_id, share FROM shares) AS shares USING (payment_id)
+        """,
+        {"currency": currency},
+    ).rowcount
+
+
+def insert_refunds(connection: Connection, *, currency: str) -> None:
+    """A refund for each REFUNDED row, so that refunds and receipts add up to the payment."""
+    connection.exec_driver_sql(
+        """
+        INSERT INTO refunds (payment_id, amount, currency, status, reason, caller,
+                             created_at, updated_at, completed_at)
+        SELECT payment_id, amount, %(currency)s, 'SUCCESS', 'imported', 'import',
+               created_at, created_at, created_at
+        FROM fresh WHERE status = 'REFUNDED' ORDER BY created_at, payment_id
+        """,
+        {"currency": currency},
+    )
+
+
+def add_to_totals(connection: Connection, *, currency: str) -> None:
+    """What /metrics tells must count these rows from the moment they are there."""
+    connection.exec_driver_sql(
+        """
+        INSERT INTO total_deltas (provider, method, currency, status,
+                                  payments, created, entered, captured, refunds, refunded)
+        SELECT 'import', method, %(currency)s, status, count(*), count(*), count(*),
+               coalesce(sum(amount) FILTER (WHERE status IN ('SUCCESS', 'REFUNDED')), 0),
+               count(*) FILTER (WHERE status = 'REFUNDED'),
+               coalesce(sum(amount) FILTER (WHERE status = 'REFUNDED'), 0)
+        FROM fresh GROUP BY method, status
+        """,
+        {"currency": currency},
+    )
+
+
+def move_identity(connection: Connection) -> None:
+    """Move the identity past the largest id of `fresh`, never back.
+
+    Before the insert, so that a payment that is created meanwhile gets an id that is still free.
+    Others draw ids at the same time, and setval would undo that: so the way is walked by nextval.
+    A way too long for that is jumped, as nobody draws _SHORT_WAY ids within one statement.
+    """
+    sequence = connection.exec_driver_sql(
+        "SELECT pg_get_serial_sequence('payments', 'payment_id')"
+    ).scalar_one()
+    largest, last = connection.exec_driver_sql(
+        f"""
+        SELECT (SELECT max(payment_id) FROM fresh),
+               (SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM {sequence})
+        """
+    ).one()
+    if largest is None or largest <= last:
+        return
+    if largest - last <= _SHORT_WAY:
+        step = "SELECT count(nextval(%(sequence)s)) FROM generate_series(1, %(way)s)"
+    else:
+        step = "SELECT setval(%(sequence)s, %(largest)s)"
+    connection.exec_driver_sql(
+        step, {"sequence": sequence, "way": largest - last, "largest": largest}
+    )
