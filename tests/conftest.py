@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
@@ -71,9 +71,18 @@ def _drop_databases() -> None:
         pattern = f"test\\_{os.environ['TEST_RUN']}\\_%"
         cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [pattern])
         for (name,) in cursor.fetchall():
-            cursor.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            _drop(cursor, name)
+
+
+def _drop(cursor: psycopg2.extensions.cursor, name: str) -> None:
+    cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextlib.contextmanager
+def _dropped_after(name: str) -> Iterator[str]:
+    yield name
+    with _maintenance() as cursor:
+        _drop(cursor, name)
 
 
 @contextlib.contextmanager
@@ -115,10 +124,14 @@ def _migrate(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def template_database() -> str:
-    """The name of a database with all migrations in it, made by the worker that asks first."""
+def servers() -> None:
     if missing := os.environ.get("TEST_SERVER_MISSING"):
         pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def template_database(servers: None) -> str:
+    """The name of a database with all migrations in it, made by the worker that asks first."""
     name = f"test_{os.environ['TEST_RUN']}_template"
     with _maintenance() as cursor:
         cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
@@ -138,18 +151,22 @@ def postgres_url(template_database: str) -> str:
 
 
 @pytest.fixture
-def fresh_database(template_database: str) -> Callable[[], str]:
-    """Call it for the URL of one more migrated, empty database; for tests that need it whole."""
-    return lambda: _create(
-        f"test_{os.environ['TEST_RUN']}_{secrets.token_hex(4)}", template_database
-    )
+def fresh_database(template_database: str) -> Iterator[str]:
+    """One more migrated, empty database, for a test that needs one whole."""
+    with _dropped_after(f"test_{os.environ['TEST_RUN']}_{secrets.token_hex(4)}") as name:
+        yield _create(name, template_database)
+
+
+@pytest.fixture
+def bare_database(servers: None) -> Iterator[str]:
+    """A database without any table."""
+    with _dropped_after(f"test_{os.environ['TEST_RUN']}_{secrets.token_hex(4)}") as name:
+        yield _create(name, "template0")
 
 
 @pytest.fixture(scope="session")
-def redis_url() -> str:
+def redis_url(servers: None) -> str:
     """An empty Redis database of this xdist worker's own."""
-    if missing := os.environ.get("TEST_SERVER_MISSING"):
-        pytest.skip(missing)
     worker = re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or "0"
     # Redis has 16; number 0 is left to whatever else uses the server.
     url = make_url(os.environ["TEST_REDIS_URL"]).set(database=str(int(worker) % 15 + 1))

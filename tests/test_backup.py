@@ -1,0 +1,202 @@
+"""db-backup and db-restore: every row comes back, and a bad file changes nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+from sqlalchemy.engine import make_url
+
+from scripts import databases, db_backup
+
+SCHEMA = """
+CREATE TABLE kinds (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    amount bigint NOT NULL CHECK (amount > 0),
+    name text UNIQUE, at timestamptz, body jsonb, hash bytea, exact numeric(20, 10)
+);
+CREATE TABLE lines (kind bigint REFERENCES kinds, n int, PRIMARY KEY (kind, n));
+INSERT INTO kinds (amount, name, at, body, hash, exact)
+    SELECT n, CASE WHEN n % 7 > 0 THEN 'n\u00e4me ' || n || E'\\t\\n' END,
+           '2026-03-29 01:59:59.999999+00'::timestamptz + n * interval '1 hour',
+           jsonb_build_object('n', n, 'list', array[n]), decode(md5(n::text), 'hex'), n / 7.0
+    FROM generate_series(1, 1000) AS n;
+INSERT INTO lines SELECT id, n FROM kinds, generate_series(1, 3) AS n;
+"""
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def database(bare_database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """A database of three thousand rows, which the scripts find in the environment."""
+    for name, value in databases.client_variables(bare_database).items():
+        monkeypatch.setenv(name, value)
+    path = databases.with_programs({**os.environ, "DATABASE_URL": bare_database})["PATH"]
+    monkeypatch.setenv("PATH", path)
+    run(bare_database, SCHEMA)
+    yield bare_database
+
+
+def connect(url: str) -> psycopg2.extensions.connection:
+    text = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg2.connect(text)
+
+
+def run(url: str, statement: str) -> None:
+    connection = connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
+
+
+def all_rows(url: str) -> Rows:
+    """Every row of every table, and where every sequence stands."""
+    connection = connect(url)
+    found: Rows = {}
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname, relkind = 'S' FROM pg_class WHERE relkind IN ('r', 'p', 'S')"
+            " AND relnamespace = 'public'::regnamespace"
+        )
+        for name, sequence in cursor.fetchall():
+            columns = sql.SQL("last_value, is_called" if sequence else "row(t.*)::text")
+            select = sql.SQL("SELECT {} FROM {} t ORDER BY 1")
+            cursor.execute(select.format(columns, sql.Identifier(name)))
+            found[name] = cursor.fetchall()
+    connection.close()
+    return found
+
+
+def beside(url: str) -> list[str]:
+    """What restoring might have left behind."""
+    connection = connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT datname FROM pg_database WHERE datname LIKE current_database() || '\\_%'"
+        )
+        names = [name for (name,) in cursor.fetchall()]
+    connection.close()
+    return names
+
+
+def command(*arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.db_backup", *arguments],
+        input=answer,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).resolve().parents[1],
+    )
+
+
+def test_every_row_of_every_table_comes_back(database: str, tmp_path: Path) -> None:
+    before = all_rows(database)
+    assert len(before["kinds"]) == 1000 and len(before["lines"]) == 3000
+    file = db_backup.save(tmp_path)
+    assert file.name.startswith("payments-") and file.suffix == ".dump"
+    assert file.stat().st_mode & 0o077 == 0, "it holds personal data"
+
+    run(database, "DELETE FROM lines; DELETE FROM kinds WHERE id > 10; DROP TABLE lines")
+    run(database, "UPDATE kinds SET amount = amount + 1; CREATE TABLE later (n int)")
+    assert all_rows(database) != before
+
+    db_backup.restore(file)
+    assert all_rows(database) == before
+    run(database, "INSERT INTO kinds (amount) VALUES (1)")  # the identity goes on where it was
+    assert beside(database) == []
+
+
+def test_the_migrated_tables_come_back(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in databases.client_variables(fresh_database).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", databases.with_programs({**os.environ, "DB_HOST": "x"})["PATH"])
+    before = all_rows(fresh_database)
+    assert before["alembic_version"]
+    file = db_backup.save(tmp_path)
+    run(fresh_database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    db_backup.restore(file)
+    assert all_rows(fresh_database) == before
+
+
+def test_a_busy_database_is_replaced_too(database: str, tmp_path: Path) -> None:
+    before = all_rows(database)
+    file = db_backup.save(tmp_path)
+    done = threading.Event()
+
+    def keep_busy() -> None:
+        while not done.is_set():
+            try:
+                run(database, "SELECT count(*) FROM kinds")
+            except psycopg2.Error:
+                continue
+
+    callers = [threading.Thread(target=keep_busy) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    idle = connect(database)
+    try:
+        db_backup.restore(file)
+    finally:
+        done.set()
+        for caller in callers:
+            caller.join()
+        idle.close()
+    assert all_rows(database) == before
+
+
+@pytest.mark.parametrize("fault", ["missing", "empty", "text", "cut", "scrambled", "folder"])
+def test_a_bad_file_is_one_line_and_changes_nothing(
+    database: str, tmp_path: Path, fault: str
+) -> None:
+    before = all_rows(database)
+    good = db_backup.save(tmp_path).read_bytes()
+    bad = tmp_path / "bad.dump"
+    middle = len(good) // 2
+    if fault == "folder":
+        bad.mkdir()
+    elif fault != "missing":
+        bad.write_bytes(
+            {
+                "empty": b"",
+                "text": b"no dump\n",
+                "cut": good[:middle],
+                "scrambled": good[:middle] + bytes(64) + good[middle + 64 :],
+            }[fault]
+        )
+    done = command("restore", str(bad), "--yes")
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1 and "Traceback" not in done.stderr
+    assert all_rows(database) == before
+    assert beside(database) == []
+
+
+def test_a_dump_that_does_not_fit_changes_nothing(database: str, tmp_path: Path) -> None:
+    """The file is whole, but its rows come before those that a CHECK looks for."""
+    look = "CREATE FUNCTION lined(bigint) RETURNS boolean LANGUAGE sql AS "
+    run(database, f"{look} 'SELECT EXISTS (SELECT FROM public.lines WHERE kind = $1)'")
+    run(database, "ALTER TABLE kinds ADD CHECK (lined(id))")
+    before = all_rows(database)
+    done = command("restore", str(db_backup.save(tmp_path)), "--yes")
+    assert done.returncode == 1 and "violates check constraint" in done.stderr
+    assert all_rows(database) == before
+    assert beside(database) == []
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("", 1)])
+def test_it_asks_first(database: str, tmp_path: Path, answer: str, code: int) -> None:
+    file = db_backup.save(tmp_path)
+    run(database, "DELETE FROM lines")
+    done = command("restore", str(file), answer=answer)
+    assert done.returncode == code
+    assert str(make_url(database).database) in done.stdout
+    assert len(all_rows(database)["lines"]) == (3000 if code == 0 else 0)
