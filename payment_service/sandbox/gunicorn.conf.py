@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-bind = f"127.0.0.1:{os.environ.get('SANDBOX_PORT') or '8090'}"
+bind = f"127.0.0.1:{os.environ.get('SANDBOX_PORT') or '8081'}"
 workers = 1
 worker_class = "gthread"
 # A request that is slow or silent on demand holds a thread.

@@ -79,3 +79,7 @@ class Journal:
         """Forget everything."""
         os.ftruncate(self._fd, 0)
         self._size = 0
+
+    def close(self) -> None:
+        """Let go of the file, for another process to take it."""
+        os.close(self._fd)
