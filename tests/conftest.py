@@ -48,7 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ["TEST_REDIS_URL"] = started[-1].url
     except embedded.EmbeddedError as error:
         if os.environ.get("CI"):
-            pytest.exit(str(error), returncode=1)
+            pytest_unconfigure(config)
+            raise pytest.UsageError(str(error)) from None
         os.environ["TEST_SERVER_MISSING"] = str(error)
 
 
@@ -56,7 +57,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     started = config.stash.get(SERVERS, None)
     if started is None:
         return
-    if not any(server.name == "postgres" for server in started):
+    if not started or started[0].name != "postgres":
         _drop_databases()
     for server in started:
         server.stop()
@@ -64,10 +65,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _drop_databases() -> None:
-    """Leave nothing of this run on a server that is not ours."""
+    """Leave nothing of this run on a server that is not ours, if there is one."""
     if not os.environ.get("TEST_DATABASE_URL"):
         return
-    with _maintenance() as cursor:
+    with contextlib.suppress(psycopg2.OperationalError), _maintenance() as cursor:
         pattern = f"test\\_{os.environ['TEST_RUN']}\\_%"
         cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [pattern])
         for (name,) in cursor.fetchall():
