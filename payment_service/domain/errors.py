@@ -117,3 +117,9 @@ class IdempotencyKeyReused(InvalidRequest):
 
 class IdempotencyKeyInProgress(DomainError):
     code = "idempotency_key_in_progress"
+
+
+class BadCountry(DomainError):
+    """Not a country code of two letters."""
+
+    code = "invalid_country"

@@ -1,0 +1,135 @@
+"""Reads a request strictly: JSON once and exactly, queries without surprises."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from flask import Request, current_app, g, request
+from marshmallow import RAISE, Schema, ValidationError
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestURITooLarge, UnsupportedMediaType
+
+from payment_service.domain.errors import CardDataRefused, DomainError, InvalidRequest
+from payment_service.schemas.fields import CARD_REFUSED
+
+MOST_BYTES = 64 * 1024
+DEEPEST = 16
+LONGEST_URI = 8000
+
+
+class BadJSON(DomainError):
+    """The body is not one JSON object."""
+
+    code = "invalid_json"
+
+
+class Parser(FlaskParser):
+    """webargs with our strictness: unknown, repeated and null are refused, numbers are exact."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": RAISE, "query": RAISE}  # noqa: RUF012
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        g.body = read_json(req, optional=getattr(schema, "body_optional", False))
+        return g.body
+
+    def load_querystring(self, req: Request, schema: Schema) -> Any:
+        return single_query(req)
+
+    def handle_error(
+        self,
+        error: ValidationError,
+        req: Request,
+        schema: Schema,
+        *,
+        error_status_code: int | None = None,
+        error_headers: Any = None,
+    ) -> NoReturn:
+        """Raises InvalidRequest, or CardDataRefused where a card number was the fault."""
+        messages = error.messages if isinstance(error.messages, dict) else {}
+        errors = next(iter(messages.values()), {})
+        if CARD_REFUSED in json.dumps(errors):
+            raise CardDataRefused(CARD_REFUSED, errors)
+        raise InvalidRequest(f"wrong: {', '.join(map(str, errors))}", errors)
+
+
+def read_json(req: Request, *, optional: bool) -> dict[str, Any]:
+    """The body as an object, numbers with a point as Decimal.
+
+    Raises BadJSON, UnsupportedMediaType, RequestEntityTooLarge.
+    """
+    data = req.get_data(cache=True)
+    if not data and optional:
+        return {}
+    if req.mimetype != "application/json":
+        raise UnsupportedMediaType("send the body as application/json")
+    try:
+        text = data.decode("utf-8")
+        if _depth(text) > DEEPEST:
+            raise BadJSON(f"the body is nested deeper than {DEEPEST}")
+        body = json.loads(
+            text,
+            parse_float=Decimal,
+            parse_constant=_no_constant,
+            object_pairs_hook=_no_duplicates,
+        )
+    except UnicodeDecodeError:
+        raise BadJSON("the body is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise BadJSON(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadJSON("the body must be a JSON object")
+    return body
+
+
+def single_query(req: Request) -> dict[str, str]:
+    """The query parameters. Raises InvalidRequest for one that is given twice."""
+    repeated = [name for name, values in req.args.lists() if len(values) > 1]
+    if repeated:
+        raise InvalidRequest(
+            f"given more than once: {', '.join(repeated)}",
+            {name: ["given more than once"] for name in repeated},
+        )
+    return req.args.to_dict()
+
+
+def refuse_surprises() -> None:
+    """Before each request: no endless URI, no query where none is read."""
+    if len(request.full_path) > LONGEST_URI:
+        raise RequestURITooLarge
+    if not request.args or not request.path.startswith("/v1/"):
+        return
+    view = current_app.view_functions.get(request.endpoint or "")
+    documented = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", [])
+    if view and not any(parameter.get("in") == "query" for parameter in documented):
+        names = sorted(request.args)
+        raise InvalidRequest(
+            f"unknown query parameters: {', '.join(names)}",
+            {name: ["Unknown field."] for name in names},
+        )
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member stands twice in an object")
+    return found
+
+
+def _depth(text: str) -> int:
+    """An upper bound of the nesting, without recursion: brackets in strings count too."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return 0
+    depth = deepest = 0
+    for char in text:
+        if char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    return deepest

@@ -1,0 +1,58 @@
+"""The idempotency key of a request, and an answer made into a response."""
+
+from __future__ import annotations
+
+from flask import Response, g, request
+
+from payment_service.api.auth import caller
+from payment_service.domain.errors import (
+    IdempotencyKeyConflict,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyRequired,
+)
+from payment_service.idempotency import Key, fingerprint
+from payment_service.services.answers import Answer
+
+HEADER = "Idempotency-Key"
+
+
+def required_key() -> Key:
+    """The request's key. Raises IdempotencyKeyRequired and what optional_key raises."""
+    key = optional_key()
+    if key is None:
+        raise IdempotencyKeyRequired(
+            f"send a key of your own, one per payment, in the {HEADER} header or as idempotency_key"
+        )
+    return key
+
+
+def optional_key() -> Key | None:
+    """The key in the header or in the body, if any.
+
+    It belongs to the caller, the method and the path. Raises IdempotencyKeyConflict where the
+    two differ, IdempotencyKeyInvalid for one that is no key.
+    """
+    body = g.get("body") or {}
+    in_header, in_body = request.headers.get(HEADER), body.get("idempotency_key")
+    if in_header is not None and in_body is not None and in_header != in_body:
+        raise IdempotencyKeyConflict("the header and the body name different keys; send one")
+    key = in_header if in_header is not None else in_body
+    if key is None:
+        return None
+    if not 1 <= len(key) <= 255 or not all("!" <= char <= "~" for char in key):
+        raise IdempotencyKeyInvalid("the key must be 1 to 255 visible ASCII characters")
+    fields = {name: value for name, value in body.items() if name != "idempotency_key"}
+    return Key(
+        caller=caller().name,
+        operation=f"{request.method} {request.path}",
+        key=key,
+        fingerprint=fingerprint(fields),
+    )
+
+
+def respond(answer: Answer) -> Response:
+    """The answer's own bytes, with the header that tells a replay."""
+    response = Response(answer.body, answer.status, content_type="application/json")
+    if answer.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response

@@ -1,0 +1,133 @@
+"""Payments over REST."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+
+from payment_service.api.auth import caller
+from payment_service.api.blueprints import Blueprint
+from payment_service.api.idempotent import optional_key, required_key, respond
+from payment_service.schemas import payments as schemas
+from payment_service.services import charges, listings, payments, timeline
+
+blueprint = Blueprint("payments", __name__, description="Charge, watch and steer payments")
+
+ID = "<int(min=1, max=9223372036854775807):payment_id>"
+Body = dict[str, Any]
+
+
+@blueprint.post("/payments/charge")
+@blueprint.arguments(schemas.ChargeSchema)
+@blueprint.answers(201, schemas.PaymentDetailSchema, 202, 402)
+def charge(body: Body) -> Response:
+    """Charge a finished trip or an order"""
+    return respond(charges.charge(command=body, key=required_key(), caller=caller()))
+
+
+@blueprint.post("/payments")
+@blueprint.arguments(schemas.CreateSchema)
+@blueprint.answers(201, schemas.PaymentDetailSchema)
+def create(body: Body) -> Response:
+    """Create a PENDING payment"""
+    return respond(payments.create(command=body, key=optional_key(), caller=caller()))
+
+
+@blueprint.post(f"/payments/{ID}/charge")
+@blueprint.arguments(schemas.ChargePendingSchema)
+@blueprint.answers(201, schemas.PaymentDetailSchema, 202, 402)
+def charge_pending(body: Body, payment_id: int) -> Response:
+    """Charge a PENDING payment"""
+    return respond(
+        charges.charge_pending(
+            payment_id=payment_id, command=body, key=required_key(), caller=caller()
+        )
+    )
+
+
+@blueprint.post(f"/payments/{ID}/capture")
+@blueprint.arguments(schemas.CaptureSchema)
+@blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
+def capture(body: Body, payment_id: int) -> Response:
+    """Take held funds, all or a part"""
+    return respond(
+        payments.capture(payment_id=payment_id, command=body, key=required_key(), caller=caller())
+    )
+
+
+@blueprint.post(f"/payments/{ID}/cancel")
+@blueprint.arguments(schemas.CancelSchema)
+@blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
+def cancel(body: Body, payment_id: int) -> Response:
+    """Cancel a PENDING payment or release a hold"""
+    return respond(
+        payments.cancel(
+            payment_id=payment_id, key=optional_key(), caller=caller(), reason=body.get("reason")
+        )
+    )
+
+
+@blueprint.delete(f"/payments/{ID}")
+@blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
+def delete(payment_id: int) -> Response:
+    """The same as cancel"""
+    return respond(payments.cancel(payment_id=payment_id, key=optional_key(), caller=caller()))
+
+
+@blueprint.patch(f"/payments/{ID}/status")
+@blueprint.arguments(schemas.StatusSchema)
+@blueprint.answers(200, schemas.PaymentDetailSchema)
+def set_status(body: Body, payment_id: int) -> Response:
+    """Settle a PENDING payment by hand"""
+    return respond(
+        payments.set_status(
+            payment_id=payment_id,
+            status=body["status"],
+            reason=body.get("reason"),
+            caller=caller(),
+        )
+    )
+
+
+@blueprint.get("/payments")
+@blueprint.arguments(schemas.PaymentQuery, location="query")
+@blueprint.response(200, schemas.PaymentListSchema)
+def list_payments(query: Body) -> Body:
+    """List payments, newest first"""
+    return listings.list_payments(**query)
+
+
+@blueprint.get(f"/payments/{ID}")
+@blueprint.response(200, schemas.PaymentDetailSchema)
+def get(payment_id: int) -> Body:
+    """One payment"""
+    return listings.get_payment(payment_id=payment_id)
+
+
+@blueprint.get("/payments/trip/<int(min=1, max=9223372036854775807):trip_id>")
+@blueprint.response(200, schemas.PaymentDetailSchema)
+def get_of_trip(trip_id: int) -> Body:
+    """The payment of a trip: the live one, else the newest"""
+    return listings.get_of(column="trip_id", value=trip_id)
+
+
+@blueprint.get("/payments/order/<int(min=1, max=9223372036854775807):order_id>")
+@blueprint.response(200, schemas.PaymentDetailSchema)
+def get_of_order(order_id: int) -> Body:
+    """The payment of an order: the live one, else the newest"""
+    return listings.get_of(column="order_id", value=order_id)
+
+
+@blueprint.get("/payments/transaction/<transaction_id>")
+@blueprint.response(200, schemas.PaymentDetailSchema)
+def get_by_transaction(transaction_id: str) -> Body:
+    """The payment that the provider knows under this reference"""
+    return listings.get_by_transaction(provider_reference=transaction_id)
+
+
+@blueprint.get(f"/payments/{ID}/events")
+@blueprint.response(200, schemas.TimelineSchema)
+def get_events(payment_id: int) -> Body:
+    """What happened to a payment, oldest first, and what will happen next"""
+    return timeline.tell(payment_id=payment_id)

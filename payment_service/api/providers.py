@@ -1,0 +1,29 @@
+"""The provider catalog over REST; no token needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from payment_service.api.blueprints import Blueprint
+from payment_service.domain.errors import BadCountry
+from payment_service.schemas.providers import OfferQuery, OfferSchema
+from payment_service.services import providers
+
+blueprint = Blueprint("providers", __name__, description="Who takes what where")
+
+
+@blueprint.get("/payments/providers")
+@blueprint.arguments(OfferQuery, location="query")
+@blueprint.response(200, OfferSchema(many=True))
+def list_offers(query: dict[str, Any]) -> list[dict[str, Any]]:
+    """The catalog, filtered"""
+    return providers.list_offers(**query)
+
+
+@blueprint.get("/payments/providers/<country>")
+@blueprint.response(200, OfferSchema(many=True))
+def list_of_country(country: str) -> list[dict[str, Any]]:
+    """The catalog of one country"""
+    if len(country) != 2 or not (country.isascii() and country.isalpha()):
+        raise BadCountry("send a country code of two letters, such as IN")
+    return providers.list_offers(country=country)

@@ -1,0 +1,41 @@
+"""The receipt over REST: JSON, a page, or a PDF."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from payment_service.api.blueprints import Blueprint
+from payment_service.domain.receipts import as_dict
+from payment_service.schemas.payments import dumps
+from payment_service.schemas.receipts import FORMS, ReceiptQuery
+from payment_service.services import receipts
+
+blueprint = Blueprint("receipts", __name__, description="What the payer gets")
+
+ID = "<int(min=1, max=9223372036854775807):payment_id>"
+OBJECT = {"type": "object", "additionalProperties": True}
+
+
+@blueprint.get(f"/payments/{ID}/receipt")
+@blueprint.arguments(ReceiptQuery, location="query")
+@blueprint.response(200, {"type": "string", "format": "binary"}, content_type=FORMS["pdf"])
+@blueprint.response(200, {"type": "string"}, content_type=FORMS["html"])
+@blueprint.response(200, OBJECT)
+def get(query: dict[str, Any], payment_id: int) -> Response:
+    """The receipt of a captured payment, by format or by Accept"""
+    receipt = receipts.get(payment_id=payment_id)
+    wanted = FORMS.get(query.get("format", "")) or request.accept_mimetypes.best_match(
+        list(FORMS.values()), default=FORMS["json"]
+    )
+    if wanted == FORMS["html"]:
+        return Response(receipts.as_html(receipt), content_type="text/html; charset=utf-8")
+    if wanted == FORMS["pdf"]:
+        name = f'inline; filename="{receipt.receipt_id}.pdf"'
+        return Response(
+            receipts.as_pdf(receipt),
+            content_type=FORMS["pdf"],
+            headers={"Content-Disposition": name},
+        )
+    return Response(dumps(as_dict(receipt)), content_type=FORMS["json"])

@@ -1,0 +1,88 @@
+"""flask seed | worker | states: one call each."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+
+from payment_service import seeding
+from payment_service.config import settings
+from payment_service.domain import states as table
+from payment_service.extensions import db
+from payment_service.services import worker as beats
+
+SEEDS = Path(__file__).resolve().parent.parent / "seeds"
+
+
+def register(app: Flask) -> None:
+    """Puts the commands on the app."""
+    for command in (seed, worker, states):
+        app.cli.add_command(command)
+
+
+@click.command
+@click.option("--payments", type=click.Path(), help="Import payment history from this CSV file.")
+@click.option("--skip-bad", is_flag=True, help="Load the good rows, write the bad ones to a file.")
+@click.option("--bad-rows", type=click.Path(), help="Where the bad rows go.")
+@click.option("--date-format", help="How dates are written, such as %m/%d/%Y %H:%M; default ISO.")
+@click.option("--currency", help="Of all amounts; default DEFAULT_CURRENCY.")
+@click.option("--demo/--no-demo", default=True, help="Load demo payments into an empty database.")
+@with_appcontext
+def seed(
+    payments: str | None,
+    skip_bad: bool,
+    bad_rows: str | None,
+    date_format: str | None,
+    currency: str | None,
+    demo: bool,
+) -> None:
+    """Load the provider catalog, and history from CSV."""
+    place = {
+        "currency": (currency or settings().default_currency).upper(),
+        "timezone": settings().seed_timezone,
+    }
+    try:
+        added = seeding.load_catalog(db.engine, path=SEEDS / "providers.csv")
+        click.echo(f"Provider catalog: {added} offers added")
+        if payments:
+            report: Any = seeding.import_payments(
+                db.engine,
+                path=payments,
+                skip_bad=skip_bad,
+                bad_rows_path=bad_rows,
+                date_format=date_format,
+                **place,
+            )
+        elif demo:
+            report = seeding.seed_demo_if_empty(
+                db.engine, path=SEEDS / "payments.csv", **place
+            )
+        else:
+            report = None
+    except seeding.SeedError as error:
+        raise click.ClickException(str(error)) from None
+    for line in report.lines() if report else ():
+        click.echo(line)
+
+
+@click.command
+@with_appcontext
+def worker() -> None:
+    """Run the background beats until SIGTERM; any number of workers may run."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    stopping = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stopping.set())
+    beats.run(app, stopping)
+
+
+@click.command
+def states() -> None:
+    """Print the payment's states and edges as a Graphviz graph."""
+    click.echo(table.graph())

@@ -1,0 +1,216 @@
+"""Idempotency keys: fingerprint, find, answer, reap. The claim itself is part of begin."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from payment_service.config import settings
+from payment_service.domain.errors import IdempotencyKeyInProgress, IdempotencyKeyReused
+from payment_service.extensions import HOT, db
+from payment_service.statements import Statement
+
+_TYPES = {
+    "caller": "text",
+    "operation": "text",
+    "key": "text",
+    "now": "timestamptz",
+    "status": "smallint",
+    "body": "text",
+}
+
+# An answered key is gone once its time is over, reaped or not. An unanswered one stays until
+# somebody has been told how it ended.
+_FIND = Statement(
+    "find_key",
+    """
+    SELECT fingerprint, payment_id, transaction_number, locked_until, answer_status, answer_body
+    FROM idempotency_keys
+    WHERE caller = :caller AND operation = :operation AND key = :key
+      AND (expires_at > :now OR answer_body IS NULL)
+    """,
+    _TYPES,
+)
+_STORE = """
+    UPDATE idempotency_keys SET answer_status = :status, answer_body = :body, locked_until = NULL
+    WHERE caller = :caller AND operation = :operation AND key = :key AND answer_body IS NULL
+"""
+_RELEASE = """
+    UPDATE idempotency_keys SET locked_until = NULL
+    WHERE caller = :caller AND operation = :operation AND key = :key AND answer_body IS NULL
+"""
+_CLAIM = """
+    INSERT INTO idempotency_keys (caller, operation, key, fingerprint, payment_id,
+        transaction_number, locked_until, answer_status, answer_body, created_at, expires_at)
+    VALUES (:caller, :operation, :key, :fingerprint, :payment_id, :number, :locked_until,
+        :answer_status, :answer_body, :now, :expires_at)
+    ON CONFLICT (caller, operation, key) DO UPDATE SET
+        fingerprint = EXCLUDED.fingerprint, payment_id = EXCLUDED.payment_id,
+        transaction_number = EXCLUDED.transaction_number, locked_until = EXCLUDED.locked_until,
+        answer_status = EXCLUDED.answer_status, answer_body = EXCLUDED.answer_body,
+        created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at
+    WHERE idempotency_keys.expires_at <= :now AND idempotency_keys.answer_body IS NOT NULL
+    RETURNING key
+"""
+_FREE = """
+    DELETE FROM idempotency_keys
+    WHERE caller = :caller AND operation = :operation AND key = :key
+      AND answer_body IS NULL AND locked_until IS NOT NULL
+"""
+_REAP = """
+    DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+        SELECT k.ctid FROM idempotency_keys k
+        LEFT JOIN transactions t ON t.payment_id = k.payment_id AND t.number = k.transaction_number
+        WHERE k.expires_at < :now
+          AND (k.answer_body IS NOT NULL OR t.status IN ('SUCCESS', 'FAILED') OR t.status IS NULL)
+        LIMIT 5000 FOR UPDATE OF k SKIP LOCKED))
+"""
+
+
+class KeyTaken(Exception):
+    """Another request claimed the key in the meantime; look at it again."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A caller's key on one operation (method and path), with what the body said."""
+
+    caller: str
+    operation: str
+    key: str
+    fingerprint: str
+
+    def columns(self) -> dict[str, str]:
+        return {"caller": self.caller, "operation": self.operation, "key": self.key}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A key that was claimed before: answered, or (with no answer) to be resumed by look-up."""
+
+    payment_id: int | None
+    transaction_number: int | None
+    answer_status: int | None
+    answer_body: str | None
+
+
+def fingerprint(fields: Mapping[str, Any]) -> str:
+    """A JSON object with a hash per field, so that a mismatch can name what differs.
+
+    Member order and white space of the body make no difference.
+    """
+    hashes = {
+        name: hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[
+            :32
+        ]
+        for name, value in sorted(fields.items())
+    }
+    return json.dumps(hashes, separators=(",", ":"))
+
+
+def find(key: Key) -> Found | None:
+    """The key's earlier claim, if any.
+
+    Raises IdempotencyKeyReused if the body differs, IdempotencyKeyInProgress while the first
+    request holds the lock.
+    """
+    now = datetime.now(UTC)
+    with db.engines[HOT].connect() as connection:
+        row = _FIND.run(connection, {**key.columns(), "now": now}).one_or_none()
+    if row is None:
+        return None
+    if row.fingerprint != key.fingerprint:
+        raise _reused(row.fingerprint, key.fingerprint)
+    if row.answer_body is None and row.locked_until is not None and row.locked_until > now:
+        raise IdempotencyKeyInProgress(
+            "the first request with this key is still at work; ask again in a second",
+            retry_after=1,
+        )
+    return Found(row.payment_id, row.transaction_number, row.answer_status, row.answer_body)
+
+
+def claim(
+    connection: Connection,
+    key: Key,
+    *,
+    payment_id: int,
+    number: int | None,
+    now: datetime,
+    answer: tuple[int, str] | None = None,
+) -> None:
+    """Claims the key for the payment's request `number`, in the transaction that begins it.
+
+    With an `answer` there is nothing to wait for. Raises KeyTaken.
+    """
+    times = lifetime(now)
+    values = {
+        **key.columns(),
+        "fingerprint": key.fingerprint,
+        "payment_id": payment_id,
+        "number": number,
+        "now": now,
+        "locked_until": None if answer else times["locked_until"],
+        "expires_at": times["expires_at"],
+        "answer_status": answer[0] if answer else None,
+        "answer_body": answer[1] if answer else None,
+    }
+    if connection.execute(text(_CLAIM), values).one_or_none() is None:
+        raise KeyTaken
+
+
+def free(connection: Connection, key: Key) -> bool:
+    """Forgets a claim under which surely nothing was sent; False if its retry was told already."""
+    return connection.execute(text(_FREE), key.columns()).rowcount == 1
+
+
+def point_to(connection: Connection, key: Key, *, number: int) -> None:
+    """The key's move goes on under another request of the same payment."""
+    connection.execute(
+        text(
+            "UPDATE idempotency_keys SET transaction_number = :number"
+            " WHERE caller = :caller AND operation = :operation AND key = :key"
+        ),
+        {**key.columns(), "number": number},
+    )
+
+
+def store(connection: Connection, key: Key, *, status: int, body: str) -> None:
+    """Keeps a definite answer, unless another was kept first."""
+    connection.execute(text(_STORE), {**key.columns(), "status": status, "body": body})
+
+
+def release(connection: Connection, key: Key) -> None:
+    """The first request tells its caller something provisional: from here on, retries look up."""
+    connection.execute(text(_RELEASE), key.columns())
+
+
+def lifetime(now: datetime) -> dict[str, datetime]:
+    """The times of a key that is claimed now."""
+    return {
+        "locked_until": now + timedelta(seconds=settings().idempotency_lock_seconds),
+        "expires_at": now + timedelta(seconds=settings().idempotency_key_ttl),
+    }
+
+
+def reap() -> dict[str, int]:
+    """Deletes keys whose time is over, 5000 at once so that no lock is long. One step."""
+    with db.engine.begin() as connection:
+        gone = connection.execute(text(_REAP), {"now": datetime.now(UTC)}).rowcount
+    return {"reaped": gone}
+
+
+def _reused(first: str, second: str) -> IdempotencyKeyReused:
+    before, after = json.loads(first), json.loads(second)
+    fields = sorted(
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    )
+    return IdempotencyKeyReused(
+        "this key was used for another request; it differs in " + ", ".join(fields),
+        {name: ["differs from the first request with this key"] for name in fields},
+    )

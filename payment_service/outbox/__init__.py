@@ -1,0 +1,1 @@
+"""Events out: what is recorded, who hears it, and the loop that delivers."""

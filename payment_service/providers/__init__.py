@@ -1,0 +1,1 @@
+"""Money out: the contract and one file per provider."""

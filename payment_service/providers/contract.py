@@ -1,0 +1,222 @@
+"""What every provider is: six verbs, frozen values in and out, and two kinds of silence."""
+
+from __future__ import annotations
+
+import abc
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from payment_service.domain.vocabulary import Method, TransactionType
+from payment_service.providers.circuit import Circuit, CircuitOpen
+from payment_service.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+
+class Outcome(StrEnum):
+    """A provider's answer. A decline is a value: it is the provider's normal no."""
+
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"
+    PENDING = "PENDING"
+    REQUIRES_ACTION = "REQUIRES_ACTION"
+
+
+DECLINE_CODES = frozenset(
+    {
+        "insufficient_funds",
+        "do_not_honor",
+        "expired_card",
+        "incorrect_cvc",
+        "fraud_suspected",
+        "limit_exceeded",
+        "authentication_required",
+        "method_not_supported",
+        "provider_declined",
+        "amount_too_large",
+        "not_capturable",
+        "not_voidable",
+        "refund_exceeds_captured",
+        "cancelled_by_payer",
+        "invalid_token",
+    }
+)
+"""The standard codes; a provider maps its own to these, what it can't map to provider_declined."""
+
+
+class OutcomeUnknown(Exception):
+    """Asked, no certain answer. It is looked up; never guessed, never blindly asked again."""
+
+
+class NotSent(Exception):
+    """Surely nothing left us, or the provider surely refused to look at it: safe to try again.
+
+    `counts` says whether it speaks against the provider's health.
+    """
+
+    def __init__(self, detail: str, *, retry_after: float = 1.0, counts: bool = True) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        self.counts = counts
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One request. `amount` is minor units of `currency`.
+
+    `reference` is ours for this request and the provider's idempotency key. `charge_reference`
+    and `provider_reference` name the charge or hold that a capture, void or refund is about, in
+    our words and in the provider's. Nothing may be sent after `send_before`.
+    """
+
+    type: TransactionType
+    reference: str
+    amount: int
+    currency: str
+    method: str
+    send_before: datetime
+    charge_reference: str | None = None
+    provider_reference: str | None = None
+    payment_token: str | None = field(default=None, repr=False)
+    description: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One answer. `amount_approved` and `fee` are minor units; None means as asked, unknown."""
+
+    outcome: Outcome
+    provider_reference: str | None = None
+    amount_approved: int | None = None
+    authorization_code: str | None = None
+    fee: int | None = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    next_action: dict[str, Any] | None = None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a provider is asked: seconds per call, calls at once and circuit, per process."""
+
+    timeout: float = 10.0
+    concurrency: int = 40
+    settling: float = 60.0
+    circuit_fail_max: int = 5
+    circuit_reset: float = 30.0
+
+
+class Provider(abc.ABC):
+    """Base of all providers: fences, bounds, times and counts each call; a subclass asks.
+
+    A subclass sets `name`, `methods` and `capabilities` and writes `_ask` and `_lookup`.
+    """
+
+    name: str
+    methods: frozenset[Method]
+    capabilities: frozenset[TransactionType]
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.circuit = Circuit(
+            self.name, fail_max=limits.circuit_fail_max, reset_seconds=limits.circuit_reset
+        )
+        self._places = threading.BoundedSemaphore(limits.concurrency)
+
+    def charge(self, operation: Operation) -> Result:
+        """Authorize and capture in one step. All verbs raise OutcomeUnknown and NotSent."""
+        return self._guarded(operation, self._ask)
+
+    def authorize(self, operation: Operation) -> Result:
+        """Hold funds."""
+        return self._guarded(operation, self._ask)
+
+    def capture(self, operation: Operation) -> Result:
+        """Take held funds, all or a part; what is not taken is released."""
+        return self._guarded(operation, self._ask)
+
+    def void(self, operation: Operation) -> Result:
+        """Release the hold."""
+        return self._guarded(operation, self._ask)
+
+    def refund(self, operation: Operation) -> Result:
+        """Give back captured funds."""
+        return self._guarded(operation, self._ask)
+
+    def ask(self, operation: Operation) -> Result:
+        """The verb of the operation's type."""
+        verbs: dict[TransactionType, Callable[[Operation], Result]] = {
+            TransactionType.CHARGE: self.charge,
+            TransactionType.AUTHORIZATION: self.authorize,
+            TransactionType.CAPTURE: self.capture,
+            TransactionType.VOID: self.void,
+            TransactionType.REFUND: self.refund,
+        }
+        return verbs[operation.type](operation)
+
+    def lookup(self, operation: Operation) -> Result | None:
+        """What became of the operation, by our reference; None if the provider has not seen it.
+
+        Asks only; goes past the circuit, because the truth is wanted most when things are bad.
+        Raises OutcomeUnknown if no certain answer came.
+        """
+        with self._measured("lookup", operation):
+            try:
+                return self._lookup(operation)
+            except NotSent as error:
+                raise OutcomeUnknown(f"look-up not possible: {error}") from error
+
+    @abc.abstractmethod
+    def _ask(self, operation: Operation) -> Result: ...
+
+    @abc.abstractmethod
+    def _lookup(self, operation: Operation) -> Result | None: ...
+
+    def _guarded(self, operation: Operation, ask: Callable[[Operation], Result]) -> Result:
+        if operation.type not in self.capabilities:
+            return Result(Outcome.DECLINED, failure_code="method_not_supported")
+        if not self._places.acquire(blocking=False):
+            raise NotSent(f"{self.name} is busy: {self.limits.concurrency} requests are open")
+        try:
+            with self.circuit.watching(OutcomeUnknown, NotSent):
+                # The last look at the clock before the request: a process that was paused since
+                # begin finds here that its time is over.
+                if datetime.now(UTC) >= operation.send_before:
+                    raise NotSent("too late to send", counts=False)
+                with self._measured(operation.type.lower(), operation):
+                    return ask(operation)
+        except CircuitOpen as error:
+            raise NotSent(f"{self.name} is failing", retry_after=error.retry_after) from error
+        finally:
+            self._places.release()
+
+    @contextmanager
+    def _measured(self, verb: str, operation: Operation) -> Iterator[None]:
+        """Times, counts and logs one call. The token and the description are in no log."""
+        started, ending = time.perf_counter(), "answered"
+        try:
+            yield
+        except (OutcomeUnknown, NotSent) as error:
+            ending = "unknown" if isinstance(error, OutcomeUnknown) else "not_sent"
+            metrics.PROCESSING_ERRORS.labels(self.name, ending).inc()
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            metrics.PROVIDER_SECONDS.labels(self.name, verb, ending).observe(seconds)
+            log.info(
+                "provider_call",
+                provider=self.name,
+                verb=verb,
+                reference=operation.reference,
+                ending=ending,
+                milliseconds=round(seconds * 1000, 1),
+            )

@@ -1,0 +1,73 @@
+"""Which providers there are, and which is asked for a method. A new provider adds one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from payment_service.config import BadSettings, Settings
+from payment_service.domain.vocabulary import Method
+from payment_service.providers.cash import CashProvider
+from payment_service.providers.contract import Limits, Provider
+from payment_service.providers.sandbox import SandboxProvider
+
+Builder = Callable[[Settings, Limits], Provider | None]
+
+BUILDERS: dict[str, Builder] = {
+    "cash": lambda settings, limits: CashProvider(limits),
+    "sandbox": lambda settings, limits: (
+        SandboxProvider(settings.sandbox_provider_url, limits)
+        if settings.sandbox_provider_url
+        else None
+    ),
+}
+
+
+class Registry:
+    """The providers that the settings turn on, and the routes by method."""
+
+    def __init__(self, settings: Settings) -> None:
+        built = {name: build(settings, _limits(settings, name)) for name, build in BUILDERS.items()}
+        self._providers = {name: found for name, found in built.items() if found is not None}
+        self._routes = _routes(settings.provider_routes)
+
+    def find(self, name: str) -> Provider | None:
+        """The provider of that name if it is on."""
+        return self._providers.get(name)
+
+    def get(self, name: str) -> Provider:
+        """The provider of that name. Raises KeyError if it is off."""
+        return self._providers[name]
+
+    def all(self) -> list[Provider]:
+        return list(self._providers.values())
+
+    def route(self, method: str) -> list[Provider]:
+        """Who is asked for the method, in order; empty if nobody takes it here."""
+        names = self._routes.get(method, [])
+        return [self._providers[name] for name in names if name in self._providers]
+
+
+def _limits(settings: Settings, name: str) -> Limits:
+    return Limits(
+        timeout=settings.provider_timeout_seconds,
+        concurrency=settings.provider_concurrency,
+        settling=settings.provider_settling_seconds.get(name, Limits.settling),
+        circuit_fail_max=settings.circuit_fail_max,
+        circuit_reset=settings.circuit_reset_seconds,
+    )
+
+
+def _routes(text: str) -> dict[str, list[str]]:
+    """Reads `CARD=stripe>sandbox,CASH=cash`. Raises BadSettings, saying what is wrong."""
+    routes: dict[str, list[str]] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        method, _, names = part.partition("=")
+        wanted = [name.strip() for name in names.split(">") if name.strip()]
+        unknown = [name for name in wanted if name not in BUILDERS]
+        if method.strip().upper() not in Method.__members__ or not wanted or unknown:
+            raise BadSettings(
+                f"PROVIDER_ROUTES: {part!r} is not METHOD=provider>provider; methods are "
+                f"{', '.join(Method)}, providers {', '.join(BUILDERS)}"
+            )
+        routes[method.strip().upper()] = wanted
+    return routes

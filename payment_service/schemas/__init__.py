@@ -1,0 +1,1 @@
+"""The wire shapes: what comes in, what goes out."""

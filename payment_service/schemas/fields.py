@@ -1,0 +1,201 @@
+"""Fields that the wire is made of: ids, amounts, currencies, plain text, UTC times."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from payment_service.domain import money
+from payment_service.domain.cards import contains_card_number
+from payment_service.domain.events import iso
+
+BIGINT = 2**63 - 1
+
+
+CARD_REFUSED = "looks like a card number; send the provider's token instead"
+
+
+class Id(fields.Integer):
+    """A positive bigint as a JSON number; never a boolean, a string or a fraction."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strict=True, validate=validate.Range(1, BIGINT), **kwargs)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValidationError("must be an integer")
+        return value
+
+
+class QueryId(fields.Integer):
+    """A positive bigint as it stands in a query string: ASCII digits only."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(1, BIGINT), **kwargs)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> int:
+        return query_integer(value)
+
+
+def query_integer(value: Any) -> int:
+    """An integer of a query string. Raises ValidationError."""
+    text = str(value)
+    if not (text.isascii() and text.removeprefix("-").isdigit()) or len(text) > 20:
+        raise ValidationError("must be an integer")
+    return int(text)
+
+
+class QueryNumber(fields.Integer):
+    """A plain integer of a query string, for limits and offsets."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> int:
+        return query_integer(value)
+
+
+class PlainText(fields.String):
+    """Text that PostgreSQL and JSON can keep, without card numbers (`searched`)."""
+
+    def __init__(self, *, longest: int, shortest: int = 0, searched: bool = True, **kw: Any) -> None:
+        self.searched = searched
+        super().__init__(validate=validate.Length(shortest, longest), **kw)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        if not isinstance(value, str):
+            raise ValidationError("must be a string")
+        return checked_text(value, searched=self.searched)
+
+
+def checked_text(value: str, *, searched: bool = True) -> str:
+    """`value`, if it can be kept. Raises ValidationError, with CARD_REFUSED for a card number."""
+    if "\x00" in value:
+        raise ValidationError("must not contain NUL")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValidationError("must not contain lone surrogates") from None
+    if searched and contains_card_number(value):
+        raise ValidationError(CARD_REFUSED)
+    return value
+
+
+class Metadata(fields.Dict):
+    """Flat strings: at most 50 keys of at most 40 characters, values of at most 500."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> dict[str, str]:
+        if not isinstance(value, dict):
+            raise ValidationError("must be an object")
+        if len(value) > 50:
+            raise ValidationError("must have at most 50 keys")
+        for name, item in value.items():
+            if not isinstance(item, str):
+                raise ValidationError("values must be strings")
+            if not 1 <= len(name) <= 40:
+                raise ValidationError("keys must have 1 to 40 characters")
+            if len(item) > 500:
+                raise ValidationError("values must have at most 500 characters")
+            checked_text(name, searched=False)
+            checked_text(item)
+        return value
+
+
+class Word(fields.String):
+    """One of a closed vocabulary, any case, with aliases; goes out upper case."""
+
+    def __init__(
+        self, words: typing.Iterable[str], aliases: Mapping[str, str] | None = None, **kw: Any
+    ) -> None:
+        self.words = [str(word) for word in words]
+        self.aliases = aliases or {}
+        super().__init__(**kw)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        word = value.upper() if isinstance(value, str) and value.isascii() else ""
+        word = self.aliases.get(word, word)
+        if word not in self.words:
+            raise ValidationError(f"must be one of {', '.join(self.words)}")
+        return word
+
+
+class Currency(fields.String):
+    """An ISO 4217 code of money in use, any case."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        code = value.upper() if isinstance(value, str) and value.isascii() else ""
+        if code not in money.EXPONENTS:
+            raise ValidationError("must be an ISO 4217 code of money in use, such as INR")
+        return code
+
+
+class AmountIn(fields.Field):
+    """An amount in major units as it came: a string or a JSON number, read exactly.
+
+    The currency that says how many decimals it may have is known only later, to the service.
+    """
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str | int | Decimal:
+        if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+            raise ValidationError("must be a string or a number, such as 104.86")
+        return value
+
+
+class AmountMinor(fields.Integer):
+    """An amount in minor units: a JSON integer."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValidationError("must be an integer in minor units")
+        return value
+
+
+class Amount(fields.String):
+    """Minor units out as a decimal string with exactly the currency's decimals."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        if value is None:
+            return None
+        currency = obj["currency"] if isinstance(obj, Mapping) else obj.currency
+        return money.format_amount(value, currency)
+
+
+class UTCTime(fields.DateTime):
+    """A time out: UTC, ISO 8601, Z."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else iso(value.astimezone(UTC))
+
+
+class QueryTime(fields.DateTime):
+    """A time in a query string: ISO 8601; without an offset it is UTC."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> datetime:
+        try:
+            moment = datetime.fromisoformat(str(value).replace(" ", "+"))
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise ValidationError("must be a time such as 2026-11-20T10:00:00Z") from None

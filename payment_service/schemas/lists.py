@@ -1,0 +1,91 @@
+"""Paging: by limit and offset, by page, or by cursor; and the cursor itself."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+
+from payment_service.schemas import fields as own
+
+MOST = 100
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CURSOR = re.compile(r"(-?[0-9]{1,18})\.([0-9]{1,19})\Z", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The last row of a page, by what the list is ordered by."""
+
+    created_at: datetime
+    row_id: int
+
+    def __str__(self) -> str:
+        micros = (self.created_at - _EPOCH) // timedelta(microseconds=1)
+        return base64.urlsafe_b64encode(f"{micros}.{self.row_id}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, text: str) -> Cursor:
+        """The cursor of that text. Raises ValidationError for one that we did not give out."""
+        try:
+            plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
+            match = _CURSOR.match(plain)
+            if match is None:
+                raise ValueError
+            moment = _EPOCH + timedelta(microseconds=int(match.group(1)))
+            cursor = cls(moment, int(match.group(2)))
+            if str(cursor) != text or cursor.row_id > own.BIGINT:
+                raise ValueError
+        except (ValueError, OverflowError, binascii.Error):
+            raise ValidationError("must be a next_cursor that this list gave out") from None
+        return cursor
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which rows are wanted."""
+
+    limit: int
+    offset: int
+    cursor: Cursor | None
+    total: bool
+
+
+class CursorField(fields.String):
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Cursor:
+        return Cursor.read(str(value))
+
+
+class ListQuery(Schema):
+    """limit and offset, or page and page_size, or cursor (with limit)."""
+
+    limit = own.QueryNumber(validate=validate.Range(1, MOST))
+    offset = own.QueryNumber(validate=validate.Range(0, own.BIGINT))
+    page = own.QueryNumber(validate=validate.Range(1, 10**9))
+    page_size = own.QueryNumber(validate=validate.Range(1, MOST))
+    cursor = CursorField()
+    total = fields.Boolean(truthy={"true", "1"}, falsy={"false", "0"})
+
+    @validates_schema
+    def one_way(self, data: dict[str, Any], **kwargs: Any) -> None:
+        ways = [
+            [name for name in names if name in data]
+            for names in (("limit", "offset"), ("page", "page_size"))
+        ]
+        if all(ways):
+            raise ValidationError("use limit and offset, or page and page_size", ways[1][0])
+        if "cursor" in data and ("offset" in data or ways[1]):
+            raise ValidationError("goes with limit only", "cursor")
+
+    @post_load
+    def as_page(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        size = data.pop("page_size", MOST)
+        limit = data.pop("limit", size)
+        offset = data.pop("offset", (data.pop("page", 1) - 1) * size)
+        cursor, total = data.pop("cursor", None), data.pop("total", False)
+        return {"page": Page(limit, offset, cursor, total), "filters": data}

@@ -1,0 +1,230 @@
+"""Payments on the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from marshmallow import Schema, fields, post_dump, validate
+
+from payment_service.domain.vocabulary import (
+    METHOD_ALIASES,
+    STATUS_ALIASES,
+    Method,
+    PaymentStatus,
+    TransactionStatus,
+    TransactionType,
+)
+from payment_service.schemas import fields as own
+from payment_service.schemas.lists import ListQuery
+
+
+class MethodField(own.Word):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(Method, METHOD_ALIASES, **kwargs)
+
+
+class KeyInBody(Schema):
+    idempotency_key = fields.String(
+        metadata={"description": "Instead of the Idempotency-Key header"}
+    )
+
+
+class AmountInBody(KeyInBody):
+    amount = own.AmountIn(
+        metadata={"oneOf": [{"type": "string"}, {"type": "number"}], "description": "Major units"}
+    )
+    amount_minor = own.AmountMinor(metadata={"description": "Minor units; instead of amount"})
+
+
+class CreateSchema(AmountInBody):
+    """What a payment is made of."""
+
+    trip_id = own.Id()
+    order_id = own.Id()
+    rider_id = own.Id()
+    driver_id = own.Id()
+    user_id = own.Id()
+    currency = own.Currency()
+    method = MethodField()
+    payment_method = MethodField(metadata={"description": "Another name for method"})
+    provider = fields.String(validate=validate.Length(1, 50))
+    payment_token = own.PlainText(longest=255, shortest=1)
+    reference = own.PlainText(longest=100, shortest=1)
+    description = own.PlainText(longest=500)
+    metadata = own.Metadata(keys=fields.String(), values=fields.String())
+
+
+class ChargeSchema(CreateSchema):
+    capture = fields.Boolean(truthy={True}, falsy={False})
+
+
+class ChargePendingSchema(KeyInBody):
+    """How a payment that exists is to be charged."""
+
+    body_optional = True
+
+    method = MethodField()
+    payment_method = MethodField()
+    provider = fields.String(validate=validate.Length(1, 50))
+    payment_token = own.PlainText(longest=255, shortest=1)
+    capture = fields.Boolean(truthy={True}, falsy={False})
+
+
+class CaptureSchema(AmountInBody):
+    """An amount, or all that is held."""
+
+    body_optional = True
+
+
+class CancelSchema(KeyInBody):
+    """Why, if anybody wants to know."""
+
+    body_optional = True
+
+    reason = own.PlainText(longest=500)
+
+
+class StatusSchema(Schema):
+    status = own.Word(PaymentStatus, STATUS_ALIASES, required=True)
+    reason = own.PlainText(longest=500)
+
+
+class PaymentQuery(ListQuery):
+    """Filters of the list."""
+
+    trip_id = own.QueryId()
+    order_id = own.QueryId()
+    rider_id = own.QueryId()
+    driver_id = own.QueryId()
+    user_id = own.QueryId()
+    status = own.Word(PaymentStatus, STATUS_ALIASES)
+    method = MethodField()
+    provider = own.PlainText(longest=50, shortest=1, searched=False)
+    reference = own.PlainText(longest=100, shortest=1, searched=False)
+    created_from = own.QueryTime()
+    created_to = own.QueryTime()
+
+
+class TransactionSchema(Schema):
+    """One request to a provider."""
+
+    transaction_log_id = fields.Integer(attribute="transaction_id")
+    transaction_type = fields.String(
+        attribute="type", validate=validate.OneOf([str(word) for word in TransactionType])
+    )
+    amount = own.Amount()
+    status = fields.String(validate=validate.OneOf([str(word) for word in TransactionStatus]))
+    description = fields.String(allow_none=True)
+    reference = fields.String()
+    provider = fields.String()
+    failure_code = fields.String(allow_none=True)
+    created_at = own.UTCTime()
+
+
+class PaymentSchema(Schema):
+    """A payment, without its transactions."""
+
+    payment_id = fields.Integer()
+    trip_id = fields.Integer(allow_none=True)
+    order_id = fields.Integer(allow_none=True)
+    rider_id = fields.Integer(allow_none=True)
+    driver_id = fields.Integer(allow_none=True)
+    user_id = fields.Integer(allow_none=True)
+    amount = own.Amount()
+    currency = fields.String()
+    amount_captured = own.Amount(attribute="captured")
+    amount_refunded = own.Amount(attribute="refunded")
+    method = fields.String(validate=validate.OneOf([str(word) for word in Method]))
+    provider = fields.String(allow_none=True)
+    status = fields.String(validate=validate.OneOf([str(word) for word in PaymentStatus]))
+    reference = fields.String()
+    caller_reference = fields.String(allow_none=True)
+    purpose = fields.String()
+    transaction_id = fields.String(
+        attribute="provider_reference",
+        allow_none=True,
+        metadata={"description": "The provider's reference"},
+    )
+    authorization_code = fields.String(allow_none=True)
+    failure_code = fields.String(allow_none=True)
+    failure_message = fields.String(allow_none=True)
+    next_action = fields.Dict(allow_none=True)
+    description = fields.String(allow_none=True)
+    metadata = fields.Dict(keys=fields.String(), values=fields.String())
+    created_at = own.UTCTime()
+    updated_at = own.UTCTime()
+    completed_at = own.UTCTime(allow_none=True)
+    captured_at = own.UTCTime(allow_none=True)
+    expires_at = own.UTCTime(allow_none=True)
+
+    @post_dump
+    def leave_out(self, body: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """What only a payment under way has is not shown as null by all the others."""
+        for name in ("next_action", "expires_at"):
+            if body.get(name) is None:
+                body.pop(name, None)
+        return body
+
+
+class PaymentDetailSchema(PaymentSchema):
+    """A payment with its transactions; a charge's answer also has message and timestamp."""
+
+    transactions = fields.List(fields.Nested(TransactionSchema))
+    message = fields.String()
+    timestamp = own.UTCTime()
+
+
+class PaymentListSchema(Schema):
+    """A page of payments, newest first."""
+
+    payments = fields.List(fields.Nested(PaymentSchema))
+    count = fields.Integer()
+    has_more = fields.Boolean()
+    next_cursor = fields.String(allow_none=True)
+    limit = fields.Integer()
+    offset = fields.Integer()
+    total = fields.Integer()
+
+
+class MomentSchema(Schema):
+    """One entry of a payment's time line."""
+
+    at = own.UTCTime()
+    kind = fields.String(
+        validate=validate.OneOf(["event", "transaction", "delivery", "webhook", "operator"])
+    )
+    what = fields.String()
+    actor = fields.String(allow_none=True)
+    reason = fields.String(allow_none=True)
+    details = fields.Dict()
+
+
+class NextSchema(Schema):
+    """What will happen by itself, and when."""
+
+    what = fields.String()
+    at = own.UTCTime()
+
+
+class TimelineSchema(Schema):
+    """What happened to a payment, oldest first."""
+
+    payment_id = fields.Integer()
+    events = fields.List(fields.Nested(MomentSchema))
+    count = fields.Integer()
+    next = fields.Nested(NextSchema, allow_none=True)
+
+
+_DETAIL = PaymentDetailSchema()
+
+
+def detail_body(payment: dict[str, Any], transactions: list[dict[str, Any]]) -> dict[str, Any]:
+    """A payment row with its transactions as the wire shows it."""
+    body: dict[str, Any] = _DETAIL.dump({**payment, "transactions": transactions})
+    return body
+
+
+def dumps(body: Any) -> str:
+    """The text of an answer: the bytes that a replay repeats."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))

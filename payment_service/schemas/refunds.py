@@ -1,0 +1,94 @@
+"""Refunds on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from payment_service.domain.vocabulary import STATUS_ALIASES, PaymentStatus, RefundStatus
+from payment_service.schemas import fields as own
+from payment_service.schemas.lists import ListQuery
+from payment_service.schemas.payments import AmountInBody
+
+STATUSES = [str(word) for word in RefundStatus]
+
+
+class RefundRequestSchema(AmountInBody):
+    """An amount, or all that is left."""
+
+    body_optional = True
+
+    reason = own.PlainText(longest=500)
+
+
+class CreateRefundSchema(RefundRequestSchema):
+    """A refund of the payment that is named."""
+
+    body_optional = False
+
+    payment_id = own.Id(required=True)
+
+
+class RefundStatusSchema(Schema):
+    status = own.Word([RefundStatus.SUCCESS, RefundStatus.FAILED], STATUS_ALIASES, required=True)
+    reason = own.PlainText(longest=500)
+
+
+class RefundQuery(ListQuery):
+    """Filters of the list."""
+
+    payment_id = own.QueryId()
+    status = own.Word(RefundStatus, STATUS_ALIASES)
+
+
+class RefundSchema(Schema):
+    """A refund as a resource."""
+
+    refund_id = fields.Integer()
+    payment_id = fields.Integer()
+    amount = own.Amount()
+    currency = fields.String()
+    status = fields.String(validate=validate.OneOf(STATUSES))
+    reason = fields.String(allow_none=True)
+    transaction_id = fields.String(attribute="provider_reference", allow_none=True)
+    failure_code = fields.String(allow_none=True)
+    failure_message = fields.String(allow_none=True)
+    created_at = own.UTCTime()
+    updated_at = own.UTCTime()
+    completed_at = own.UTCTime(allow_none=True)
+
+
+class RefundOutcomeSchema(Schema):
+    """What a refund did to its payment."""
+
+    payment_id = fields.Integer()
+    refund_id = fields.Integer()
+    refund_amount = own.Amount()
+    currency = fields.String()
+    status = fields.String(validate=validate.OneOf([str(word) for word in PaymentStatus]))
+    refund_status = fields.String(validate=validate.OneOf(STATUSES))
+    failure_code = fields.String(allow_none=True)
+    failure_message = fields.String(allow_none=True)
+    timestamp = own.UTCTime()
+
+
+class RefundListSchema(Schema):
+    """A page of refunds, newest first."""
+
+    refunds = fields.List(fields.Nested(RefundSchema))
+    count = fields.Integer()
+    has_more = fields.Boolean()
+    next_cursor = fields.String(allow_none=True)
+    limit = fields.Integer()
+    offset = fields.Integer()
+    total = fields.Integer()
+
+
+_REFUND = RefundSchema()
+
+
+def refund_body(refund: dict[str, Any]) -> dict[str, Any]:
+    """A refund row as the wire shows it."""
+    body: dict[str, Any] = _REFUND.dump(refund)
+    return body

@@ -1,0 +1,1 @@
+"""Use cases: keyword-only functions named by verbs; the business code that commits."""

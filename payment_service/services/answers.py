@@ -1,0 +1,88 @@
+"""What a caller is told about a move: status and body, rendered from what stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from payment_service.domain import money
+from payment_service.domain.events import iso
+from payment_service.domain.vocabulary import RefundStatus, TransactionStatus, TransactionType
+from payment_service.idempotency import Key
+from payment_service.schemas.payments import detail_body, dumps
+from payment_service.schemas.refunds import refund_body
+from payment_service.services.rows import Row
+
+_DONE = {
+    TransactionType.CHARGE: 201,
+    TransactionType.AUTHORIZATION: 201,
+    TransactionType.CAPTURE: 200,
+    TransactionType.VOID: 200,
+    TransactionType.REFUND: 200,
+}
+_MESSAGES = {
+    "SUCCESS": "Payment success",
+    "AUTHORIZED": "Payment authorized",
+    "PROCESSING": "Payment processing",
+    "REQUIRES_ACTION": "Payment requires action",
+    "FAILED": "Payment failed",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer in the making. A definite one is kept under its key."""
+
+    status: int
+    body: str
+    replayed: bool = False
+
+    @property
+    def definite(self) -> bool:
+        return self.status != 202
+
+
+def status_of(transaction: Row) -> int:
+    """The wire status that tells how the request to the provider came out."""
+    if transaction["status"] == TransactionStatus.SUCCESS:
+        return _DONE[transaction["type"]]
+    return 402 if transaction["status"] == TransactionStatus.FAILED else 202
+
+
+def of_payment(payment: Row, transactions: list[Row], transaction: Row) -> Answer:
+    """The payment, as the answer to a charge, capture or void that `transaction` was."""
+    body: dict[str, Any] = detail_body(payment, transactions)
+    if transaction["type"] in (TransactionType.CHARGE, TransactionType.AUTHORIZATION):
+        body["message"] = _MESSAGES.get(payment["status"], f"Payment {payment['status'].lower()}")
+        body["timestamp"] = iso(payment["updated_at"])
+    return Answer(status_of(transaction), dumps(body))
+
+
+RESOURCE = "POST /v1/refunds"
+"""The operation whose answers are the refund as a resource."""
+
+
+def wants_resource(key: Key | None) -> bool:
+    """Whether the request under this key was made on the refunds' own path."""
+    return key is not None and key.operation == RESOURCE
+
+
+def of_refund(payment: Row, refund: Row, *, as_resource: bool) -> Answer:
+    """A refund's answer: in the payment's terms, or as the resource that /v1/refunds made."""
+    done = 201 if as_resource else 200
+    status = {RefundStatus.SUCCESS: done, RefundStatus.FAILED: 402}.get(refund["status"], 202)
+    return Answer(status, dumps(refund_body(refund) if as_resource else _outcome(payment, refund)))
+
+
+def _outcome(payment: Row, refund: Row) -> dict[str, Any]:
+    return {
+        "payment_id": payment["payment_id"],
+        "refund_id": refund["refund_id"],
+        "refund_amount": money.format_amount(refund["amount"], refund["currency"]),
+        "currency": refund["currency"],
+        "status": payment["status"],
+        "refund_status": refund["status"],
+        "failure_code": refund["failure_code"],
+        "failure_message": refund["failure_message"],
+        "timestamp": iso(refund["updated_at"]),
+    }

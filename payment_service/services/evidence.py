@@ -1,0 +1,137 @@
+"""Takes in what a provider says about a request, under lock: for late answers, look-ups and
+refunds, whose own row moves along."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection, or_, select, update
+
+from payment_service.domain.callers import Caller
+from payment_service.domain.states import Outcome as Word
+from payment_service.domain.vocabulary import (
+    DEAD,
+    RefundStatus,
+    TransactionStatus,
+    TransactionType,
+)
+from payment_service.extensions import db
+from payment_service.providers.contract import Result
+from payment_service.services import outcomes, rows, transitions
+from payment_service.services.rows import PAYMENT, REFUND, Row
+from payment_service.services.transitions import Change
+from payment_service.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+WATCH = timedelta(hours=24)
+"""How long a request that was surely not received is looked up all the same."""
+
+
+def accept(*, payment_id: int, number: int, word: Word, result: Result, caller: Caller) -> bool:
+    """Moves the payment as the outcome `word` of its request `number` says, if that is news.
+
+    False if it moves nothing.
+    """
+    with db.engine.begin() as connection:
+        moved = accept_locked(
+            connection,
+            payment_id=payment_id,
+            number=number,
+            word=word,
+            result=result,
+            caller=caller,
+        )
+    return moved is not None
+
+
+def accept_locked(
+    connection: Connection,
+    *,
+    payment_id: int,
+    number: int,
+    word: Word,
+    result: Result,
+    caller: Caller,
+) -> Change | None:
+    """The same within the connection's transaction, which must end soon: it locks the payment."""
+    payment = rows.read_payment(connection, payment_id, lock=True)
+    if payment is None:
+        raise LookupError(f"no payment {payment_id}")
+    transaction = rows.find_transaction(rows.read_transactions(connection, payment_id), number)
+    change = outcomes.plan(
+        payment=payment,
+        transaction=transaction,
+        word=word,
+        result=result,
+        caller=caller,
+        moment=datetime.now(UTC),
+    )
+    if change is None:
+        return None
+    if payment["status"] in DEAD and change.payment["status"] not in DEAD:
+        change = _brought_back(connection, change)
+    if word is Word.NOT_RECEIVED and change.transaction is not None:
+        soon = change.payment["updated_at"] + timedelta(minutes=1)
+        change = replace(change, transaction={**change.transaction, "due_at": soon})
+    transitions.apply(connection, change)
+    if transaction["type"] == TransactionType.REFUND:
+        _move_refund(connection, change)
+    return change
+
+
+def _brought_back(connection: Connection, change: Change) -> Change:
+    """Evidence against FAILED, CANCELLED or EXPIRED: the payment lives again.
+
+    If another one lives for the trip or the order by now, this one is surplus: it moves to a
+    spare share, and the worker gives its money back (services/expiry) because its time is over.
+    """
+    metrics.CONTRADICTED.inc()
+    payment = change.payment
+    log.error("payment_contradicted", payment_id=payment["payment_id"], status=payment["status"])
+    taken = _live_shares(connection, payment)
+    if payment["share"] not in taken:
+        return change
+    surplus = {"share": max(taken) + 1, "expires_at": payment["updated_at"]}
+    return replace(change, payment={**payment, **surplus})
+
+
+def _live_shares(connection: Connection, payment: Row) -> set[int]:
+    same = [
+        PAYMENT.c[column] == payment[column]
+        for column in ("trip_id", "order_id")
+        if payment[column] is not None
+    ]
+    if not same:
+        return set()
+    query = select(PAYMENT.c.share).where(
+        PAYMENT.c.live,
+        PAYMENT.c.purpose == payment["purpose"],
+        PAYMENT.c.payment_id != payment["payment_id"],
+        or_(*same),
+    )
+    return set(connection.execute(query).scalars())
+
+
+def _move_refund(connection: Connection, change: Change) -> None:
+    transaction = change.transaction
+    if transaction is None:
+        return
+    succeeded = transaction["status"] == TransactionStatus.SUCCESS
+    connection.execute(
+        update(REFUND)
+        .where(
+            REFUND.c.payment_id == transaction["payment_id"],
+            REFUND.c.transaction_number == transaction["number"],
+        )
+        .values(
+            status=RefundStatus.SUCCESS if succeeded else RefundStatus.FAILED,
+            provider_reference=transaction["provider_reference"],
+            failure_code=transaction["failure_code"],
+            failure_message=transaction["failure_message"],
+            updated_at=change.payment["updated_at"],
+            completed_at=change.payment["updated_at"],
+        )
+    )

@@ -1,0 +1,290 @@
+"""The three steps of every move of money: begin, call, finish.
+
+begin   one DB transaction: key claimed, payment moved, the request written with our reference
+call    the provider, with nothing of the database held
+finish  one DB transaction, through services/transitions: outcome, event, the caller's answer
+
+Whoever dies between them leaves a row that says what was asked; services/resolution looks up the
+rest. Nobody but the request that began ever sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, insert, update
+
+from payment_service import idempotency
+from payment_service.config import settings
+from payment_service.domain.callers import Caller
+from payment_service.domain.errors import IdempotencyKeyInProgress, ProviderUnavailable
+from payment_service.domain.states import Outcome as Word
+from payment_service.domain.vocabulary import TransactionStatus, TransactionType
+from payment_service.extensions import HOT, db
+from payment_service.idempotency import Key
+from payment_service.providers.contract import (
+    NotSent,
+    Outcome,
+    OutcomeUnknown,
+    Result,
+)
+from payment_service.services import answers, evidence, outcomes, resolution, rows, transitions
+from payment_service.services.answers import Answer
+from payment_service.services.operations import new_transaction, operation_of, providers
+from payment_service.services.rows import TRANSACTION, Row
+from payment_service.services.transitions import News
+
+
+@dataclass(frozen=True)
+class Move:
+    """A move that began: the rows as they stand, and who asked for it under which key.
+
+    `earlier` are the payment's older requests, for the answer. `fallbacks` are the providers to
+    try if this one surely was not reached.
+    """
+
+    payment: Row
+    transaction: Row
+    caller: Caller
+    key: Key | None = None
+    earlier: tuple[Row, ...] = ()
+    fallbacks: tuple[str, ...] = ()
+
+
+def begin(
+    connection: Connection,
+    *,
+    payment: Row,
+    transaction: Row,
+    news: Sequence[News],
+    caller: Caller,
+    key: Key | None,
+    fallbacks: tuple[str, ...] = (),
+    **changes: Any,
+) -> Move:
+    """Begins a move of a payment that the connection's transaction holds locked: claims the key,
+    changes the payment, writes the request. Raises idempotency.KeyTaken."""
+    moment = transaction["created_at"]
+    if key is not None:
+        idempotency.claim(
+            connection,
+            key,
+            payment_id=payment["payment_id"],
+            number=transaction["number"],
+            now=moment,
+        )
+    earlier = tuple(rows.read_transactions(connection, payment["payment_id"]))
+    change = transitions.plan(payment=payment, moment=moment, news=news, **changes)
+    transitions.apply(connection, change)
+    written = connection.execute(
+        insert(TRANSACTION).values(transaction).returning(TRANSACTION.c.transaction_id)
+    ).scalar_one()
+    return Move(
+        change.payment,
+        {**transaction, "transaction_id": written},
+        caller,
+        key,
+        earlier,
+        fallbacks,
+    )
+
+
+def once(*, key: Key | None, caller: Caller, begin: Callable[[], Move]) -> Answer:
+    """The answer that the key already has, or that of the move that `begin` begins.
+
+    Raises what idempotency.find and `begin` raise.
+    """
+    for _ in range(_TRIES):
+        found = idempotency.find(key) if key else None
+        if key and found:
+            return resume(key=key, found=found, caller=caller)
+        try:
+            move = begin()
+        except idempotency.KeyTaken:
+            continue
+        return carry_out(move)
+    raise IdempotencyKeyInProgress("requests with this key crowd each other; ask again")
+
+
+_TRIES = 5
+"""A lost race for a key shows the winner's claim at the next look; more than two are unheard of."""
+
+
+def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Answer:
+    """What a retry is told: the kept answer, or after one look-up what stands by now.
+
+    It never sends anything.
+    """
+    if found.answer_status is not None and found.answer_body is not None:
+        return Answer(found.answer_status, found.answer_body, replayed=True)
+    payment_id, number = found.payment_id or 0, found.transaction_number or 0
+    with db.engine.begin() as connection:
+        idempotency.release(connection, key)
+    resolution.resolve(payment_id=payment_id, number=number, caller=caller)
+    return tell(payment_id=payment_id, number=number, key=key)
+
+
+def carry_out(move: Move) -> Answer:
+    """Call and finish. The answer that is returned is already kept, if it is definite.
+
+    Raises ProviderUnavailable if surely nothing was sent to anyone.
+    """
+    provider = providers().get(move.transaction["provider"])
+    try:
+        result = provider.ask(operation_of(move.payment, move.transaction, move.earlier))
+    except NotSent as error:
+        return _not_sent(move, error)
+    except OutcomeUnknown:
+        return _leave_open(move)
+    return finish(move, result)
+
+
+def finish(move: Move, result: Result) -> Answer:
+    """Writes the outcome together with the caller's answer, and gives the answer."""
+    word = outcomes.word_of(result)
+    if word is None:
+        return _leave_open(move)
+    payment_id, number = move.payment["payment_id"], move.transaction["number"]
+    change = outcomes.plan(
+        payment=move.payment,
+        transaction=move.transaction,
+        word=word,
+        result=result,
+        caller=move.caller,
+        moment=datetime.now(UTC),
+    )
+    if change and change.transaction and move.transaction["type"] != TransactionType.REFUND:
+        done = change.transaction
+        answer = answers.of_payment(change.payment, [*move.earlier, done], done)
+        kept = (answer.status, answer.body) if answer.definite else None
+        with db.engines[HOT].connect() as connection:
+            if transitions.apply(connection, change, key=move.key, answer=kept):
+                return answer
+    # The payment moved meanwhile; or it is a refund, whose own row moves along.
+    evidence.accept(
+        payment_id=payment_id, number=number, word=word, result=result, caller=move.caller
+    )
+    return tell(payment_id=payment_id, number=number, key=move.key)
+
+
+def tell(*, payment_id: int, number: int, key: Key | None) -> Answer:
+    """What stands about the payment's request `number`; kept under the key if it is definite.
+
+    The first answer that was kept wins.
+    """
+    with db.engine.begin() as connection:
+        answer = _standing(connection, payment_id, number, key)
+        if key is None or not answer.definite:
+            return replace(answer, replayed=True)
+        idempotency.store(connection, key, status=answer.status, body=answer.body)
+    found = idempotency.find(key)
+    if found is None or found.answer_body is None or found.answer_status is None:
+        return answer
+    return Answer(found.answer_status, found.answer_body, replayed=True)
+
+
+def _standing(connection: Connection, payment_id: int, number: int, key: Key | None) -> Answer:
+    payment = rows.read_payment(connection, payment_id)
+    if payment is None:
+        raise LookupError(f"no payment {payment_id}")
+    transactions = rows.read_transactions(connection, payment_id)
+    transaction = rows.find_transaction(transactions, number)
+    if transaction["type"] == TransactionType.REFUND:
+        refund = rows.read_refund(connection, payment_id, number)
+        return answers.of_refund(payment, refund, as_resource=answers.wants_resource(key))
+    return answers.of_payment(payment, transactions, transaction)
+
+
+def _leave_open(move: Move) -> Answer:
+    """Nobody knows yet: 202, and resolution asks again soon. Retries look up from now on."""
+    again = datetime.now(UTC) + timedelta(seconds=settings().resolution_first_lookup_seconds)
+    with db.engine.begin() as connection:
+        connection.execute(
+            update(TRANSACTION)
+            .where(
+                TRANSACTION.c.payment_id == move.payment["payment_id"],
+                TRANSACTION.c.number == move.transaction["number"],
+                TRANSACTION.c.status == TransactionStatus.PROCESSING,
+            )
+            .values(due_at=again)
+        )
+        if move.key:
+            idempotency.release(connection, move.key)
+        return _standing(
+            connection, move.payment["payment_id"], move.transaction["number"], move.key
+        )
+
+
+def _not_sent(move: Move, error: NotSent) -> Answer:
+    """Surely nobody was asked: the next provider in line is, or all is given back and the key is
+    free again, unless its retry was told something by now."""
+    payment_id, number = move.payment["payment_id"], move.transaction["number"]
+    with db.engine.begin() as connection:
+        if move.fallbacks and (again := _reroute(connection, move)):
+            next_move: Move | None = again
+        else:
+            next_move = None
+            evidence.accept_locked(
+                connection,
+                payment_id=payment_id,
+                number=number,
+                word=Word.NOT_SENT,
+                result=Result(Outcome.DECLINED, failure_message=str(error)),
+                caller=move.caller,
+            )
+            freed = move.key is None or idempotency.free(connection, move.key)
+    if next_move:
+        return carry_out(next_move)
+    if not freed:
+        return tell(payment_id=payment_id, number=number, key=move.key)
+    raise ProviderUnavailable(
+        "the provider could not be asked; nothing was charged or moved, ask again later",
+        payment_id=payment_id,
+        retry_after=max(1, round(error.retry_after)),
+    )
+
+
+def _reroute(connection: Connection, move: Move) -> Move | None:
+    """The same move with the next provider and a fresh reference; None if others moved it."""
+    payment = rows.read_payment(connection, move.payment["payment_id"], lock=True)
+    if payment is None or payment["version"] != move.payment["version"]:
+        return None
+    provider, *others = move.fallbacks
+    failed = {
+        **move.transaction,
+        "status": TransactionStatus.FAILED,
+        "failure_code": "provider_unavailable",
+        "due_at": None,
+    }
+    change = transitions.plan(
+        payment=payment,
+        moment=datetime.now(UTC),
+        news=[News("payment.rerouted", move.caller, failed["failure_code"])],
+        transaction=failed,
+        provider=provider,
+    )
+    fresh = new_transaction(
+        payment=payment,
+        number=move.transaction["number"] + 1,
+        kind=TransactionType(move.transaction["type"]),
+        amount=move.transaction["amount"],
+        provider=provider,
+        caller=move.caller,
+        moment=change.payment["updated_at"],
+    )
+    transitions.apply(connection, change)
+    fresh["transaction_id"] = connection.execute(
+        insert(TRANSACTION).values(fresh).returning(TRANSACTION.c.transaction_id)
+    ).scalar_one()
+    if move.key:
+        idempotency.point_to(connection, move.key, number=fresh["number"])
+    return replace(
+        move,
+        payment=change.payment,
+        transaction=fresh,
+        earlier=(*move.earlier, failed),
+        fallbacks=tuple(others),
+    )

@@ -1,0 +1,94 @@
+"""What is asked of a provider: the request's row, and the Operation made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from flask import current_app
+
+from payment_service.config import settings
+from payment_service.domain.callers import Caller
+from payment_service.domain.references import transaction_reference
+from payment_service.domain.vocabulary import TransactionStatus, TransactionType
+from payment_service.providers.contract import Operation
+from payment_service.providers.registry import Registry
+from payment_service.services import outcomes
+from payment_service.services.rows import Row
+
+
+def providers() -> Registry:
+    """The running app's providers."""
+    registry: Registry = current_app.extensions["providers"]
+    return registry
+
+
+def new_transaction(
+    *,
+    payment: Row,
+    number: int,
+    kind: TransactionType,
+    amount: int,
+    provider: str,
+    caller: Caller,
+    moment: datetime,
+    cause: str | None = None,
+) -> Row:
+    """The row of a request that is about to be sent; `amount` in minor units.
+
+    Due for a look-up once the request can no longer be on its way, should nobody finish it.
+    """
+    send_before = moment + timedelta(seconds=settings().provider_send_seconds)
+    return {
+        "payment_id": payment["payment_id"],
+        "number": number,
+        "type": kind,
+        "status": TransactionStatus.PROCESSING,
+        "amount": amount,
+        "amount_approved": None,
+        "currency": payment["currency"],
+        "provider": provider,
+        "provider_account": None,
+        "provider_reference": None,
+        "reference": transaction_reference(payment["reference"], number),
+        "fee": None,
+        "failure_code": None,
+        "failure_message": None,
+        "description": payment["description"] if number == 1 else None,
+        "cause": cause,
+        "request_id": caller.request_id,
+        "created_at": moment,
+        "occurred_at": None,
+        "send_before": send_before,
+        "due_at": send_before + timedelta(seconds=settings().provider_timeout_seconds),
+        "lookups": 0,
+        "not_found_at": None,
+    }
+
+
+def operation_of(payment: Row, transaction: Row, earlier: Iterable[Row] = ()) -> Operation:
+    """What the provider is asked, or is asked about. `earlier` are the payment's other requests,
+    among which a capture, void or refund finds the charge that it is about."""
+    charge = charge_of(earlier)
+    return Operation(
+        type=TransactionType(transaction["type"]),
+        reference=transaction["reference"],
+        amount=transaction["amount"],
+        currency=transaction["currency"],
+        method=payment["method"],
+        send_before=transaction["send_before"],
+        charge_reference=charge["reference"] if charge else None,
+        provider_reference=charge["provider_reference"] if charge else None,
+        payment_token=payment["payment_token"],
+        description=payment["description"],
+    )
+
+
+def charge_of(transactions: Iterable[Row]) -> Row | None:
+    """The newest charge or authorization that the provider took or is at work on."""
+    asked = [
+        row
+        for row in transactions
+        if row["type"] in outcomes.ASKS and row["status"] != TransactionStatus.FAILED
+    ]
+    return asked[-1] if asked else None

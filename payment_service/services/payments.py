@@ -1,0 +1,286 @@
+"""Creates, captures, cancels and settles payments by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert
+from sqlalchemy.exc import IntegrityError
+
+from payment_service import idempotency
+from payment_service.domain import money, states
+from payment_service.domain.callers import Caller
+from payment_service.domain.errors import (
+    CaptureExceedsAuthorized,
+    IdempotencyKeyRequired,
+    IllegalTransition,
+    OperationInProgress,
+    PaymentExists,
+    PaymentNotFound,
+)
+from payment_service.domain.states import Outcome as Word
+from payment_service.domain.states import Trigger
+from payment_service.domain.vocabulary import Method, PaymentStatus, TransactionType
+from payment_service.extensions import db
+from payment_service.idempotency import Key
+from payment_service.schemas.payments import detail_body, dumps
+from payment_service.services import amounts, moves, rows, transitions
+from payment_service.services.answers import Answer
+from payment_service.services.charges import draft, route
+from payment_service.services.moves import Move
+from payment_service.services.operations import charge_of, new_transaction
+from payment_service.services.rows import PAYMENT, Row
+from payment_service.services.transitions import News
+
+
+def create(*, command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answer:
+    """Creates a PENDING payment. Raises PaymentExists, InvalidRequest."""
+    for _ in range(2):
+        found = idempotency.find(key) if key else None
+        if found and found.answer_status and found.answer_body:
+            return Answer(found.answer_status, found.answer_body, replayed=True)
+        try:
+            return _create(command, key, caller)
+        except idempotency.KeyTaken:
+            continue
+        except IntegrityError as error:
+            raise _exists(command) from error
+    raise OperationInProgress("requests with this key crowd each other; ask again")
+
+
+def _create(command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answer:
+    moment = datetime.now(UTC)
+    payment = draft(command, caller, moment)
+    payment["amount"] = amounts.required_amount(command, payment["currency"])
+    if command.get("provider"):
+        payment["provider"] = route(command, payment["method"])[0].name
+    payment |= {"status": PaymentStatus.PENDING, "version": 0}
+    with db.engine.begin() as connection:
+        columns = {name: value for name, value in payment.items() if value is not None}
+        payment["payment_id"] = connection.execute(
+            insert(PAYMENT).values(columns).returning(PAYMENT.c.payment_id)
+        ).scalar_one()
+        change = transitions.plan(
+            payment={**payment, "status": None},
+            moment=moment,
+            news=[News("payment.created", caller)],
+            status=PaymentStatus.PENDING,
+        )
+        transitions.apply(connection, change)
+        answer = Answer(201, dumps(detail_body(change.payment, [])))
+        if key:
+            idempotency.claim(
+                connection,
+                key,
+                payment_id=payment["payment_id"],
+                number=None,
+                now=moment,
+                answer=(answer.status, answer.body),
+            )
+    return answer
+
+
+def _exists(command: Mapping[str, Any]) -> PaymentExists:
+    """Says which payment is in the way."""
+    from payment_service.services import listings
+
+    for name in ("trip_id", "order_id"):
+        if command.get(name):
+            payment = listings.find_live(**{name: command[name]})
+            if payment:
+                return PaymentExists(
+                    f"payment {payment['payment_id']} is {payment['status']} for this {name}",
+                    payment_id=payment["payment_id"],
+                    payment_status=payment["status"],
+                )
+    return PaymentExists("a payment for this trip or order was made a moment ago")
+
+
+def capture(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
+    """Takes held funds, all or a part; what is not taken is released.
+
+    Raises PaymentNotFound, IllegalTransition, OperationInProgress, CaptureExceedsAuthorized.
+    """
+
+    def begin() -> Move:
+        with db.engine.begin() as connection:
+            payment = _locked(connection, payment_id)
+            _hold_free(connection, payment, PaymentStatus.SUCCESS)
+            amount = amounts.sent_amount(command, payment["currency"]) or payment["authorized"]
+            if amount > payment["authorized"]:
+                held = money.format_amount(payment["authorized"], payment["currency"])
+                raise CaptureExceedsAuthorized(
+                    f"only {held} {payment['currency']} is authorized",
+                    {"amount": [f"must not be more than {held}"]},
+                    authorized=held,
+                )
+            return begin_on_hold(
+                connection,
+                payment=payment,
+                kind=TransactionType.CAPTURE,
+                amount=amount,
+                caller=caller,
+                key=key,
+            )
+
+    return moves.once(key=key, caller=caller, begin=begin)
+
+
+def cancel(
+    *, payment_id: int, key: Key | None, caller: Caller, reason: str | None = None
+) -> Answer:
+    """PENDING -> CANCELLED at once, AUTHORIZED by a void; CANCELLED already is told again.
+
+    Raises PaymentNotFound, IllegalTransition, OperationInProgress, IdempotencyKeyRequired.
+    """
+    if (done := _cancel_at_once(payment_id, caller, reason)) is not None:
+        return done
+    if key is None:
+        raise IdempotencyKeyRequired(
+            "cancelling an AUTHORIZED payment voids the hold: send an Idempotency-Key header"
+        )
+
+    def begin() -> Move:
+        with db.engine.begin() as connection:
+            payment = _locked(connection, payment_id)
+            _hold_free(connection, payment, PaymentStatus.CANCELLED)
+            return begin_on_hold(
+                connection,
+                payment=payment,
+                kind=TransactionType.VOID,
+                amount=payment["authorized"],
+                caller=caller,
+                key=key,
+            )
+
+    return moves.once(key=key, caller=caller, begin=begin)
+
+
+def begin_on_hold(
+    connection: Connection,
+    *,
+    payment: Row,
+    kind: TransactionType,
+    amount: int,
+    caller: Caller,
+    key: Key | None,
+    cause: str | None = None,
+) -> Move:
+    """Begins a capture or void of the locked payment with the provider that holds the funds."""
+    earlier = rows.read_transactions(connection, payment["payment_id"])
+    held_by = charge_of(earlier)
+    transaction = new_transaction(
+        payment=payment,
+        number=len(earlier) + 1,
+        kind=kind,
+        amount=amount,
+        provider=held_by["provider"] if held_by else payment["provider"],
+        caller=caller,
+        moment=datetime.now(UTC),
+        cause=cause,
+    )
+    edge = transitions.edge_of(payment, kind, Word.ASKED)
+    return moves.begin(
+        connection,
+        payment=payment,
+        transaction=transaction,
+        news=[News(edge.event, caller, cause, {"asked": kind})],
+        caller=caller,
+        key=key,
+        status=edge.to,
+    )
+
+
+def set_status(*, payment_id: int, status: str, reason: str | None, caller: Caller) -> Answer:
+    """Moves a payment along an edge that a person may take.
+
+    Raises PaymentNotFound, IllegalTransition.
+    """
+    words = {
+        PaymentStatus.SUCCESS: Word.HANDED_OVER,
+        PaymentStatus.FAILED: Word.NOT_HANDED_OVER,
+        PaymentStatus.CANCELLED: Word.CANCELLED,
+    }
+    with db.engine.begin() as connection:
+        payment = _locked(connection, payment_id)
+        word = words.get(PaymentStatus(status))
+        by_hand = payment["method"] == Method.CASH or word is Word.CANCELLED
+        try:
+            if word is None or not by_hand:
+                raise states.IllegalEdge
+            edge = transitions.edge_of(payment, Trigger.PERSON, word)
+        except states.IllegalEdge:
+            raise _illegal(payment, status) from None
+        return _by_hand(connection, payment, edge, caller, reason)
+
+
+def _cancel_at_once(payment_id: int, caller: Caller, reason: str | None) -> Answer | None:
+    """The answer where no provider needs to be asked; None for one that holds funds or moves."""
+    with db.engine.begin() as connection:
+        payment = _locked(connection, payment_id)
+        if payment["status"] == PaymentStatus.PENDING:
+            edge = transitions.edge_of(payment, Trigger.PERSON, Word.CANCELLED)
+            return _by_hand(connection, payment, edge, caller, reason)
+        transactions = rows.read_transactions(connection, payment_id)
+        voided = transactions and transactions[-1]["type"] == TransactionType.VOID
+        if payment["status"] == PaymentStatus.CANCELLED and not voided:
+            return Answer(200, dumps(detail_body(payment, transactions)))
+        if payment["status"] in (
+            PaymentStatus.AUTHORIZED,
+            PaymentStatus.PROCESSING,
+            PaymentStatus.CANCELLED,
+        ):
+            return None
+        raise _illegal(payment, PaymentStatus.CANCELLED)
+
+
+def _by_hand(
+    connection: Connection, payment: Row, edge: states.Edge, caller: Caller, reason: str | None
+) -> Answer:
+    """Moves the locked payment on a person's word; cash that was handed over is captured."""
+    moment = datetime.now(UTC)
+    paid = edge.to is PaymentStatus.SUCCESS
+    money_moved = {"authorized": payment["amount"], "captured": payment["amount"]} if paid else {}
+    change = transitions.plan(
+        payment=payment,
+        moment=moment,
+        news=[News(edge.event, caller, reason)],
+        status=edge.to,
+        completed_at=moment,
+        captured_at=moment if paid else None,
+        failure_code="not_handed_over" if edge.to is PaymentStatus.FAILED else None,
+        failure_message=reason if edge.to is PaymentStatus.FAILED else None,
+        **money_moved,
+    )
+    transitions.apply(connection, change)
+    transactions = rows.read_transactions(connection, payment["payment_id"])
+    return Answer(200, dumps(detail_body(change.payment, transactions)))
+
+
+def _locked(connection: Connection, payment_id: int) -> Row:
+    payment = rows.read_payment(connection, payment_id, lock=True)
+    if payment is None:
+        raise PaymentNotFound(f"there is no payment {payment_id}")
+    return payment
+
+
+def _hold_free(connection: Connection, payment: Row, wanted: PaymentStatus) -> None:
+    """Raises unless the payment holds funds and nothing else is under way with them."""
+    if payment["status"] == PaymentStatus.AUTHORIZED:
+        return
+    transactions = rows.read_transactions(connection, payment["payment_id"])
+    moving = transactions and transactions[-1]["type"] in ("CAPTURE", "VOID")
+    if payment["status"] == PaymentStatus.PROCESSING and moving:
+        raise OperationInProgress(
+            f"a {transactions[-1]['type'].lower()} of this payment is under way; ask again later"
+        )
+    raise _illegal(payment, wanted)
+
+
+def _illegal(payment: Row, wanted: str) -> IllegalTransition:
+    return IllegalTransition(
+        f"a payment can't go from {payment['status']} to {wanted} this way",
+        **{"from": payment["status"], "to": str(wanted)},
+    )

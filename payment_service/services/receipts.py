@@ -1,0 +1,83 @@
+"""The receipt of a payment with captured funds, in the form that is asked for."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select
+
+from payment_service import rendering
+from payment_service.config import settings
+from payment_service.domain import money
+from payment_service.domain.errors import ReceiptNotAvailable
+from payment_service.domain.fares import Fare
+from payment_service.domain.receipts import Receipt, RefundLine
+from payment_service.domain.vocabulary import RefundStatus
+from payment_service.extensions import db
+from payment_service.services import listings
+from payment_service.services.refunds import CAPTURED
+from payment_service.services.rows import REFUND, Row
+
+
+def get(*, payment_id: int) -> Receipt:
+    """The receipt. Raises PaymentNotFound, ReceiptNotAvailable."""
+    payment = listings.get_payment(payment_id=payment_id)
+    if payment["status"] not in CAPTURED:
+        raise ReceiptNotAvailable(
+            f"payment {payment_id} is {payment['status']}: there is a receipt once it is captured",
+            payment_status=payment["status"],
+        )
+    same = (
+        "reference payment_id method status currency amount captured refunded created_at"
+        " caller_reference trip_id order_id rider_id driver_id user_id provider description"
+    )
+    return Receipt(
+        **{name: payment[name] for name in same.split()},
+        paid_at=payment["captured_at"] or payment["created_at"],
+        fare=_fare(payment),
+        refunds=_refunds(payment_id),
+    )
+
+
+def as_html(receipt: Receipt) -> str:
+    return rendering.html(receipt, **_style())
+
+
+def as_pdf(receipt: Receipt) -> bytes:
+    return rendering.pdf(receipt, **_style())
+
+
+def _style() -> dict[str, Any]:
+    return {
+        "locale": settings().receipt_locale,
+        "timezone": settings().receipt_timezone,
+        "issuer": settings().receipt_issuer,
+    }
+
+
+def _fare(payment: Row) -> Fare | None:
+    """The fare as it was when it was charged; the trip may have changed since."""
+    kept = payment["fare"]
+    if kept is None:
+        return None
+    parts = {
+        name: Decimal(kept[name])
+        for name in ("distance_km", "base_fare", "rate_per_km", "surge_multiplier")
+        if name in kept
+    }
+    total = money.parse_amount(kept["total_fare"], payment["currency"])
+    return Fare(total=total, currency=payment["currency"], **parts)
+
+
+def _refunds(payment_id: int) -> tuple[RefundLine, ...]:
+    query = (
+        select(REFUND)
+        .where(REFUND.c.payment_id == payment_id, REFUND.c.status == RefundStatus.SUCCESS)
+        .order_by(REFUND.c.completed_at, REFUND.c.refund_id)
+    )
+    with db.engine.connect() as connection:
+        return tuple(
+            RefundLine(row.refund_id, row.amount, row.completed_at, row.reason)
+            for row in connection.execute(query)
+        )

@@ -1,0 +1,179 @@
+"""Gives captured funds back, all or in parts, never more than were captured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from payment_service.domain import money
+from payment_service.domain.callers import Caller
+from payment_service.domain.errors import (
+    IllegalTransition,
+    NotRefundable,
+    PaymentNotFound,
+    RefundExceedsCaptured,
+    RefundNotFound,
+)
+from payment_service.domain.states import Outcome as Word
+from payment_service.domain.vocabulary import (
+    PaymentStatus,
+    RefundStatus,
+    TransactionType,
+)
+from payment_service.extensions import db
+from payment_service.idempotency import Key
+from payment_service.providers.cash import CashProvider
+from payment_service.providers.contract import Outcome, Result
+from payment_service.services import amounts, evidence, moves, rows
+from payment_service.services.answers import Answer
+from payment_service.services.moves import Move
+from payment_service.services.operations import charge_of, new_transaction
+from payment_service.services.rows import REFUND, Row
+from payment_service.services.transitions import OPEN, News
+
+CAPTURED = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)
+
+
+def refund(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
+    """Gives back `amount`, or what is left, of a captured payment.
+
+    Raises PaymentNotFound, NotRefundable, RefundExceedsCaptured.
+    """
+    def begin() -> Move:
+        with db.engine.begin() as connection:
+            payment = _refundable(connection, payment_id)
+            amount = _amount(payment, command)
+            return begin_refund(
+                connection,
+                payment=payment,
+                amount=amount,
+                reason=command.get("reason"),
+                caller=caller,
+                key=key,
+            )
+
+    return moves.once(key=key, caller=caller, begin=begin)
+
+
+def begin_refund(
+    connection: Connection,
+    *,
+    payment: Row,
+    amount: int,
+    reason: str | None,
+    caller: Caller,
+    key: Key | None,
+) -> Move:
+    """Begins a refund of the locked payment with the provider that took the money."""
+    earlier = rows.read_transactions(connection, payment["payment_id"])
+    taken_by = charge_of(earlier)
+    transaction = new_transaction(
+        payment=payment,
+        number=len(earlier) + 1,
+        kind=TransactionType.REFUND,
+        amount=amount,
+        provider=taken_by["provider"] if taken_by else payment["provider"],
+        caller=caller,
+        moment=datetime.now(UTC),
+    )
+    details = {"refund": {"transaction_reference": transaction["reference"], "amount_minor": amount}}
+    move = moves.begin(
+        connection,
+        payment=payment,
+        transaction=transaction,
+        news=[News("refund.requested", caller, reason, details)],
+        caller=caller,
+        key=key,
+        refund_pending=payment["refund_pending"] + amount,
+    )
+    connection.execute(
+        insert(REFUND).values(
+            payment_id=payment["payment_id"],
+            transaction_number=transaction["number"],
+            amount=amount,
+            currency=payment["currency"],
+            status=RefundStatus.PENDING,
+            reason=reason,
+            caller=caller.name,
+            created_at=transaction["created_at"],
+            updated_at=transaction["created_at"],
+        )
+    )
+    return move
+
+
+def set_status(*, refund_id: int, status: str, reason: str | None, caller: Caller) -> Row:
+    """A person says whether cash was handed back. Gives the refund as it stands then.
+
+    Raises RefundNotFound, IllegalTransition.
+    """
+    query = select(REFUND).where(REFUND.c.refund_id == refund_id)
+    approved = status == RefundStatus.SUCCESS
+    with db.engine.begin() as connection:
+        found = connection.execute(query).mappings().one_or_none()
+        if found is None:
+            raise RefundNotFound(f"there is no refund {refund_id}")
+        payment = rows.read_payment(connection, found["payment_id"], lock=True)
+        moved = payment and _by_hand(connection, payment, found["transaction_number"])
+        moved = moved and evidence.accept_locked(
+            connection,
+            payment_id=found["payment_id"],
+            number=found["transaction_number"],
+            word=Word.APPROVED if approved else Word.DECLINED,
+            result=Result(
+                Outcome.APPROVED if approved else Outcome.DECLINED,
+                failure_code=None if approved else "not_handed_over",
+                failure_message=reason,
+            ),
+            caller=caller,
+        )
+        standing = dict(connection.execute(query).mappings().one())
+    if not moved:
+        raise IllegalTransition(
+            f"refund {refund_id} is {standing['status']}, or not a person's to settle",
+            **{"from": standing["status"], "to": status},
+        )
+    return standing
+
+
+def _by_hand(connection: Connection, payment: Row, number: int | None) -> bool:
+    if number is None:
+        return False
+    transaction = rows.find_transaction(
+        rows.read_transactions(connection, payment["payment_id"]), number
+    )
+    return transaction["provider"] == CashProvider.name and transaction["status"] in OPEN
+
+
+def _refundable(connection: Connection, payment_id: int) -> Row:
+    payment = rows.read_payment(connection, payment_id, lock=True)
+    if payment is None:
+        raise PaymentNotFound(f"there is no payment {payment_id}")
+    if payment["status"] not in CAPTURED:
+        raise NotRefundable(
+            f"payment {payment_id} is {payment['status']}; only captured funds can be given back",
+            payment_status=payment["status"],
+        )
+    if payment["provider"] == "import":
+        raise NotRefundable(f"payment {payment_id} was imported: its provider is not known here")
+    return payment
+
+
+def _amount(payment: Row, command: Mapping[str, Any]) -> int:
+    currency = payment["currency"]
+    left: int = payment["captured"] - payment["refunded"] - payment["refund_pending"]
+    amount = amounts.sent_amount(command, currency)
+    if amount is None:
+        amount = left
+    if amount > left or amount <= 0:
+        text = money.format_amount(left, currency)
+        raise RefundExceedsCaptured(
+            f"only {text} {currency} is left to refund",
+            {"amount": [f"must not be more than {text}"]},
+            refundable=text,
+            currency=currency,
+        )
+    return amount

@@ -1,0 +1,150 @@
+"""Asks the provider about what is stuck: by our reference, never by sending again."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import text, update
+
+from payment_service.config import settings
+from payment_service.domain.callers import WORKER, Caller
+from payment_service.domain.states import Outcome as Word
+from payment_service.domain.vocabulary import TransactionStatus
+from payment_service.extensions import db
+from payment_service.providers.contract import Outcome, OutcomeUnknown, Provider, Result
+from payment_service.services import evidence, outcomes, rows
+from payment_service.services.operations import operation_of, providers
+from payment_service.services.rows import TRANSACTION, Row
+from payment_service.services.transitions import OPEN
+
+log = structlog.get_logger(__name__)
+
+BATCH = 50
+"""Look-ups leased at once; few enough that a lease outlives them all at the time-out each."""
+
+_LEASE = """
+    UPDATE transactions SET due_at = :until
+    WHERE (payment_id, number) IN (
+        SELECT payment_id, number FROM transactions WHERE due_at <= :now
+        ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
+    RETURNING payment_id, number
+"""
+
+
+def run_once() -> dict[str, int]:
+    """Looks up what is due. Any number of workers may run it at once."""
+    now = datetime.now(UTC)
+    lease = timedelta(seconds=BATCH * settings().provider_timeout_seconds)
+    with db.engine.begin() as connection:
+        due = connection.execute(
+            text(_LEASE), {"now": now, "until": now + lease, "batch": BATCH}
+        ).all()
+    moved = sum(resolve(payment_id=row.payment_id, number=row.number) for row in due)
+    return {"looked_up": len(due), "moved": moved}
+
+
+def resolve(*, payment_id: int, number: int, caller: Caller = WORKER) -> bool:
+    """Looks up one request and takes in what the provider says; True if that moved the payment.
+
+    Holds no connection while it asks. A request that is settled for good is not asked about.
+    """
+    with db.engine.connect() as connection:
+        payment = rows.read_payment(connection, payment_id)
+        transactions = rows.read_transactions(connection, payment_id)
+    if payment is None:
+        raise LookupError(f"no payment {payment_id}")
+    transaction = rows.find_transaction(transactions, number)
+    provider = providers().find(transaction["provider"])
+    if transaction["status"] not in OPEN and transaction["due_at"] is None:
+        return False
+    if provider is None:
+        return _ask_again(transaction, "provider_off")
+    earlier = [row for row in transactions if row["number"] != number]
+    try:
+        result = provider.lookup(operation_of(payment, transaction, earlier))
+    except OutcomeUnknown:
+        return _ask_again(transaction, "unknown")
+    if result is None:
+        return _not_found(transaction, provider, caller)
+    word = outcomes.word_of(result)
+    if word is None or (word is Word.REQUIRES_ACTION and _waits(transaction)):
+        return _ask_again(transaction, "pending")
+    moved = evidence.accept(
+        payment_id=payment_id, number=number, word=word, result=result, caller=caller
+    )
+    return moved or _ask_again(transaction, "no_news")
+
+
+def _waits(transaction: Row) -> bool:
+    return bool(transaction["status"] == TransactionStatus.REQUIRES_ACTION)
+
+
+def _not_found(transaction: Row, provider: Provider, caller: Caller) -> bool:
+    """The provider has not seen the request. That is believed only once nothing can be on its way
+    any more, and then only when it says so twice."""
+    if transaction["status"] not in OPEN:
+        return _ask_again(transaction, "still_not_found")
+    now = datetime.now(UTC)
+    certain_after = transaction["send_before"] + timedelta(
+        seconds=provider.limits.timeout + provider.limits.settling
+    )
+    if now < certain_after:
+        return _ask_again(transaction, "not_found_yet", no_later_than=certain_after)
+    first = transaction["not_found_at"]
+    gap = timedelta(seconds=settings().resolution_first_lookup_seconds)
+    if first is None or now - first < gap:
+        return _ask_again(
+            transaction, "not_found_once", no_later_than=(first or now) + gap, seen_missing=now
+        )
+    return evidence.accept(
+        payment_id=transaction["payment_id"],
+        number=transaction["number"],
+        word=Word.NOT_RECEIVED,
+        result=Result(
+            Outcome.DECLINED, failure_message="the provider has surely not received the request"
+        ),
+        caller=caller,
+    )
+
+
+def _ask_again(
+    transaction: Row,
+    why: str,
+    *,
+    no_later_than: datetime | None = None,
+    seen_missing: datetime | None = None,
+) -> bool:
+    """Not sure yet: a later look-up, ever more seldom, for ever. Always False: nothing moved."""
+    now = datetime.now(UTC)
+    due: datetime | None = now + _pause(transaction["lookups"])
+    if no_later_than is not None and due is not None:
+        due = max(min(due, no_later_than), now + timedelta(milliseconds=100))
+    if transaction["status"] not in OPEN and now - transaction["created_at"] > evidence.WATCH:
+        due = None  # surely never received, and looked up long enough
+    with db.engine.begin() as connection:
+        connection.execute(
+            update(TRANSACTION)
+            .where(
+                TRANSACTION.c.payment_id == transaction["payment_id"],
+                TRANSACTION.c.number == transaction["number"],
+                TRANSACTION.c.status == transaction["status"],
+            )
+            .values(
+                lookups=TRANSACTION.c.lookups + 1,
+                due_at=due,
+                not_found_at=transaction["not_found_at"] or seen_missing,
+            )
+        )
+    log.info("looked_up", reference=transaction["reference"], found=why, next=str(due))
+    return False
+
+
+def _pause(lookups: int) -> timedelta:
+    """Doubling from the first pause to the longest, with a jitter of a fifth so that look-ups
+    which became due together don't stay together."""
+    first = settings().resolution_first_lookup_seconds
+    longest = settings().resolution_backoff_max_seconds
+    seconds = min(longest, first * 2 ** min(lookups, 40))
+    return timedelta(seconds=seconds * random.uniform(0.8, 1.2))

@@ -1,0 +1,57 @@
+"""Payments and transactions as the money path carries them: plain dicts, one entry a column.
+
+An ORM object would be tied to a session and so to a connection, which must not be held while a
+provider is asked.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from payment_service.models import Payment, Refund, Transaction
+
+Row = dict[str, Any]
+
+PAYMENT = Payment.__table__
+TRANSACTION = Transaction.__table__
+REFUND = Refund.__table__
+_GENERATED = {"live", "rare_status"}
+PAYMENT_COLUMNS = [column for column in PAYMENT.c if column.name not in _GENERATED]
+
+
+def read_payment(connection: Connection, payment_id: int, *, lock: bool = False) -> Row | None:
+    """The payment as it stands, with `lock` held until the connection's transaction ends."""
+    query = select(*PAYMENT_COLUMNS).where(PAYMENT.c.payment_id == payment_id)
+    found = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    return dict(found) if found else None
+
+
+def read_transactions(connection: Connection, payment_id: int) -> list[Row]:
+    """The payment's requests to providers, oldest first."""
+    query = (
+        select(TRANSACTION)
+        .where(TRANSACTION.c.payment_id == payment_id)
+        .order_by(TRANSACTION.c.number)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def read_refund(connection: Connection, payment_id: int, number: int) -> Row:
+    """The refund that the payment's request `number` is about. Raises NoResultFound."""
+    query = select(REFUND).where(
+        REFUND.c.payment_id == payment_id, REFUND.c.transaction_number == number
+    )
+    return dict(connection.execute(query).mappings().one())
+
+
+def find_transaction(transactions: list[Row], number: int) -> Row:
+    """The request of that number."""
+    return next(row for row in transactions if row["number"] == number)
+
+
+def dumped(value: Any) -> str | None:
+    """A JSON column's value as a statement takes it."""
+    return None if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,137 @@
+"""A payment's time line: events, requests to providers and troubled deliveries, oldest first, and
+what will happen next by itself."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from payment_service.domain import money
+from payment_service.domain.errors import PaymentNotFound
+from payment_service.domain.vocabulary import Actor, PaymentStatus
+from payment_service.extensions import db
+from payment_service.models import Delivery, Event
+from payment_service.services import rows
+from payment_service.services.rows import Row
+from payment_service.services.transitions import OPEN
+
+EVENT = Event.__table__
+DELIVERY = Delivery.__table__
+
+
+def tell(*, payment_id: int) -> dict[str, Any]:
+    """The time line. Raises PaymentNotFound."""
+    with db.engine.connect() as connection:
+        payment = rows.read_payment(connection, payment_id)
+        if payment is None:
+            raise PaymentNotFound(f"there is no payment {payment_id}")
+        transactions = rows.read_transactions(connection, payment_id)
+        moments = [
+            *_events(connection, payment_id),
+            *(_asked(row) for row in transactions),
+            *_deliveries(connection, payment_id),
+        ]
+    if payment["provider"] == "import" or payment["caller"] == "import":
+        moments.append(_moment(payment["created_at"], "event", "payment.imported", None, None))
+    moments.sort(key=lambda moment: moment["at"])
+    return {
+        "payment_id": payment_id,
+        "events": moments,
+        "count": len(moments),
+        "next": _next(payment, transactions),
+    }
+
+
+def _moment(
+    at: datetime, kind: str, what: str, actor: str | None, reason: str | None, **details: Any
+) -> dict[str, Any]:
+    return {
+        "at": at,
+        "kind": kind,
+        "what": what,
+        "actor": actor,
+        "reason": reason,
+        "details": {name: value for name, value in details.items() if value is not None},
+    }
+
+
+def _events(connection: Connection, payment_id: int) -> list[dict[str, Any]]:
+    query = select(EVENT).where(EVENT.c.payment_id == payment_id).order_by(EVENT.c.seq)
+    return [
+        _moment(
+            row.occurred_at,
+            "event",
+            row.type,
+            row.actor,
+            row.reason,
+            seq=row.seq,
+            from_status=row.from_status,
+            to_status=row.to_status,
+            request_id=row.request_id,
+            caller=json.loads(row.body)["data"].get("caller"),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _asked(row: Row) -> dict[str, Any]:
+    return _moment(
+        row["created_at"],
+        "transaction",
+        f"{row['type'].lower()} asked of {row['provider']}",
+        Actor.CALLER if row["cause"] is None else Actor.WORKER,
+        row["cause"],
+        reference=row["reference"],
+        amount=money.format_amount(row["amount"], row["currency"]),
+        currency=row["currency"],
+        status=row["status"],
+        provider_reference=row["provider_reference"],
+        failure_code=row["failure_code"],
+        lookups=row["lookups"] or None,
+    )
+
+
+def _deliveries(connection: Connection, payment_id: int) -> list[dict[str, Any]]:
+    """Those that are parked or were tried in vain; the rest went as they should."""
+    query = select(DELIVERY).where(
+        DELIVERY.c.payment_id == payment_id,
+        DELIVERY.c.done_at.is_(None),
+        DELIVERY.c.attempts > 0,
+    )
+    return [
+        _moment(
+            row.parked_at or row.created_at,
+            "delivery",
+            f"event {row.seq} {'parked' if row.parked_at else 'not yet delivered'} at {row.sink}",
+            Actor.WORKER,
+            row.last_error,
+            sink=row.sink,
+            seq=row.seq,
+            attempts=row.attempts,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _next(payment: Row, transactions: list[Row]) -> dict[str, Any] | None:
+    """The next thing that happens without anybody asking."""
+    due = [row for row in transactions if row["due_at"] is not None]
+    coming = [
+        {
+            "what": f"look up {row['reference']} at {row['provider']}"
+            + ("" if row["status"] in OPEN else " once more, to be sure that it was not received"),
+            "at": row["due_at"],
+        }
+        for row in due
+    ]
+    if payment["expires_at"] is not None:
+        what = {
+            PaymentStatus.AUTHORIZED: "the hold expires and is voided",
+            PaymentStatus.REQUIRES_ACTION: "the wait for the payer ends",
+        }
+        words = what.get(payment["status"], "the surplus money is given back")
+        coming.append({"what": words, "at": payment["expires_at"]})
+    return min(coming, key=lambda item: item["at"], default=None)

@@ -1,0 +1,68 @@
+"""The background beats: each runs its job's run_once() over and over, on its own thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from flask import Flask
+
+from payment_service import idempotency
+from payment_service.services import resolution, totals
+
+log = structlog.get_logger(__name__)
+
+RunOnce = Callable[[], dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A job and the seconds between its runs; it runs again at once while it finds much."""
+
+    name: str
+    run_once: RunOnce
+    seconds: float
+
+
+BEATS = (
+    Beat("resolution", resolution.run_once, 1.0),
+    # /metrics promises to be at most 5 s behind.
+    Beat("totals", totals.run_once, 1.0),
+    Beat("reaping", idempotency.reap, 60.0),
+)
+
+
+def run(app: Flask, stopping: threading.Event, beats: tuple[Beat, ...] = BEATS) -> None:
+    """Runs all beats until `stopping` is set; the step at hand is finished first."""
+    threads = [
+        threading.Thread(target=_beat, args=(app, beat, stopping), name=beat.name) for beat in beats
+    ]
+    for thread in threads:
+        thread.start()
+    log.info("worker_started", beats=[beat.name for beat in beats])
+    for thread in threads:
+        thread.join()
+    log.info("worker_stopped")
+
+
+def _beat(app: Flask, beat: Beat, stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        started = time.monotonic()
+        step(app, beat)
+        stopping.wait(max(0.0, beat.seconds - (time.monotonic() - started)))
+
+
+def step(app: Flask, beat: Beat) -> dict[str, int]:
+    """One run. Whatever goes wrong is logged; the next beat tries again."""
+    try:
+        with app.app_context():
+            counts = beat.run_once()
+    except Exception:
+        log.exception("beat_failed", beat=beat.name)
+        return {}
+    if any(counts.values()):
+        log.debug("beat", beat=beat.name, **counts)
+    return counts

@@ -1,0 +1,26 @@
+"""What this process counts itself. Totals over all payments are in services/totals."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+PROVIDER_SECONDS = Histogram(
+    "payment_service_provider_call_seconds",
+    "Time of calls to providers by verb and ending",
+    ["provider", "verb", "ending"],
+)
+PROCESSING_ERRORS = Counter(
+    "payment_processing_errors",
+    "Calls to providers that were not sent or whose outcome is unknown",
+    ["provider", "ending"],
+)
+CIRCUIT_STATE = Gauge(
+    "provider_circuit_breaker_state",
+    "0 closed, 1 open, 2 half-open; the worst of this service's processes",
+    ["provider"],
+    multiprocess_mode="livemax",
+)
+CONTRADICTED = Counter(
+    "payments_contradicted",
+    "Payments whose status followed evidence against what callers had been told",
+)

@@ -1,0 +1,71 @@
+"""Each request's id, its line in the log and its place in the metrics."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+import structlog
+from flask import Flask, Response, g, request
+from prometheus_flask_exporter import PrometheusMetrics
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+log = structlog.get_logger(__name__)
+
+# What an id may look like to be taken over: it goes into logs and headers.
+_SANE = re.compile(r"[A-Za-z0-9._:\-]{1,128}\Z", re.ASCII)
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
+
+
+def watch(app: Flask) -> None:
+    """Hooks ids, logs and metrics into the app."""
+    app.before_request(_start)
+    app.after_request(_finish)
+    metrics = PrometheusMetrics(app, path=None, export_defaults=False)
+    labels = {
+        "method": lambda: request.method,
+        "route": lambda: request.url_rule.rule if request.url_rule else "unknown",
+        "status": lambda response: response.status_code,
+    }
+    metrics.register_default(
+        metrics.counter(
+            "payment_service_http_requests_total", "Requests answered", labels=labels
+        ),
+        metrics.histogram(
+            "payment_service_http_request_duration_seconds",
+            "Time from the request's arrival to its answer",
+            labels=labels,
+            buckets=BUCKETS,
+        ),
+    )
+
+
+def _start() -> None:
+    clear_contextvars()
+    g.started = time.perf_counter()
+    g.request_id = _request_id()
+    bind_contextvars(request_id=g.request_id)
+
+
+def _request_id() -> str:
+    for name in ("X-Request-ID", "X-Correlation-ID"):
+        sent = request.headers.get(name, "")
+        if _SANE.match(sent):
+            return sent
+    return uuid.uuid4().hex
+
+
+def _finish(response: Response) -> Response:
+    request_id = g.get("request_id")
+    if request_id is None:
+        return response
+    response.headers["X-Request-ID"] = request_id
+    log.info(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        milliseconds=round((time.perf_counter() - g.started) * 1000, 1),
+    )
+    return response
