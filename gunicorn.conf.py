@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gunicorn.http import message
 from prometheus_client import multiprocess
 
 bind = f"127.0.0.1:{os.environ.get('SERVICE_PORT', '8082')}"
@@ -21,9 +22,10 @@ graceful_timeout = int(os.environ.get("WEB_GRACEFUL_TIMEOUT", "20"))
 # connection that is being closed.
 keepalive = int(os.environ.get("WEB_KEEPALIVE", "75"))
 
-# Far above what the service takes: the answer to a line that is too long is the service's own 414,
-# with a problem document.
-limit_request_line = 1024 * 1024
+# Far above what the service takes, so that a line that is too long gets the service's own answer,
+# a problem document. gunicorn knows 8190 bytes or no limit at all, which would let one caller fill
+# the memory; so its ceiling is raised.
+message.MAX_REQUEST_LINE = limit_request_line = 1024 * 1024
 
 # The heartbeat file must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
