@@ -1,0 +1,104 @@
+"""The app in this process, its client and its sandbox; plain functions that make test data."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Connection, text
+
+from payment_service import config, create_app
+from payment_service.extensions import db
+from tests.sandbox_server import Sandbox, running_sandbox
+
+_numbers = itertools.count(int.from_bytes(os.urandom(4)) * 1000)
+
+MakeApp = Callable[..., Flask]
+
+
+def a_number() -> int:
+    """A trip or order id that no other test has."""
+    return next(_numbers)
+
+
+def a_key() -> str:
+    """An idempotency key that no other request has."""
+    return secrets.token_hex(8)
+
+
+def an_order(**changes: Any) -> dict[str, Any]:
+    """The body of a charge of 100.00 INR by card for an order of its own."""
+    return {"order_id": a_number(), "amount": "100.00", "method": "CARD"} | changes
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """This xdist worker's sandbox; tests share it, so use trips, orders and tokens of your own."""
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def make_app(postgres_url: str, redis_url: str, sandbox: Sandbox) -> MakeApp:
+    """Makes apps on this worker's database and sandbox; keyword arguments change settings."""
+
+    def make(**changes: Any) -> Flask:
+        given = {
+            "database_url": postgres_url,
+            "redis_url": redis_url,
+            "trip_service_url": sandbox.url,
+            "sandbox_provider_url": sandbox.url,
+            "log_level": "ERROR",
+        }
+        app = create_app(config.load(**(given | changes)))
+        app.testing = True
+        app.config["PROPAGATE_EXCEPTIONS"] = False
+        return app
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def app(make_app: MakeApp) -> Flask:
+    """The app with its default settings."""
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def connection(app: Flask) -> Iterator[Connection]:
+    """A connection of the app's, in a transaction that is rolled back."""
+    with app.app_context(), db.engine.connect() as connected:
+        yield connected
+
+
+@pytest.fixture
+def scalar(app: Flask) -> Callable[..., Any]:
+    """Runs a query that has one value."""
+
+    def run(query: str, **values: Any) -> Any:
+        with app.app_context(), db.engine.connect() as connected:
+            return connected.execute(text(query), values).scalar_one()
+
+    return run
+
+
+@pytest.fixture
+def charge(client: FlaskClient) -> Callable[..., Any]:
+    """Charges an order of its own; keyword arguments change the body."""
+
+    def run(key: str | None = None, **changes: Any) -> Any:
+        headers = {"Idempotency-Key": key or a_key()}
+        return client.post("/v1/payments/charge", json=an_order(**changes), headers=headers)
+
+    return run
