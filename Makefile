@@ -30,7 +30,7 @@ test: setup ## The whole test suite, on a PostgreSQL and a Redis of its own
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
 
 test-api: setup ## The tests of the API only
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) tests/api $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) -m api $(ARGS)
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -56,7 +56,9 @@ class Stop:
     def __init__(self) -> None:
         self.asked, self.hurry = threading.Event(), threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._hear)
+            # SIGINT is ignored in a shell's background job, and still meant; SIGHUP under nohup.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._hear)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.asked.is_set():

@@ -33,6 +33,7 @@ UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the servers in the controller; the workers inherit its environment."""
+    config.addinivalue_line("markers", "api: speaks to the service over its API")
     options = config.option
     if hasattr(config, "workerinput") or options.collectonly or options.help or options.version:
         return
@@ -51,6 +52,13 @@ def pytest_configure(config: pytest.Config) -> None:
             pytest_unconfigure(config)
             raise pytest.UsageError(str(error)) from None
         os.environ["TEST_SERVER_MISSING"] = str(error)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What speaks to the service over its API bears the mark `api`, for `make test-api`."""
+    for item in items:
+        if "make_app" in getattr(item, "fixturenames", ()):
+            item.add_marker("api")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
