@@ -28,6 +28,7 @@ class Trip:
     rider_id: int | None
     driver_id: int | None
     fare: Fare
+    zones: dict[str, str]
 
 
 def ask(*, trip_id: int, currency: str | None) -> Trip:
@@ -50,9 +51,16 @@ def ask(*, trip_id: int, currency: str | None) -> Trip:
             rider_id=_id(found.get("rider_id")),
             driver_id=_id(found.get("driver_id")),
             fare=_fare(found, currency, settings()),
+            zones={
+                name: str(found[name])[:100]
+                for name in ("pickup_zone", "drop_zone")
+                if found.get(name)
+            },
         )
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        raise _unavailable(f"the trip service's answer about trip {trip_id} can't be read") from error
+        raise _unavailable(
+            f"the trip service's answer about trip {trip_id} can't be read"
+        ) from error
 
 
 def _fetch(trip_id: int) -> dict[str, Any]:

@@ -95,7 +95,11 @@ for _open in (S.PROCESSING, S.AUTHORIZED):
     EDGES[_open, Trigger.CAPTURE, Outcome.APPROVED] = Edge(S.SUCCESS, "payment.succeeded", _late)
     EDGES[_open, Trigger.VOID, Outcome.APPROVED] = Edge(S.CANCELLED, "payment.cancelled", _late)
     EDGES[_open, Trigger.VOID, Outcome.EXPIRED] = Edge(S.EXPIRED, "payment.expired", _late)
-_edge(S.REQUIRES_ACTION, Trigger.VOID, Outcome.ASKED, S.PROCESSING, "payment.processing")
+# The wait for the payer ends by a void too, but the payer may still act until it is confirmed.
+for _word in (Outcome.ASKED, Outcome.DECLINED, Outcome.NOT_SENT, Outcome.NOT_RECEIVED):
+    _kind = "payment.expiring" if _word is Outcome.ASKED else "payment.void_failed"
+    _edge(S.REQUIRES_ACTION, Trigger.VOID, _word, S.REQUIRES_ACTION, _kind)
+_edge(S.REQUIRES_ACTION, Trigger.VOID, Outcome.EXPIRED, S.EXPIRED, "payment.expired")
 for _dead in (S.CANCELLED, S.EXPIRED):
     EDGES[_dead, Trigger.CAPTURE, Outcome.APPROVED] = Edge(S.SUCCESS, "payment.succeeded", True)
 

@@ -238,10 +238,12 @@ def _priced(command: Mapping[str, Any], caller: Caller) -> tuple[Row, Fare | Non
         payment["rider_id"] = payment["rider_id"] or trip.rider_id
         payment["driver_id"] = payment["driver_id"] or trip.driver_id
         payment["amount"] = trip.fare.total
-        payment["fare"] = trip.fare.as_json()
+        payment["fare"] = trip.fare.as_json() | trip.zones
         amounts.expect(command, trip.fare.currency, trip.fare.total)
         if trip.fare.total <= 0:
-            raise InvalidRequest.field("trip_id", "the trip's fare is 0; there is nothing to charge")
+            raise InvalidRequest.field(
+                "trip_id", "the trip's fare is 0; there is nothing to charge"
+            )
     else:
         payment = draft(command, caller, datetime.now(UTC))
         payment["amount"] = amounts.required_amount(command, payment["currency"])

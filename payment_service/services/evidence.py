@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from payment_service.domain.callers import Caller
 from payment_service.domain.states import Outcome as Word
@@ -132,6 +132,9 @@ def _move_refund(connection: Connection, change: Change) -> None:
             failure_code=transaction["failure_code"],
             failure_message=transaction["failure_message"],
             updated_at=change.payment["updated_at"],
-            completed_at=change.payment["updated_at"],
+            # A refund that is taken back keeps the time at which it was given.
+            completed_at=func.coalesce(REFUND.c.completed_at, change.payment["updated_at"])
+            if transaction["failure_code"] == outcomes.TAKEN_BACK
+            else change.payment["updated_at"],
         )
     )

@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 
 ASKS = (TransactionType.CHARGE, TransactionType.AUTHORIZATION)
 
+TAKEN_BACK = "taken_back"
+"""Failure code of a refund that had succeeded until its provider said otherwise."""
+
 _STATUS = {
     Word.APPROVED: TransactionStatus.SUCCESS,
     Word.REQUIRES_ACTION: TransactionStatus.REQUIRES_ACTION,
@@ -62,7 +65,7 @@ def plan(
         edge = transitions.edge_of(payment, transaction["type"], word)
     except states.IllegalEdge as error:
         log.warning("outcome_without_edge", payment_id=payment["payment_id"], edge=str(error))
-        return None
+        return _noted(payment, closed, caller, moment)
     changes = _payment_changes(payment, closed, edge.to, result, moment)
     data = {"contradicted": True} if edge.contradicts else {}
     return transitions.plan(
@@ -75,9 +78,24 @@ def plan(
     )
 
 
+def _noted(payment: Row, closed: Row, caller: Caller, moment: datetime) -> Change | None:
+    """The payment has moved on past this request. A no closes the request and moves nothing else;
+    a yes that fits nowhere stays open, to be looked up and alarmed."""
+    if closed["status"] != TransactionStatus.FAILED:
+        return None
+    return transitions.plan(
+        payment=payment,
+        transaction=closed,
+        moment=moment,
+        news=[News("payment.noted", caller, closed["failure_code"])],
+    )
+
+
 def _is_news(transaction: Row, word: Word) -> bool:
     if transaction["status"] == TransactionStatus.PROCESSING:
         return True
+    if transaction["type"] == TransactionType.REFUND and word is Word.DECLINED:
+        return bool(transaction["status"] == TransactionStatus.SUCCESS)
     if transaction["status"] == TransactionStatus.REQUIRES_ACTION:
         return word is not Word.REQUIRES_ACTION
     return transaction["status"] == TransactionStatus.FAILED and word is Word.APPROVED
@@ -117,8 +135,10 @@ def _payment_changes(
     changes: dict[str, Any] = {
         "failure_code": closed["failure_code"],
         "failure_message": closed["failure_message"],
-        "next_action": result.next_action if to is PaymentStatus.REQUIRES_ACTION else None,
-        "expires_at": _expiry(payment, to, moment),
+        "next_action": (result.next_action or payment["next_action"])
+        if to is PaymentStatus.REQUIRES_ACTION
+        else None,
+        "expires_at": _expiry(payment, closed, to, moment),
         "completed_at": None
         if to in (PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION)
         else moment,
@@ -136,14 +156,30 @@ def _payment_changes(
     return changes
 
 
-def _expiry(payment: Row, to: PaymentStatus, moment: datetime) -> datetime | None:
-    """When a hold or a wait for the payer is over. One that stands again keeps its time."""
-    if to is PaymentStatus.REQUIRES_ACTION:
-        return moment + timedelta(seconds=settings().action_ttl)
-    if to is PaymentStatus.AUTHORIZED:
-        kept: datetime | None = payment["expires_at"]
-        return kept or moment + timedelta(seconds=settings().authorization_ttl)
-    return None
+# A void or refund that the worker asked for in vain: after a no it won't be yes soon, but a
+# provider that could not be asked may be back in a minute.
+_AFTER_A_NO = timedelta(hours=1)
+_AFTER_SILENCE = timedelta(minutes=1)
+
+
+def _expiry(payment: Row, closed: Row, to: PaymentStatus, moment: datetime) -> datetime | None:
+    """When a hold or a wait for the payer is over. One that stands again keeps its time, or is
+    ended a little later if that was over."""
+    lasts = {
+        PaymentStatus.REQUIRES_ACTION: settings().action_ttl,
+        PaymentStatus.AUTHORIZED: settings().authorization_ttl,
+    }
+    if to not in lasts:
+        return None
+    kept: datetime | None = payment["expires_at"]
+    if kept is None:
+        return moment + timedelta(seconds=lasts[to])
+    return kept if kept > moment else moment + _pause_after(closed)
+
+
+def _pause_after(closed: Row) -> timedelta:
+    silent = closed["failure_code"] in ("provider_unavailable", "not_received")
+    return _AFTER_SILENCE if silent else _AFTER_A_NO
 
 
 def _plan_refund(
@@ -157,8 +193,11 @@ def _plan_refund(
         return None
     amount = closed["amount"]
     details = {"refund": {"transaction_reference": closed["reference"], "amount_minor": amount}}
+    if before["status"] == TransactionStatus.SUCCESS:
+        return _taken_back(payment, closed, details, caller, moment)
     was_open = before["status"] == TransactionStatus.PROCESSING
     pending = payment["refund_pending"] - (amount if was_open else 0)
+    surplus = payment["expires_at"] is not None
     if word is not Word.APPROVED:
         return transitions.plan(
             payment=payment,
@@ -166,6 +205,7 @@ def _plan_refund(
             moment=moment,
             news=[News("refund.failed", caller, closed["failure_code"], details)],
             refund_pending=pending,
+            expires_at=moment + _pause_after(closed) if surplus else None,
         )
     refunded = payment["refunded"] + amount
     share = Word.WHOLLY if refunded == payment["captured"] else Word.PARTLY
@@ -178,4 +218,23 @@ def _plan_refund(
         status=edge.to,
         refunded=refunded,
         refund_pending=pending,
+        expires_at=None,
+    )
+
+
+def _taken_back(
+    payment: Row, closed: Row, details: dict[str, Any], caller: Caller, moment: datetime
+) -> Change:
+    """The provider takes back a refund that had succeeded; what is refunded goes down again."""
+    refunded = payment["refunded"] - closed["amount"]
+    word = Word.TAKEN_BACK_TO_PART if refunded else Word.TAKEN_BACK_TO_NONE
+    edge = transitions.edge_of(payment, TransactionType.REFUND, word)
+    closed = {**closed, "failure_code": TAKEN_BACK}
+    return transitions.plan(
+        payment=payment,
+        transaction=closed,
+        moment=moment,
+        news=[News("refund.failed", caller, TAKEN_BACK, details), News(edge.event, caller)],
+        status=edge.to,
+        refunded=refunded,
     )

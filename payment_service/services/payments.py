@@ -135,6 +135,8 @@ def cancel(
 
     Raises PaymentNotFound, IllegalTransition, OperationInProgress, IdempotencyKeyRequired.
     """
+    if key and (found := idempotency.find(key)):
+        return moves.resume(key=key, found=found, caller=caller)
     if (done := _cancel_at_once(payment_id, caller, reason)) is not None:
         return done
     if key is None:
@@ -223,15 +225,10 @@ def _cancel_at_once(payment_id: int, caller: Caller, reason: str | None) -> Answ
         if payment["status"] == PaymentStatus.PENDING:
             edge = transitions.edge_of(payment, Trigger.PERSON, Word.CANCELLED)
             return _by_hand(connection, payment, edge, caller, reason)
-        transactions = rows.read_transactions(connection, payment_id)
-        voided = transactions and transactions[-1]["type"] == TransactionType.VOID
-        if payment["status"] == PaymentStatus.CANCELLED and not voided:
+        if payment["status"] == PaymentStatus.CANCELLED:
+            transactions = rows.read_transactions(connection, payment_id)
             return Answer(200, dumps(detail_body(payment, transactions)))
-        if payment["status"] in (
-            PaymentStatus.AUTHORIZED,
-            PaymentStatus.PROCESSING,
-            PaymentStatus.CANCELLED,
-        ):
+        if payment["status"] in (PaymentStatus.AUTHORIZED, PaymentStatus.PROCESSING):
             return None
         raise _illegal(payment, PaymentStatus.CANCELLED)
 

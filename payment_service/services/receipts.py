@@ -5,24 +5,24 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from payment_service import rendering
 from payment_service.config import settings
 from payment_service.domain import money
-from payment_service.domain.errors import ReceiptNotAvailable
+from payment_service.domain.errors import PaymentNotFound, ReceiptNotAvailable
 from payment_service.domain.fares import Fare
 from payment_service.domain.receipts import Receipt, RefundLine
 from payment_service.domain.vocabulary import RefundStatus
 from payment_service.extensions import db
-from payment_service.services import listings
+from payment_service.services import outcomes, rows
 from payment_service.services.refunds import CAPTURED
 from payment_service.services.rows import REFUND, Row
 
 
 def get(*, payment_id: int) -> Receipt:
     """The receipt. Raises PaymentNotFound, ReceiptNotAvailable."""
-    payment = listings.get_payment(payment_id=payment_id)
+    payment, refunds = _read(payment_id)
     if payment["status"] not in CAPTURED:
         raise ReceiptNotAvailable(
             f"payment {payment_id} is {payment['status']}: there is a receipt once it is captured",
@@ -36,7 +36,8 @@ def get(*, payment_id: int) -> Receipt:
         **{name: payment[name] for name in same.split()},
         paid_at=payment["captured_at"] or payment["created_at"],
         fare=_fare(payment),
-        refunds=_refunds(payment_id),
+        **_zones(payment),
+        refunds=refunds,
     )
 
 
@@ -70,14 +71,31 @@ def _fare(payment: Row) -> Fare | None:
     return Fare(total=total, currency=payment["currency"], **parts)
 
 
-def _refunds(payment_id: int) -> tuple[RefundLine, ...]:
+def _zones(payment: Row) -> dict[str, str]:
+    """From where to where, if the trip said so when it was charged."""
+    kept = payment["fare"] or {}
+    return {name: kept[name] for name in ("pickup_zone", "drop_zone") if name in kept}
+
+
+def _read(payment_id: int) -> tuple[Row, tuple[RefundLine, ...]]:
+    """The payment and its refund lines as of one moment: a refund that comes in between two reads
+    would make lines that don't add up."""
+    given = or_(
+        REFUND.c.status == RefundStatus.SUCCESS, REFUND.c.failure_code == outcomes.TAKEN_BACK
+    )
     query = (
         select(REFUND)
-        .where(REFUND.c.payment_id == payment_id, REFUND.c.status == RefundStatus.SUCCESS)
+        .where(REFUND.c.payment_id == payment_id, given)
         .order_by(REFUND.c.completed_at, REFUND.c.refund_id)
     )
-    with db.engine.connect() as connection:
-        return tuple(
-            RefundLine(row.refund_id, row.amount, row.completed_at, row.reason)
-            for row in connection.execute(query)
-        )
+    with db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        payment = rows.read_payment(connection, payment_id)
+        refunds = connection.execute(query).all()
+    if payment is None:
+        raise PaymentNotFound(f"there is no payment {payment_id}")
+    return payment, tuple(map(_line, refunds))
+
+
+def _line(row: Any) -> RefundLine:
+    taken_back = row.updated_at if row.status != RefundStatus.SUCCESS else None
+    return RefundLine(row.refund_id, row.amount, row.completed_at, row.reason, taken_back)

@@ -42,6 +42,7 @@ def refund(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Cal
 
     Raises PaymentNotFound, NotRefundable, RefundExceedsCaptured.
     """
+
     def begin() -> Move:
         with db.engine.begin() as connection:
             payment = _refundable(connection, payment_id)
@@ -79,7 +80,9 @@ def begin_refund(
         caller=caller,
         moment=datetime.now(UTC),
     )
-    details = {"refund": {"transaction_reference": transaction["reference"], "amount_minor": amount}}
+    details = {
+        "refund": {"transaction_reference": transaction["reference"], "amount_minor": amount}
+    }
     move = moves.begin(
         connection,
         payment=payment,

@@ -119,9 +119,7 @@ _APPLY = Statement(
 )
 
 _NO_TRANSACTION = {"number": None} | {name: None for name in _TYPES if name.startswith("t_")}
-_NO_KEY = {
-    name: None for name in ("caller", "operation", "key", "answer_status", "answer_body")
-}
+_NO_KEY = dict.fromkeys(("caller", "operation", "key", "answer_status", "answer_body"))
 
 
 @dataclass(frozen=True)
@@ -214,9 +212,7 @@ def apply(
 def _transaction_values(transaction: Row | None) -> Row:
     if transaction is None:
         return _NO_TRANSACTION
-    return {
-        name: transaction[name.removeprefix("t_")] for name in _NO_TRANSACTION
-    }
+    return {name: transaction[name.removeprefix("t_")] for name in _NO_TRANSACTION}
 
 
 def _key_values(key: Key | None, answer: tuple[int, str] | None) -> Row:
@@ -226,9 +222,7 @@ def _key_values(key: Key | None, answer: tuple[int, str] | None) -> Row:
     return {**key.columns(), "answer_status": status, "answer_body": body}
 
 
-def _event_data(
-    before: Row, after: Row, transaction: Row | None, news: News
-) -> dict[str, Any]:
+def _event_data(before: Row, after: Row, transaction: Row | None, news: News) -> dict[str, Any]:
     """The `data` of the CloudEvent, as docs/events.md describes it."""
     currency = after["currency"]
     data = {

@@ -11,7 +11,7 @@ import structlog
 from flask import Flask
 
 from payment_service import idempotency
-from payment_service.services import resolution, totals
+from payment_service.services import expiry, resolution, totals
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +29,7 @@ class Beat:
 
 BEATS = (
     Beat("resolution", resolution.run_once, 1.0),
+    Beat("expiry", expiry.run_once, 1.0),
     # /metrics promises to be at most 5 s behind.
     Beat("totals", totals.run_once, 1.0),
     Beat("reaping", idempotency.reap, 60.0),

@@ -1,0 +1,103 @@
+"""Ends what has waited too long: holds are voided, waits for the payer end, surplus money that
+came in late is given back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
+
+from payment_service.domain.callers import WORKER
+from payment_service.domain.errors import DomainError
+from payment_service.domain.vocabulary import PaymentStatus, TransactionStatus, TransactionType
+from payment_service.extensions import db
+from payment_service.services import moves, refunds, rows
+from payment_service.services.moves import Move
+from payment_service.services.payments import begin_on_hold
+from payment_service.services.rows import PAYMENT, TRANSACTION
+
+log = structlog.get_logger(__name__)
+
+BATCH = 20
+"""Few at once: each is a call to a provider."""
+
+EXPIRY = "expiry"
+SURPLUS = "surplus"
+
+
+def run_once() -> dict[str, int]:
+    """Asks for the end of what is over. Any number of workers may run it at once: each takes a
+    payment under its lock, and whoever comes second finds it moving."""
+    query = (
+        select(PAYMENT.c.payment_id)
+        .where(PAYMENT.c.expires_at <= datetime.now(UTC), _standing_still())
+        .order_by(PAYMENT.c.expires_at)
+        .limit(BATCH)
+    )
+    with db.engine.connect() as connection:
+        due = list(connection.execute(query).scalars())
+    return {"ended": sum(_end(payment_id) for payment_id in due)}
+
+
+def _standing_still() -> ColumnElement[bool]:
+    """Nothing is under way with the money. What moves would only stand in the others' way."""
+    voidable = PAYMENT.c.status == PaymentStatus.AUTHORIZED
+    surplus = and_(PAYMENT.c.status == PaymentStatus.SUCCESS, PAYMENT.c.refund_pending == 0)
+    voiding = exists().where(
+        TRANSACTION.c.payment_id == PAYMENT.c.payment_id,
+        TRANSACTION.c.type == TransactionType.VOID,
+        TRANSACTION.c.status == TransactionStatus.PROCESSING,
+    )
+    waiting = and_(PAYMENT.c.status == PaymentStatus.REQUIRES_ACTION, not_(voiding))
+    return or_(voidable, surplus, waiting)
+
+
+def _end(payment_id: int) -> bool:
+    try:
+        with db.engine.begin() as connection:
+            move = _begin(connection, payment_id)
+        if move is None:
+            return False
+        moves.carry_out(move)
+    except DomainError as error:
+        # Not asked this time; the payment still stands as over, and the next beat tries again.
+        log.warning("not_ended", payment_id=payment_id, why=error.code)
+        return False
+    return True
+
+
+def _begin(connection: Connection, payment_id: int) -> Move | None:
+    """Begins what ends the payment; None if it is moving already, or was ended meanwhile."""
+    payment = rows.read_payment(connection, payment_id, lock=True)
+    if payment is None or payment["expires_at"] is None:
+        return None
+    if payment["expires_at"] > datetime.now(UTC) or _voiding(connection, payment_id):
+        return None
+    if payment["status"] in (PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION):
+        return begin_on_hold(
+            connection,
+            payment=payment,
+            kind=TransactionType.VOID,
+            amount=payment["authorized"] or payment["amount"],
+            caller=WORKER,
+            key=None,
+            cause=EXPIRY,
+        )
+    if payment["status"] == PaymentStatus.SUCCESS and not payment["refund_pending"]:
+        return refunds.begin_refund(
+            connection,
+            payment=payment,
+            amount=payment["captured"] - payment["refunded"],
+            reason=SURPLUS,
+            caller=WORKER,
+            key=None,
+        )
+    return None
+
+
+def _voiding(connection: Connection, payment_id: int) -> bool:
+    return any(
+        row["type"] == TransactionType.VOID and row["status"] == TransactionStatus.PROCESSING
+        for row in rows.read_transactions(connection, payment_id)
+    )
