@@ -43,7 +43,7 @@ def load_catalog(engine: Engine, *, path: Path | str) -> int:
 def _read(path: Path) -> list[dict[str, Any]]:
     offers = []
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)
             if set(rows.fieldnames or ()) != set(COLUMNS):
                 raise SeedError(f"the header must name {', '.join(COLUMNS)}")

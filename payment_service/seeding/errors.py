@@ -20,7 +20,7 @@ class BadRowsError(SeedError):
 
 @contextmanager
 def plain_errors(path: Path) -> Iterator[None]:
-    """Turn what files and databases raise about `path` into a SeedError of one line, without SQL."""
+    """Turn what files and databases raise about `path` into one plain line without SQL."""
     try:
         yield
     except BadRowsError:

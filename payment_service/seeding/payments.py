@@ -15,13 +15,12 @@ from sqlalchemy import Connection, Engine
 from tqdm import tqdm
 
 from payment_service.domain.money import EXPONENTS
-from payment_service.seeding import checking, loading
-from payment_service.seeding.checking import Reading
+from payment_service.seeding import casting, checking, loading
 from payment_service.seeding.dates import Moments
 from payment_service.seeding.errors import SeedError, plain_errors
 from payment_service.seeding.header import NOTES, Header
 from payment_service.seeding.report import BAD_ROWS_SHOWN, BadRow, BadRows, ImportReport
-from payment_service.seeding.stream import CopyStream
+from payment_service.seeding.stream import BLOCK, CopyStream
 
 # Any number that no other use of advisory locks in this database has.
 _ONE_IMPORT_AT_A_TIME = 7_102_394_511
@@ -59,7 +58,7 @@ def import_payments(
     if currency not in EXPONENTS:
         raise SeedError(f"{currency} is no currency in use (ISO 4217)")
     moments = Moments(date_format) if date_format else None
-    with plain_errors(path), open(path, "rb") as file, _bar(file, shown=progress) as bar:
+    with plain_errors(path), path.open("rb") as file, _bar(file, shown=progress) as bar:
         if skip_bad and bad_rows_path.exists() and bad_rows_path.samefile(path):
             raise SeedError("the bad rows can't be written over the file they come from")
         stream = CopyStream(file, moments=moments, advance=bar.update)
@@ -101,7 +100,7 @@ class _Import:
         say("reading")
         self._copy()
         say("checking")
-        checking.type_rows(connection, Reading(header, self._currency))
+        casting.type_rows(connection, header, currency=self._currency)
         checking.find_doubles(connection)
         already_there = checking.drop_known(connection, currency=self._currency)
         checking.find_conflicts(connection, currency=self._currency)
@@ -130,12 +129,14 @@ class _Import:
         )
 
     def _copy(self) -> None:
-        checking.create_staging(self._connection, self._stream.header)
+        casting.create_staging(self._connection, self._stream.header)
         with _cursor(self._connection) as cursor:
             try:
                 cursor.copy_expert(
-                    "COPY staging FROM STDIN (FORMAT text, DELIMITER ',', NULL '', ENCODING 'UTF8')",
+                    "COPY staging FROM STDIN"
+                    " (FORMAT text, DELIMITER ',', NULL '', ENCODING 'UTF8')",
                     self._stream,
+                    BLOCK,
                 )
             except psycopg2.Error:
                 if self._stream.failure is not None:
@@ -174,11 +175,11 @@ def _write_bad_rows(connection: Connection, header: Header, path: Path) -> None:
     """The file's own columns, as they came, with line and reason: to be mended and fed in again."""
     kept = [i for i, title in enumerate(header.titles) if title.lower() not in NOTES]
     cells = ", ".join(f"c{place}" for place in kept)
-    with open(path, "w", encoding="utf-8", newline="") as file, _cursor(connection) as cursor:
+    with path.open("w", encoding="utf-8", newline="") as file, _cursor(connection) as cursor:
         titles = [header.titles[place] for place in kept]
         csv.writer(file, lineterminator="\n").writerow([*titles, *NOTES])
         cursor.copy_expert(
-            f"COPY (SELECT {cells}, line, reason FROM staging JOIN ("
+            f"COPY (SELECT {cells}, line, reason FROM staging JOIN ("  # noqa: S608
             " SELECT line, string_agg(reason, '; ') AS reason FROM faulty GROUP BY line"
             ") AS faulty USING (line) ORDER BY line) TO STDOUT (FORMAT csv)",
             file,

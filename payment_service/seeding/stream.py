@@ -19,7 +19,7 @@ BLOCK = 1 << 20
 """Bytes read at once, and the longest line taken: beyond it this is no CSV of payments."""
 
 _BOM = b"\xef\xbb\xbf"
-# All that may stand in a cell as it is: no comma, line end, quote, NUL or (COPY's escape) backslash.
+# What may stand in a cell as it is: no comma, line end, quote, NUL, nor COPY's escape, backslash.
 _PLAIN = bytes(set(range(256)) - set(b',\n\r"\0\\'))
 _ESCAPED = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", ",": r"\,"})
 
