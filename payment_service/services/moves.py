@@ -124,7 +124,7 @@ def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Answer:
     with db.engine.begin() as connection:
         idempotency.release(connection, key)
     resolution.resolve(payment_id=payment_id, number=number, caller=caller)
-    return tell(payment_id=payment_id, number=number, key=key)
+    return replace(tell(payment_id=payment_id, number=number, key=key), replayed=True)
 
 
 def carry_out(move: Move) -> Answer:
@@ -178,16 +178,18 @@ def tell(*, payment_id: int, number: int, key: Key | None) -> Answer:
     with db.engine.begin() as connection:
         answer = _standing(connection, payment_id, number, key)
         if key is None or not answer.definite:
-            return replace(answer, replayed=True)
+            return answer
         idempotency.store(connection, key, status=answer.status, body=answer.body)
     found = idempotency.find(key)
     if found is None or found.answer_body is None or found.answer_status is None:
         return answer
-    return Answer(found.answer_status, found.answer_body, replayed=True)
+    return Answer(found.answer_status, found.answer_body)
 
 
 def _standing(connection: Connection, payment_id: int, number: int, key: Key | None) -> Answer:
-    payment = rows.read_payment(connection, payment_id)
+    # Locked, so that nobody moves it between this and the next read: an answer that is kept must
+    # not show half of a move.
+    payment = rows.read_payment(connection, payment_id, lock=True)
     if payment is None:
         raise LookupError(f"no payment {payment_id}")
     transactions = rows.read_transactions(connection, payment_id)
@@ -213,9 +215,9 @@ def _leave_open(move: Move) -> Answer:
         )
         if move.key:
             idempotency.release(connection, move.key)
-        return _standing(
-            connection, move.payment["payment_id"], move.transaction["number"], move.key
-        )
+    return tell(
+        payment_id=move.payment["payment_id"], number=move.transaction["number"], key=move.key
+    )
 
 
 def _not_sent(move: Move, error: NotSent) -> Answer:
