@@ -71,6 +71,9 @@ def accept_locked(
     )
     if change is None:
         return None
+    if change.contradicts:
+        metrics.CONTRADICTED.inc()
+        log.error("payment_contradicted", payment_id=payment_id, status=change.payment["status"])
     if payment["status"] in DEAD and change.payment["status"] not in DEAD:
         change = _brought_back(connection, change)
     if word is Word.NOT_RECEIVED and change.transaction is not None:
@@ -88,9 +91,7 @@ def _brought_back(connection: Connection, change: Change) -> Change:
     If another one lives for the trip or the order by now, this one is surplus: it moves to a
     spare share, and the worker gives its money back (services/expiry) because its time is over.
     """
-    metrics.CONTRADICTED.inc()
     payment = change.payment
-    log.error("payment_contradicted", payment_id=payment["payment_id"], status=payment["status"])
     taken = _live_shares(connection, payment)
     if payment["share"] not in taken:
         return change

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,7 +69,7 @@ def plan(
         return _noted(payment, closed, caller, moment)
     changes = _payment_changes(payment, closed, edge.to, result, moment)
     data = {"contradicted": True} if edge.contradicts else {}
-    return transitions.plan(
+    change = transitions.plan(
         payment=payment,
         transaction=closed,
         moment=moment,
@@ -76,6 +77,7 @@ def plan(
         status=edge.to,
         **changes,
     )
+    return replace(change, contradicts=edge.contradicts)
 
 
 def _noted(payment: Row, closed: Row, caller: Caller, moment: datetime) -> Change | None:

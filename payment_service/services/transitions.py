@@ -134,12 +134,16 @@ class News:
 
 @dataclass(frozen=True)
 class Change:
-    """A planned move: the rows as they were read and as they shall be, and the events."""
+    """A planned move: the rows as they were read and as they shall be, and the events.
+
+    `contradicts` says that evidence overturns what callers had been told.
+    """
 
     before: Row
     payment: Row
     transaction: Row | None
     events: Sequence[dict[str, Any]]
+    contradicts: bool = False
 
 
 def plan(
@@ -256,7 +260,7 @@ def _deliveries(change: Change) -> list[dict[str, Any]]:
     return [
         {"sink": sink, "seq": event["seq"]}
         for event in change.events
-        for sink in routes.sinks_for(event["type"], settings())
+        for sink in routes.sinks_for(event["type"], change.payment, settings())
     ]
 
 
