@@ -7,7 +7,6 @@ from flask import Flask
 from payment_service.api import body, errors, health, payments, providers, receipts, refunds
 from payment_service.api.blueprints import Api
 from payment_service.api.gateway import without_prefix
-from payment_service.version import VERSION
 
 # Blueprint, prefix, and who may call: "open" to all, "caller" with a caller's token. Until tokens
 # are here, "caller" is whoever reaches 127.0.0.1.
@@ -19,20 +18,11 @@ ROUTES = (
     (receipts.blueprint, "/v1", "caller"),
 )
 
-OPENAPI = {
-    "API_TITLE": "Payment service",
-    "API_VERSION": VERSION,
-    "OPENAPI_VERSION": "3.1.0",
-    "OPENAPI_URL_PREFIX": "/",
-    "OPENAPI_JSON_PATH": "openapi.json",
-    "OPENAPI_SWAGGER_UI_PATH": "/docs",
-    "OPENAPI_SWAGGER_UI_URL": "/static/swagger-ui/",
-}
-
 
 def register(app: Flask) -> None:
     """Puts all routes, the error shape and the prefixes on the app."""
-    app.config.update(OPENAPI, MAX_CONTENT_LENGTH=body.MOST_BYTES)
+    app.config.update(MAX_CONTENT_LENGTH=body.MOST_BYTES)
+    app.url_map.merge_slashes = False  # a path has one spelling
     app.before_request(body.refuse_surprises)
     api = Api(app)
     for blueprint, prefix, _ in ROUTES:

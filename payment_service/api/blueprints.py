@@ -1,4 +1,4 @@
-"""flask-smorest's Blueprint with our parser, short routes and documented answers."""
+"""flask-smorest's Blueprint and Api with our parser, our ids in paths, and documented answers."""
 
 from __future__ import annotations
 
@@ -7,44 +7,94 @@ from http import HTTPStatus
 from typing import Any
 
 import flask_smorest
+from flask import Flask
 from flask_smorest import Api as SmorestApi
-from flask_smorest.utils import prepare_response
 from marshmallow import Schema
+from werkzeug.routing import BaseConverter, ValidationError
 
+from payment_service.api import openapi
 from payment_service.api.body import Parser
-from payment_service.api.errors import ProblemSchema
+from payment_service.api.errors import PROBLEM, ProblemSchema
+from payment_service.schemas.fields import BIGINT
 
 View = Callable[..., Any]
 
 
+class IdConverter(BaseConverter):
+    """`<id:...>` in a path: a positive bigint in ASCII digits, written in one way only, because an
+    idempotency key belongs to its path."""
+
+    regex = "[1-9][0-9]{0,18}"
+    weight = 50
+
+    def to_python(self, value: str) -> int:
+        if int(value) > BIGINT:
+            raise ValidationError
+        return int(value)
+
+
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
-    """`answers` documents an answer that a service rendered itself."""
+    """Documents what its views may answer; the problems that all have in common by itself."""
 
     ARGUMENTS_PARSER = Parser()
 
+    def __init__(self, *args: Any, watching: bool = False, **kwargs: Any) -> None:
+        """`watching` is for probes and scrapers: any query is taken, no database is needed."""
+        super().__init__(*args, **kwargs)
+        self._watching = watching
+        self._prepare_doc_cbks.append(self._prepare_problems_doc)
+
     def answers(self, status: int, schema: type[Schema], *others: int) -> Callable[[View], View]:
-        """One schema under several statuses."""
+        """Documents an answer that a service rendered itself: one schema, several statuses."""
 
         def decorate(view: View) -> View:
             for other in others:
                 view = self.alt_response(
-                    other, schema=schema, description=HTTPStatus(other).phrase, success=True
+                    other,
+                    schema=schema,
+                    description=HTTPStatus(other).phrase,
+                    headers=openapi.REPLAYED,
+                    success=True,
                 )(view)
-            documented: View = self.response(status, schema)(view)
+            documented: View = self.response(status, schema, headers=openapi.REPLAYED)(view)
             return documented
 
         return decorate
 
+    def refuses(self, *statuses: int) -> Callable[[View], View]:
+        """Documents problems that are this view's own."""
+
+        def decorate(view: View) -> View:
+            for status in statuses:
+                view = self.alt_response(status, response=HTTPStatus(status).name)(view)
+            return view
+
+        return decorate
+
+    def keyed(self, view: View) -> View:
+        """Documents that the view takes an idempotency key."""
+        documented: View = self.doc(parameters=[openapi.KEY])(view)
+        return documented
+
+    def _prepare_problems_doc(self, doc: Any, doc_info: Any, **kwargs: Any) -> Any:
+        """flask-smorest's hook."""
+        responses = doc.setdefault("responses", {})
+        for status in openapi.problems(watching=self._watching, has_body="requestBody" in doc):
+            responses.setdefault(status, HTTPStatus(status).name)
+        return {**doc, "responses": dict(sorted(responses.items()))}
+
 
 class Api(SmorestApi):  # type: ignore[misc]
-    """Errors are documented as what they are: problem documents."""
+    """The OpenAPI document and its page."""
 
-    ERROR_SCHEMA = ProblemSchema
-    PROBLEM = "application/problem+json"
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def __init__(self, app: Flask) -> None:
+        app.config.update(openapi.SETTINGS)
+        app.url_map.converters["id"] = IdConverter
+        super().__init__(app, spec_kwargs={"marshmallow_plugin": openapi.Plugin()})
+        schema = {"type": "integer", "minimum": 1, "maximum": BIGINT}
+        self.register_converter(IdConverter, lambda _: dict(schema))
 
     def _register_responses(self) -> None:
-        named = [(status.name, status.phrase) for status in HTTPStatus if status >= 400]
-        for name, phrase in [*named, ("DEFAULT_ERROR", "Problem details")]:
-            response = {"description": phrase, "schema": self.ERROR_SCHEMA}
-            prepare_response(response, self.spec, self.PROBLEM)
-            self.spec.components.response(name, response, lazy=True)
+        openapi.describe(self.spec, ProblemSchema, PROBLEM)

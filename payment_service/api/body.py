@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from flask import Request, current_app, g, request
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import RequestURITooLarge, UnsupportedMediaType
+from werkzeug.exceptions import NotFound, RequestURITooLarge, UnsupportedMediaType
 
 from payment_service.domain.errors import CardDataRefused, DomainError, InvalidRequest
 from payment_service.schemas.fields import CARD_REFUSED
@@ -17,6 +18,13 @@ from payment_service.schemas.fields import CARD_REFUSED
 MOST_BYTES = 64 * 1024
 DEEPEST = 16
 LONGEST_URI = 8000
+LONGEST_INTEGER = 40
+"""Digits; no field takes that many, and Python's int() is slow with thousands of them."""
+# A JSON string, or the rest of the text where its end is missing. Possessive, so that no body
+# makes it look at a character twice.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_BRACKETS = re.compile(r"[\[\]{}]")
+_NAN = Decimal("NaN")
 
 
 class BadJSON(DomainError):
@@ -48,7 +56,7 @@ class Parser(FlaskParser):
     ) -> NoReturn:
         """Raises InvalidRequest, or CardDataRefused where a card number was the fault."""
         messages = error.messages if isinstance(error.messages, dict) else {}
-        errors = next(iter(messages.values()), {})
+        errors: dict[str, Any] = next(iter(messages.values()), {})
         if CARD_REFUSED in json.dumps(errors):
             raise CardDataRefused(CARD_REFUSED, errors)
         raise InvalidRequest(f"wrong: {', '.join(map(str, errors))}", errors)
@@ -60,8 +68,10 @@ def read_json(req: Request, *, optional: bool) -> dict[str, Any]:
     Raises BadJSON, UnsupportedMediaType, RequestEntityTooLarge.
     """
     data = req.get_data(cache=True)
-    if not data and optional:
-        return {}
+    if not data:
+        if optional:
+            return {}
+        raise BadJSON("the body is empty; send a JSON object")
     if req.mimetype != "application/json":
         raise UnsupportedMediaType("send the body as application/json")
     try:
@@ -70,8 +80,9 @@ def read_json(req: Request, *, optional: bool) -> dict[str, Any]:
             raise BadJSON(f"the body is nested deeper than {DEEPEST}")
         body = json.loads(
             text,
-            parse_float=Decimal,
-            parse_constant=_no_constant,
+            parse_float=_exact,
+            parse_int=_integer,
+            parse_constant=_exact,
             object_pairs_hook=_no_duplicates,
         )
     except UnicodeDecodeError:
@@ -95,9 +106,11 @@ def single_query(req: Request) -> dict[str, str]:
 
 
 def refuse_surprises() -> None:
-    """Before each request: no endless URI, no query where none is read."""
+    """Before each request: no endless URI, no NUL in it, no query where none is read."""
     if len(request.full_path) > LONGEST_URI:
         raise RequestURITooLarge
+    if "\x00" in request.path:
+        raise NotFound
     if not request.args or not request.path.startswith("/v1/"):
         return
     view = current_app.view_functions.get(request.endpoint or "")
@@ -110,8 +123,14 @@ def refuse_surprises() -> None:
         )
 
 
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON")
+def _exact(text: str) -> Decimal:
+    """A number with a point, exactly. One with an exponent, NaN or Infinity comes as NaN, which
+    no field takes: so the answer names the field."""
+    return Decimal(text) if text.lstrip("-")[0].isdigit() and "e" not in text.lower() else _NAN
+
+
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) <= LONGEST_INTEGER else _NAN
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -122,14 +141,11 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _depth(text: str) -> int:
-    """An upper bound of the nesting, without recursion: brackets in strings count too."""
+    """How deep arrays and objects are nested, counted without recursion."""
     if text.count("[") + text.count("{") <= DEEPEST:
         return 0
     depth = deepest = 0
-    for char in text:
-        if char in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in "]}":
-            depth -= 1
+    for char in _BRACKETS.findall(_STRING.sub("", text)):
+        depth += 1 if char in "[{" else -1
+        deepest = max(deepest, depth)
     return deepest

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response
 from marshmallow import Schema, fields
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -39,6 +39,7 @@ STATUS: dict[type[DomainError], int] = {
     domain.TripServiceUnavailable: 503,
 }
 
+PROBLEM = "application/problem+json"
 TYPES = "https://errors.payment-service.invalid/"
 """Prefix of `type`: a name for the kind of problem, not an address."""
 
@@ -72,7 +73,7 @@ def problem(
         "code": code,
         **members,
     }
-    response = Response(json.dumps(body), status, content_type="application/problem+json")
+    response = Response(json.dumps(body), status, content_type=PROBLEM)
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     return response
@@ -122,7 +123,7 @@ def _busy(error: PoolTimeout) -> Response:
 
 def _of_database(error: DBAPIError) -> Response:
     log.exception("database_error", exc_info=error)
-    if error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError"):
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
         return problem(
             503,
             "database_unavailable",

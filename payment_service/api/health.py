@@ -17,7 +17,7 @@ from payment_service.domain.events import iso
 from payment_service.services import health, totals
 from payment_service.version import VERSION
 
-blueprint = Blueprint("health", __name__, description="Watching")
+blueprint = Blueprint("health", __name__, description="Watching", watching=True)
 
 STATES = [health.UP, health.DOWN, health.OFF]
 

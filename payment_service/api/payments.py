@@ -14,13 +14,15 @@ from payment_service.services import charges, listings, payments, timeline
 
 blueprint = Blueprint("payments", __name__, description="Charge, watch and steer payments")
 
-ID = "<int(min=1, max=9223372036854775807):payment_id>"
+ID = "<id:payment_id>"
 Body = dict[str, Any]
 
 
 @blueprint.post("/payments/charge")
 @blueprint.arguments(schemas.ChargeSchema)
 @blueprint.answers(201, schemas.PaymentDetailSchema, 202, 402)
+@blueprint.keyed
+@blueprint.refuses(409)
 def charge(body: Body) -> Response:
     """Charge a finished trip or an order"""
     return respond(charges.charge(command=body, key=required_key(), caller=caller()))
@@ -29,14 +31,18 @@ def charge(body: Body) -> Response:
 @blueprint.post("/payments")
 @blueprint.arguments(schemas.CreateSchema)
 @blueprint.answers(201, schemas.PaymentDetailSchema)
+@blueprint.keyed
+@blueprint.refuses(409)
 def create(body: Body) -> Response:
     """Create a PENDING payment"""
     return respond(payments.create(command=body, key=optional_key(), caller=caller()))
 
 
 @blueprint.post(f"/payments/{ID}/charge")
-@blueprint.arguments(schemas.ChargePendingSchema)
+@blueprint.arguments(schemas.ChargePendingSchema, required=False)
 @blueprint.answers(201, schemas.PaymentDetailSchema, 202, 402)
+@blueprint.keyed
+@blueprint.refuses(404, 409)
 def charge_pending(body: Body, payment_id: int) -> Response:
     """Charge a PENDING payment"""
     return respond(
@@ -47,8 +53,10 @@ def charge_pending(body: Body, payment_id: int) -> Response:
 
 
 @blueprint.post(f"/payments/{ID}/capture")
-@blueprint.arguments(schemas.CaptureSchema)
+@blueprint.arguments(schemas.CaptureSchema, required=False)
 @blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
+@blueprint.keyed
+@blueprint.refuses(404, 409)
 def capture(body: Body, payment_id: int) -> Response:
     """Take held funds, all or a part"""
     return respond(
@@ -57,8 +65,10 @@ def capture(body: Body, payment_id: int) -> Response:
 
 
 @blueprint.post(f"/payments/{ID}/cancel")
-@blueprint.arguments(schemas.CancelSchema)
+@blueprint.arguments(schemas.CancelSchema, required=False)
 @blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
+@blueprint.keyed
+@blueprint.refuses(404, 409)
 def cancel(body: Body, payment_id: int) -> Response:
     """Cancel a PENDING payment or release a hold"""
     return respond(
@@ -70,6 +80,8 @@ def cancel(body: Body, payment_id: int) -> Response:
 
 @blueprint.delete(f"/payments/{ID}")
 @blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
+@blueprint.keyed
+@blueprint.refuses(400, 404, 409)
 def delete(payment_id: int) -> Response:
     """The same as cancel"""
     return respond(payments.cancel(payment_id=payment_id, key=optional_key(), caller=caller()))
@@ -78,6 +90,7 @@ def delete(payment_id: int) -> Response:
 @blueprint.patch(f"/payments/{ID}/status")
 @blueprint.arguments(schemas.StatusSchema)
 @blueprint.answers(200, schemas.PaymentDetailSchema)
+@blueprint.refuses(404, 409)
 def set_status(body: Body, payment_id: int) -> Response:
     """Settle a PENDING payment by hand"""
     return respond(
@@ -100,20 +113,23 @@ def list_payments(query: Body) -> Body:
 
 @blueprint.get(f"/payments/{ID}")
 @blueprint.response(200, schemas.PaymentDetailSchema)
+@blueprint.refuses(404)
 def get(payment_id: int) -> Body:
     """One payment"""
     return listings.get_payment(payment_id=payment_id)
 
 
-@blueprint.get("/payments/trip/<int(min=1, max=9223372036854775807):trip_id>")
+@blueprint.get("/payments/trip/<id:trip_id>")
 @blueprint.response(200, schemas.PaymentDetailSchema)
+@blueprint.refuses(404)
 def get_of_trip(trip_id: int) -> Body:
     """The payment of a trip: the live one, else the newest"""
     return listings.get_of(column="trip_id", value=trip_id)
 
 
-@blueprint.get("/payments/order/<int(min=1, max=9223372036854775807):order_id>")
+@blueprint.get("/payments/order/<id:order_id>")
 @blueprint.response(200, schemas.PaymentDetailSchema)
+@blueprint.refuses(404)
 def get_of_order(order_id: int) -> Body:
     """The payment of an order: the live one, else the newest"""
     return listings.get_of(column="order_id", value=order_id)
@@ -121,6 +137,7 @@ def get_of_order(order_id: int) -> Body:
 
 @blueprint.get("/payments/transaction/<transaction_id>")
 @blueprint.response(200, schemas.PaymentDetailSchema)
+@blueprint.refuses(404)
 def get_by_transaction(transaction_id: str) -> Body:
     """The payment that the provider knows under this reference"""
     return listings.get_by_transaction(provider_reference=transaction_id)
@@ -128,6 +145,7 @@ def get_by_transaction(transaction_id: str) -> Body:
 
 @blueprint.get(f"/payments/{ID}/events")
 @blueprint.response(200, schemas.TimelineSchema)
+@blueprint.refuses(404)
 def get_events(payment_id: int) -> Body:
     """What happened to a payment, oldest first, and what will happen next"""
     return timeline.tell(payment_id=payment_id)

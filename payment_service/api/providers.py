@@ -22,6 +22,7 @@ def list_offers(query: dict[str, Any]) -> list[dict[str, Any]]:
 
 @blueprint.get("/payments/providers/<country>")
 @blueprint.response(200, OfferSchema(many=True))
+@blueprint.refuses(400, 404)
 def list_of_country(country: str) -> list[dict[str, Any]]:
     """The catalog of one country"""
     if len(country) != 2 or not (country.isascii() and country.isalpha()):

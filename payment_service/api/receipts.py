@@ -14,7 +14,7 @@ from payment_service.services import receipts
 
 blueprint = Blueprint("receipts", __name__, description="What the payer gets")
 
-ID = "<int(min=1, max=9223372036854775807):payment_id>"
+ID = "<id:payment_id>"
 OBJECT = {"type": "object", "additionalProperties": True}
 
 
@@ -23,6 +23,7 @@ OBJECT = {"type": "object", "additionalProperties": True}
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type=FORMS["pdf"])
 @blueprint.response(200, {"type": "string"}, content_type=FORMS["html"])
 @blueprint.response(200, OBJECT)
+@blueprint.refuses(404, 409)
 def get(query: dict[str, Any], payment_id: int) -> Response:
     """The receipt of a captured payment, by format or by Accept"""
     receipt = receipts.get(payment_id=payment_id)

@@ -15,14 +15,16 @@ from payment_service.services import listings, refunds
 
 blueprint = Blueprint("refunds", __name__, description="Give captured funds back")
 
-ID = "<int(min=1, max=9223372036854775807):payment_id>"
-REFUND_ID = "<int(min=1, max=9223372036854775807):refund_id>"
+ID = "<id:payment_id>"
+REFUND_ID = "<id:refund_id>"
 Body = dict[str, Any]
 
 
 @blueprint.post(f"/payments/{ID}/refund")
-@blueprint.arguments(schemas.RefundRequestSchema)
+@blueprint.arguments(schemas.RefundRequestSchema, required=False)
 @blueprint.answers(200, schemas.RefundOutcomeSchema, 202, 402)
+@blueprint.keyed
+@blueprint.refuses(404, 409)
 def refund(body: Body, payment_id: int) -> Response:
     """Refund a payment, all that is left or a part"""
     return respond(
@@ -33,6 +35,8 @@ def refund(body: Body, payment_id: int) -> Response:
 @blueprint.post("/refunds")
 @blueprint.arguments(schemas.CreateRefundSchema)
 @blueprint.answers(201, schemas.RefundSchema, 202, 402)
+@blueprint.keyed
+@blueprint.refuses(404, 409)
 def create(body: Body) -> Response:
     """Refund a payment; the answer is the refund as a resource"""
     return respond(
@@ -52,6 +56,7 @@ def list_refunds(query: Body) -> Body:
 
 @blueprint.get(f"/refunds/{REFUND_ID}")
 @blueprint.response(200, schemas.RefundSchema)
+@blueprint.refuses(404)
 def get(refund_id: int) -> Body:
     """One refund"""
     return listings.get_refund(refund_id=refund_id)
@@ -60,6 +65,7 @@ def get(refund_id: int) -> Body:
 @blueprint.get(f"/payments/{ID}/refunds")
 @blueprint.arguments(ListQuery, location="query")
 @blueprint.response(200, schemas.RefundListSchema)
+@blueprint.refuses(404)
 def list_of_payment(query: Body, payment_id: int) -> Body:
     """A payment's refunds, newest first"""
     return listings.list_refunds_of(payment_id=payment_id, page=query["page"])
@@ -68,6 +74,7 @@ def list_of_payment(query: Body, payment_id: int) -> Body:
 @blueprint.patch(f"/refunds/{REFUND_ID}/status")
 @blueprint.arguments(schemas.RefundStatusSchema)
 @blueprint.response(200, schemas.RefundSchema)
+@blueprint.refuses(404, 409)
 def set_status(body: Body, refund_id: int) -> Body:
     """Say whether cash was handed back"""
     return refunds.set_status(

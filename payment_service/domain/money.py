@@ -55,16 +55,15 @@ def parse_amount(value: str | int | Decimal, currency: str) -> int:
     most one point are taken. Raises BadAmount for a sign, an exponent, a space, NaN, or more
     decimals than the currency has; zero is the caller's business.
     """
-    text = format(value, "f") if isinstance(value, Decimal) and value.is_finite() else str(value)
-    if isinstance(value, Decimal) and "E" in str(value).upper():
-        raise BadAmount("write the amount without an exponent, such as 104.86")
+    # Not format(value, "f"): of 1e999999999 that would be a text of a billion digits.
+    text = str(value)
     if not _PLAIN_DECIMAL.match(text):
         raise BadAmount("write the amount with plain digits, such as 104.86")
     whole, _, fraction = text.partition(".")
     digits = EXPONENTS[currency]
     if len(fraction) > digits:
         raise BadAmount(f"{currency} has {digits} decimals, this amount has {len(fraction)}")
-    return int(whole) * 10**digits + int(fraction.ljust(digits, "0") or 0)
+    return int(whole + fraction.ljust(digits, "0"))
 
 
 def round_to_minor(value: Decimal, currency: str) -> int:

@@ -1,23 +1,37 @@
-"""Fields that the wire is made of: ids, amounts, currencies, plain text, UTC times."""
+"""Fields that the wire is made of: ids, amounts, currencies, plain text, UTC times.
+
+A field's `wire` is what its JSON Schema says beyond its type; api/openapi.py reads it.
+"""
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 from payment_service.domain import money
 from payment_service.domain.cards import contains_card_number
 from payment_service.domain.events import iso
 
 BIGINT = 2**63 - 1
-
-
 CARD_REFUSED = "looks like a card number; send the provider's token instead"
+
+NO_NUL = r"^[^\u0000]*$"
+PLAIN_DECIMAL = r"^[0-9]{1,18}(\.[0-9]{1,18})?$"
+_PLAIN_DECIMAL = re.compile(PLAIN_DECIMAL.removesuffix("$") + r"\Z", re.ASCII)
+
+Wire = dict[str, Any]
+
+
+class Answer(Schema):
+    """What goes out: every field is always there, but for those in `sometimes`."""
+
+    sometimes: ClassVar[frozenset[str]] = frozenset()
 
 
 class Id(fields.Integer):
@@ -54,6 +68,17 @@ def query_integer(value: Any) -> int:
     return int(text)
 
 
+class Flag(fields.Boolean):
+    """true or false; not 1, not "true"."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("must be true or false")
+        return value
+
+
 class QueryNumber(fields.Integer):
     """A plain integer of a query string, for limits and offsets."""
 
@@ -66,7 +91,11 @@ class QueryNumber(fields.Integer):
 class PlainText(fields.String):
     """Text that PostgreSQL and JSON can keep, without card numbers (`searched`)."""
 
-    def __init__(self, *, longest: int, shortest: int = 0, searched: bool = True, **kw: Any) -> None:
+    wire: ClassVar[Wire] = {"pattern": NO_NUL}
+
+    def __init__(
+        self, *, longest: int, shortest: int = 0, searched: bool = True, **kw: Any
+    ) -> None:
         self.searched = searched
         super().__init__(validate=validate.Length(shortest, longest), **kw)
 
@@ -93,6 +122,12 @@ def checked_text(value: str, *, searched: bool = True) -> str:
 
 class Metadata(fields.Dict):
     """Flat strings: at most 50 keys of at most 40 characters, values of at most 500."""
+
+    wire: ClassVar[Wire] = {
+        "maxProperties": 50,
+        "propertyNames": {"minLength": 1, "maxLength": 40, "pattern": NO_NUL},
+        "additionalProperties": {"type": "string", "maxLength": 500, "pattern": NO_NUL},
+    }
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
@@ -121,6 +156,8 @@ class Word(fields.String):
     ) -> None:
         self.words = [str(word) for word in words]
         self.aliases = aliases or {}
+        known = [*self.words, *(name for name, word in self.aliases.items() if word in self.words)]
+        self.wire: Wire = {"enum": known, "description": "In any case"}
         super().__init__(**kw)
 
     def _deserialize(
@@ -136,6 +173,11 @@ class Word(fields.String):
 class Currency(fields.String):
     """An ISO 4217 code of money in use, any case."""
 
+    wire: ClassVar[Wire] = {
+        "enum": sorted(money.EXPONENTS),
+        "description": "ISO 4217, in any case",
+    }
+
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> str:
@@ -145,22 +187,36 @@ class Currency(fields.String):
         return code
 
 
-class AmountIn(fields.Field):
+class AmountIn(fields.Field[str | int | Decimal]):
     """An amount in major units as it came: a string or a JSON number, read exactly.
 
     The currency that says how many decimals it may have is known only later, to the service.
     """
+
+    wire: ClassVar[Wire] = {
+        "oneOf": [
+            {"type": "string", "pattern": PLAIN_DECIMAL},
+            {"type": "number", "exclusiveMinimum": 0, "maximum": 10**18},
+        ],
+        "description": "Major units, with no more decimals than the currency has; no exponent",
+        "examples": ["104.86"],
+    }
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> str | int | Decimal:
         if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
             raise ValidationError("must be a string or a number, such as 104.86")
+        if not _PLAIN_DECIMAL.match(str(value)):
+            raise ValidationError("must be plain digits, such as 104.86")
         return value
 
 
 class AmountMinor(fields.Integer):
     """An amount in minor units: a JSON integer."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(1, BIGINT), **kwargs)
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
@@ -172,6 +228,8 @@ class AmountMinor(fields.Integer):
 
 class Amount(fields.String):
     """Minor units out as a decimal string with exactly the currency's decimals."""
+
+    wire: ClassVar[Wire] = {"pattern": r"^[0-9]+(\.[0-9]+)?$", "examples": ["104.86"]}
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         if value is None:

@@ -7,7 +7,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
@@ -56,7 +56,13 @@ class Page:
     total: bool
 
 
-class CursorField(fields.String):
+class CursorField(fields.Field[Cursor]):
+    wire: ClassVar[own.Wire] = {
+        "type": "string",
+        "pattern": "^[A-Za-z0-9_-]+$",
+        "description": "The next_cursor of the page before",
+    }
+
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Cursor:
         return Cursor.read(str(value))
 

@@ -26,14 +26,15 @@ class MethodField(own.Word):
 
 class KeyInBody(Schema):
     idempotency_key = fields.String(
-        metadata={"description": "Instead of the Idempotency-Key header"}
+        metadata={
+            "description": "Instead of the Idempotency-Key header",
+            "pattern": "^[!-~]{1,255}$",
+        }
     )
 
 
 class AmountInBody(KeyInBody):
-    amount = own.AmountIn(
-        metadata={"oneOf": [{"type": "string"}, {"type": "number"}], "description": "Major units"}
-    )
+    amount = own.AmountIn()
     amount_minor = own.AmountMinor(metadata={"description": "Minor units; instead of amount"})
 
 
@@ -48,15 +49,15 @@ class CreateSchema(AmountInBody):
     currency = own.Currency()
     method = MethodField()
     payment_method = MethodField(metadata={"description": "Another name for method"})
-    provider = fields.String(validate=validate.Length(1, 50))
+    provider = own.PlainText(longest=50, shortest=1, searched=False)
     payment_token = own.PlainText(longest=255, shortest=1)
     reference = own.PlainText(longest=100, shortest=1)
     description = own.PlainText(longest=500)
-    metadata = own.Metadata(keys=fields.String(), values=fields.String())
+    metadata = own.Metadata()
 
 
 class ChargeSchema(CreateSchema):
-    capture = fields.Boolean(truthy={True}, falsy={False})
+    capture = own.Flag()
 
 
 class ChargePendingSchema(KeyInBody):
@@ -66,9 +67,9 @@ class ChargePendingSchema(KeyInBody):
 
     method = MethodField()
     payment_method = MethodField()
-    provider = fields.String(validate=validate.Length(1, 50))
+    provider = own.PlainText(longest=50, shortest=1, searched=False)
     payment_token = own.PlainText(longest=255, shortest=1)
-    capture = fields.Boolean(truthy={True}, falsy={False})
+    capture = own.Flag()
 
 
 class CaptureSchema(AmountInBody):
@@ -106,7 +107,7 @@ class PaymentQuery(ListQuery):
     created_to = own.QueryTime()
 
 
-class TransactionSchema(Schema):
+class TransactionSchema(own.Answer):
     """One request to a provider."""
 
     transaction_log_id = fields.Integer(attribute="transaction_id")
@@ -122,8 +123,10 @@ class TransactionSchema(Schema):
     created_at = own.UTCTime()
 
 
-class PaymentSchema(Schema):
+class PaymentSchema(own.Answer):
     """A payment, without its transactions."""
+
+    sometimes = frozenset({"next_action", "expires_at"})
 
     payment_id = fields.Integer()
     trip_id = fields.Integer(allow_none=True)
@@ -170,13 +173,17 @@ class PaymentSchema(Schema):
 class PaymentDetailSchema(PaymentSchema):
     """A payment with its transactions; a charge's answer also has message and timestamp."""
 
+    sometimes = PaymentSchema.sometimes | {"message", "timestamp"}
+
     transactions = fields.List(fields.Nested(TransactionSchema))
     message = fields.String()
     timestamp = own.UTCTime()
 
 
-class PaymentListSchema(Schema):
+class PaymentListSchema(own.Answer):
     """A page of payments, newest first."""
+
+    sometimes = frozenset({"total"})
 
     payments = fields.List(fields.Nested(PaymentSchema))
     count = fields.Integer()
@@ -187,7 +194,7 @@ class PaymentListSchema(Schema):
     total = fields.Integer()
 
 
-class MomentSchema(Schema):
+class MomentSchema(own.Answer):
     """One entry of a payment's time line."""
 
     at = own.UTCTime()
@@ -200,14 +207,14 @@ class MomentSchema(Schema):
     details = fields.Dict()
 
 
-class NextSchema(Schema):
+class NextSchema(own.Answer):
     """What will happen by itself, and when."""
 
     what = fields.String()
     at = own.UTCTime()
 
 
-class TimelineSchema(Schema):
+class TimelineSchema(own.Answer):
     """What happened to a payment, oldest first."""
 
     payment_id = fields.Integer()

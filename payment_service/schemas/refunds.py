@@ -42,7 +42,7 @@ class RefundQuery(ListQuery):
     status = own.Word(RefundStatus, STATUS_ALIASES)
 
 
-class RefundSchema(Schema):
+class RefundSchema(own.Answer):
     """A refund as a resource."""
 
     refund_id = fields.Integer()
@@ -59,7 +59,7 @@ class RefundSchema(Schema):
     completed_at = own.UTCTime(allow_none=True)
 
 
-class RefundOutcomeSchema(Schema):
+class RefundOutcomeSchema(own.Answer):
     """What a refund did to its payment."""
 
     payment_id = fields.Integer()
@@ -73,8 +73,10 @@ class RefundOutcomeSchema(Schema):
     timestamp = own.UTCTime()
 
 
-class RefundListSchema(Schema):
+class RefundListSchema(own.Answer):
     """A page of refunds, newest first."""
+
+    sometimes = frozenset({"total"})
 
     refunds = fields.List(fields.Nested(RefundSchema))
     count = fields.Integer()
