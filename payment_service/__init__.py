@@ -20,10 +20,13 @@ def create_app(settings: config.Settings | None = None) -> Flask:
         "pool_size": settings.db_pool_size,
         "max_overflow": 0,
         "pool_timeout": settings.db_pool_timeout,
+        "hide_parameters": True,  # what callers sent stays out of logged errors
     }
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=pool,
+        # The ordinary pool makes sure of a connection before it is used; the charge path does not
+        # pay for that, and repeats its first read instead (idempotency.find).
+        SQLALCHEMY_ENGINE_OPTIONS={**pool, "pool_pre_ping": True},
         SQLALCHEMY_BINDS={
             HOT: {"url": settings.database_url, "isolation_level": "AUTOCOMMIT", **pool}
         },

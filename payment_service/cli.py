@@ -32,7 +32,12 @@ def register(app: Flask) -> None:
 @click.option("--bad-rows", type=click.Path(), help="Where the bad rows go.")
 @click.option("--date-format", help="How dates are written, such as %m/%d/%Y %H:%M; default ISO.")
 @click.option("--currency", help="Of all amounts; default DEFAULT_CURRENCY.")
-@click.option("--demo/--no-demo", default=True, help="Load demo payments into an empty database.")
+@click.option(
+    "--demo/--no-demo",
+    default=True,
+    envvar="SEED_DEMO",
+    help="Load demo payments into an empty database (SEED_DEMO=0: don't).",
+)
 @with_appcontext
 def seed(
     payments: str | None,
@@ -60,9 +65,7 @@ def seed(
                 **place,
             )
         elif demo:
-            report = seeding.seed_demo_if_empty(
-                db.engine, path=SEEDS / "payments.csv", **place
-            )
+            report = seeding.seed_demo_if_empty(db.engine, path=SEEDS / "payments.csv", **place)
         else:
             report = None
     except seeding.SeedError as error:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.exc import DBAPIError
 
 from payment_service.config import settings
 from payment_service.domain.errors import IdempotencyKeyInProgress, IdempotencyKeyReused
@@ -121,8 +122,14 @@ def find(key: Key) -> Found | None:
     request holds the lock.
     """
     now = datetime.now(UTC)
-    with db.engines[HOT].connect() as connection:
-        row = _FIND.run(connection, {**key.columns(), "now": now}).one_or_none()
+    try:
+        row = _read(key, now)
+    except DBAPIError as error:
+        # Each money request begins with this read, so a connection that died with the last
+        # restart of the database is met here, where asking once more is harmless.
+        if not error.connection_invalidated:
+            raise
+        row = _read(key, now)
     if row is None:
         return None
     if row.fingerprint != key.fingerprint:
@@ -133,6 +140,11 @@ def find(key: Key) -> Found | None:
             retry_after=1,
         )
     return Found(row.payment_id, row.transaction_number, row.answer_status, row.answer_body)
+
+
+def _read(key: Key, now: datetime) -> Row[Any] | None:
+    with db.engines[HOT].connect() as connection:
+        return _FIND.run(connection, {**key.columns(), "now": now}).one_or_none()
 
 
 def claim(
