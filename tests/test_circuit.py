@@ -1,0 +1,145 @@
+"""A provider that is down: quick noes, nothing charged, others go on, and it closes by itself."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+
+from payment_service.providers import registry
+from payment_service.providers.sandbox import SandboxProvider
+from tests.fixtures import MakeApp, a_key, an_order
+from tests.sandbox_server import Sandbox, running_sandbox
+
+FAIL_MAX = 5
+RESET_SECONDS = 1.0
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Iterator[Sandbox]:
+    """A sandbox of this test's own, to be killed."""
+    with running_sandbox(tmp_path / "sandbox") as running:
+        yield running
+
+
+def make(make_app: MakeApp, provider: Sandbox, **changes: Any) -> Flask:
+    return make_app(
+        sandbox_provider_url=provider.url,
+        provider_timeout_seconds=0.5,
+        provider_send_seconds=0.5,
+        circuit_fail_max=FAIL_MAX,
+        circuit_reset_seconds=RESET_SECONDS,
+        **changes,
+    )
+
+
+def charge(client: FlaskClient, **changes: Any) -> Any:
+    headers = {"Idempotency-Key": a_key()}
+    return client.post("/v1/payments/charge", json=an_order(**changes), headers=headers)
+
+
+def circuit_state(client: FlaskClient) -> float:
+    text = client.get("/metrics").text
+    name = 'provider_circuit_breaker_state{provider="sandbox"} '
+    return float(next(line for line in text.splitlines() if line.startswith(name)).split()[-1])
+
+
+def test_down_under_load_and_back(make_app: MakeApp, provider: Sandbox) -> None:
+    app = make(make_app, provider)
+    client = app.test_client()
+    body = {"operation": "charge", "fault": "accept_no_answer", "times": 0}
+    requests.post(f"{provider.url}/sandbox/faults", json=body, timeout=5)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: charge(app.test_client()), range(60)))
+    codes = [answer.status_code for answer in answers]
+    assert set(codes) <= {202, 503}
+    # Those that were on their way when it opened had been sent; nobody was sent after them.
+    assert FAIL_MAX <= codes.count(202) <= FAIL_MAX + 8
+    assert circuit_state(client) == 1
+    refused = charge(client)
+    assert (refused.status_code, refused.json["code"]) == (503, "provider_unavailable")
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert charge(client, method="CASH").status_code == 201
+    assert requests.get(f"{provider.url}/psp/charges", timeout=5).json()["charges"] == []
+
+    requests.delete(f"{provider.url}/sandbox/faults", timeout=5)
+    _until(lambda: charge(client).status_code == 201)
+    assert circuit_state(client) == 0
+    assert charge(client).status_code == 201
+
+
+def test_refused_connections_open_it_too_and_look_ups_go_past_it(
+    make_app: MakeApp, provider: Sandbox
+) -> None:
+    app = make(make_app, provider, resolution_first_lookup_seconds=0.1)
+    client = app.test_client()
+    key, order = a_key(), an_order(payment_token="card-lost")
+    fault = {"operation": "charge", "fault": "do_and_lose_answer", "match": {"token": "card-lost"}}
+    requests.post(f"{provider.url}/sandbox/faults", json=fault, timeout=5)
+    headers = {"Idempotency-Key": key}
+    lost = client.post("/v1/payments/charge", json=order, headers=headers)
+    assert lost.status_code == 202
+    kill(provider)
+    assert {charge(client).status_code for _ in range(FAIL_MAX + 2)} == {503}
+    assert circuit_state(client) == 1
+    provider.start()
+    found = client.post("/v1/payments/charge", json=order, headers=headers)
+    assert found.status_code == 201
+    assert circuit_state(client) == 1
+
+
+def test_the_next_in_line_is_asked_only_if_the_first_surely_was_not(
+    make_app: MakeApp, provider: Sandbox, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Spare(SandboxProvider):
+        name = "spare"
+
+    monkeypatch.setitem(
+        registry.BUILDERS, "spare", lambda settings, limits: Spare(sandbox.url, limits)
+    )
+    app = make(make_app, provider, provider_routes="CARD=sandbox>spare,CASH=cash")
+    client = app.test_client()
+    fault = {"operation": "charge", "fault": "do_and_hang", "match": {"token": "card-hung"}}
+    requests.post(f"{provider.url}/sandbox/faults", json=fault, timeout=5)
+    assert charge(client, payment_token="card-hung").json["provider"] == "sandbox"
+    kill(provider)
+    key, order = a_key(), an_order()
+    headers = {"Idempotency-Key": key}
+    taken = client.post("/v1/payments/charge", json=order, headers=headers)
+    assert (taken.status_code, taken.json["provider"]) == (201, "spare")
+    first, second = taken.json["transactions"]
+    assert (first["status"], second["status"]) == ("FAILED", "SUCCESS")
+    assert first["reference"] != second["reference"]
+    again = client.post("/v1/payments/charge", json=order, headers=headers)
+    assert again.data == taken.data
+    refund = client.post(
+        f"/v1/payments/{taken.json['payment_id']}/refund", headers={"Idempotency-Key": a_key()}
+    )
+    assert (refund.status_code, refund.json["status"]) == (200, "REFUNDED")
+
+
+def kill(provider: Sandbox) -> None:
+    """Gone for good: connections are refused, and no kept-alive one is left half open."""
+    provider.kill()
+    _until(lambda: _refused(provider.port))
+
+
+def _refused(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
+def _until(condition: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,0 +1,223 @@
+"""Holds: authorize, capture in whole and part, void, expiry; and payers who must act."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from payment_service.extensions import db
+from payment_service.services import expiry, resolution
+from tests.fixtures import MakeApp, a_key, an_order
+from tests.sandbox_server import Sandbox
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def app(make_app: MakeApp) -> Flask:
+    return make_app(
+        provider_timeout_seconds=0.6,
+        provider_send_seconds=0.3,
+        provider_settling_seconds={"sandbox": 0.3},
+        resolution_first_lookup_seconds=0.1,
+        circuit_fail_max=10_000,
+    )
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def send(client: FlaskClient) -> Call:
+    def run(path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Any:
+        return client.post(path, json=body or {}, headers={"Idempotency-Key": key or a_key()})
+
+    return run
+
+
+@pytest.fixture
+def hold(send: Call) -> Call:
+    """An AUTHORIZED payment of 100.00 INR."""
+
+    def run(**changes: Any) -> dict[str, Any]:
+        answer = send("/v1/payments/charge", an_order(capture=False, **changes))
+        assert (answer.status_code, answer.json["status"]) == (201, "AUTHORIZED"), answer.json
+        return dict(answer.json)
+
+    return run
+
+
+def at_provider(sandbox: Sandbox, payment: dict[str, Any]) -> Any:
+    reference = payment["transactions"][0]["reference"]
+    return requests.get(f"{sandbox.url}/psp/charges/{reference}", timeout=5).json()
+
+
+def over(app: Flask, payment_id: int) -> None:
+    """Its time is over."""
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE payments SET expires_at = now() - interval '1 s' WHERE payment_id = :id"),
+            {"id": payment_id},
+        )
+
+
+def run(app: Flask, once: Callable[[], dict[str, int]]) -> dict[str, int]:
+    with app.app_context():
+        return once()
+
+
+def test_a_hold_takes_nothing_and_says_until_when(hold: Call) -> None:
+    payment = hold()
+    assert (payment["amount_captured"], payment["captured_at"]) == ("0.00", None)
+    assert payment["expires_at"] > payment["created_at"]
+
+
+@pytest.mark.parametrize(("amount", "captured"), [(None, "100.00"), ("60.25", "60.25")])
+def test_a_capture_takes_all_or_a_part(
+    hold: Call, send: Call, sandbox: Sandbox, amount: str | None, captured: str
+) -> None:
+    payment = hold()
+    path = f"/v1/payments/{payment['payment_id']}/capture"
+    taken = send(path, {"amount": amount} if amount else {})
+    assert (taken.status_code, taken.json["status"]) == (200, "SUCCESS")
+    assert (taken.json["amount"], taken.json["amount_captured"]) == ("100.00", captured)
+    assert at_provider(sandbox, payment)["captured"] == captured
+    assert send(path).json["code"] == "illegal_transition"
+
+
+def test_more_than_is_held_is_refused(hold: Call, send: Call, sandbox: Sandbox) -> None:
+    payment = hold()
+    refused = send(f"/v1/payments/{payment['payment_id']}/capture", {"amount": "100.01"})
+    assert (refused.status_code, refused.json["authorized"]) == (422, "100.00")
+    assert at_provider(sandbox, payment)["state"] == "authorized"
+
+
+def test_a_declined_capture_leaves_the_hold(hold: Call, send: Call) -> None:
+    payment = hold(payment_token="tok_capture_decline")
+    path = f"/v1/payments/{payment['payment_id']}/capture"
+    key = a_key()
+    declined = send(path, key=key)
+    assert (declined.status_code, declined.json["status"]) == (402, "AUTHORIZED")
+    assert declined.json["failure_code"] == "provider_declined"
+    assert send(path, key=key).data == declined.data
+    voided = send(f"/v1/payments/{payment['payment_id']}/cancel")
+    assert (voided.status_code, voided.json["status"]) == (200, "CANCELLED")
+
+
+def test_a_cancel_voids_the_hold_and_frees_the_order(
+    hold: Call, send: Call, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    payment = hold()
+    path = f"/v1/payments/{payment['payment_id']}/cancel"
+    keyless = client.post(path)
+    assert (keyless.status_code, keyless.json["code"]) == (400, "idempotency_key_required")
+    key = a_key()
+    voided = send(path, key=key)
+    assert (voided.status_code, voided.json["status"]) == (200, "CANCELLED")
+    assert at_provider(sandbox, payment)["state"] == "voided"
+    assert send(path, key=key).data == voided.data
+    assert client.delete(f"/v1/payments/{payment['payment_id']}").status_code == 200
+    again = send("/v1/payments/charge", an_order(order_id=payment["order_id"]))
+    assert again.status_code == 201
+
+
+def test_one_open_move_at_a_time(hold: Call, send: Call, sandbox: Sandbox) -> None:
+    token = f"card-{a_key()}"
+    payment = hold(payment_token=token)
+    body = {"operation": "capture", "fault": "do_and_lose_answer", "match": {"token": token}}
+    requests.post(f"{sandbox.url}/sandbox/faults", json=body, timeout=5)
+    path = f"/v1/payments/{payment['payment_id']}"
+    assert send(f"{path}/capture").status_code == 202
+    for other in ("capture", "cancel"):
+        refused = send(f"{path}/{other}")
+        assert (refused.status_code, refused.json["code"]) == (409, "operation_in_progress")
+
+
+def test_a_hold_expires_by_a_void(app: Flask, hold: Call, client: FlaskClient, sandbox: Sandbox):
+    payment = hold()
+    over(app, payment["payment_id"])
+    assert run(app, expiry.run_once)["ended"] >= 1
+    ended = client.get(f"/v1/payments/{payment['payment_id']}").json
+    assert ended["status"] == "EXPIRED"
+    assert at_provider(sandbox, payment)["state"] == "voided"
+
+
+def test_a_hold_that_can_not_be_voided_stands_and_is_not_hammered(
+    app: Flask, hold: Call, client: FlaskClient
+) -> None:
+    payment = hold(payment_token="tok_void_decline")
+    over(app, payment["payment_id"])
+    for _ in range(3):
+        run(app, expiry.run_once)
+    standing = client.get(f"/v1/payments/{payment['payment_id']}").json
+    assert standing["status"] == "AUTHORIZED"
+    assert len(standing["transactions"]) == 2
+
+
+def test_a_payer_who_must_act_and_does(
+    app: Flask, send: Call, client: FlaskClient, sandbox: Sandbox
+):
+    key, order = a_key(), an_order(payment_token="tok_requires_action")
+    waiting = send("/v1/payments/charge", order, key)
+    assert (waiting.status_code, waiting.json["status"]) == (202, "REQUIRES_ACTION")
+    assert waiting.json["next_action"]["type"] == "redirect"
+    reference = waiting.json["transactions"][0]["reference"]
+    action = {"outcome": "approve"}
+    requests.post(f"{sandbox.url}/sandbox/actions/{reference}", json=action, timeout=5)
+    settled = _until(app, client, waiting.json["payment_id"], "SUCCESS")
+    assert settled["amount_captured"] == "100.00"
+    assert send("/v1/payments/charge", order, key).status_code == 201
+
+
+def test_a_payer_who_never_acts_does_not_block_the_order(
+    app: Flask, send: Call, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    key, order = a_key(), an_order(payment_token="tok_requires_action")
+    waiting = send("/v1/payments/charge", order, key).json
+    over(app, waiting["payment_id"])
+    run(app, expiry.run_once)
+    ended = _until(app, client, waiting["payment_id"], "EXPIRED")
+    assert at_provider(sandbox, waiting)["state"] == "declined"
+    assert {t["status"] for t in ended["transactions"]} <= {"SUCCESS", "FAILED"}
+    assert send("/v1/payments/charge", order, key).status_code == 402
+    assert send("/v1/payments/charge", an_order(order_id=order["order_id"])).status_code == 201
+
+
+def test_a_payer_who_acts_at_the_last_moment_has_paid(
+    app: Flask, send: Call, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    waiting = send("/v1/payments/charge", an_order(payment_token="tok_requires_action")).json
+    reference = waiting["transactions"][0]["reference"]
+    action = {"outcome": "approve"}
+    requests.post(f"{sandbox.url}/sandbox/actions/{reference}", json=action, timeout=5)
+    over(app, waiting["payment_id"])
+    run(app, expiry.run_once)
+    _until(app, client, waiting["payment_id"], "SUCCESS")
+    assert at_provider(sandbox, waiting)["captured"] == "100.00"
+
+
+def test_cash_can_not_be_held(send: Call) -> None:
+    refused = send("/v1/payments/charge", an_order(method="CASH", capture=False))
+    assert (refused.status_code, refused.json["errors"].keys()) == (422, {"capture": []}.keys())
+
+
+def _until(app: Flask, client: FlaskClient, payment_id: int, status: str) -> Any:
+    """Runs look-ups until the payment stands there and nothing of it is open."""
+    deadline = time.monotonic() + 10
+    while True:
+        run(app, resolution.run_once)
+        payment = client.get(f"/v1/payments/{payment_id}").json
+        is_open = {t["status"] for t in payment["transactions"]} & {"PROCESSING", "REQUIRES_ACTION"}
+        if payment["status"] == status and not is_open:
+            return payment
+        assert time.monotonic() < deadline, payment
+        time.sleep(0.05)
