@@ -103,6 +103,8 @@ def _of_http(error: HTTPException) -> Response:
     phrase = HTTPStatus(error.code).phrase
     code = _CODES.get(error.code, phrase.lower().replace(" ", "_"))
     made = problem(error.code, code, error.description or phrase)
+    if error.code == 429:
+        made.headers["Retry-After"] = "1"
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             made.headers[name] = value

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterator
 
-# 13 to 19 digits, together or in groups parted by one space, dash or dot, as cards print them.
-_CANDIDATE = re.compile(r"(?<![0-9])[0-9](?:[ .\-]?[0-9]){12,18}(?![0-9])")
+SHORTEST, LONGEST = 13, 19
+
+# Groups of digits that stand by themselves or are parted by spaces, dashes or dots ("4111 1111",
+# "4111 - 1111").
+_CHAIN = re.compile(r"[0-9]+(?:[\s.\-]{1,3}[0-9]+)*")
+_GROUP = re.compile(r"[0-9]+")
 
 # Issuer prefixes with the lengths that they are issued in (ISO/IEC 7812 ranges as published by
 # the networks). An id that merely passes Luhn does not begin like this.
@@ -26,6 +32,17 @@ _ISSUERS: tuple[tuple[re.Pattern[str], frozenset[int]], ...] = (
 )
 
 
+def contains_card_number(text: str) -> bool:
+    """True if `text` holds a number that a card could bear: known prefix, length and Luhn.
+
+    The number stands together or in groups as on a card. What else stands beside it, such as an
+    expiry or a count, does not hide it; digits of other scripts are digits.
+    """
+    if sum(char.isdigit() for char in text) < SHORTEST:
+        return False
+    return any(_is_card(number) for number in _candidates(_in_ascii(text)))
+
+
 def luhn(digits: str) -> bool:
     """The check digit of ISO/IEC 7812-1, annex B."""
     total = 0
@@ -41,11 +58,35 @@ def _is_card(digits: str) -> bool:
     ) and luhn(digits)
 
 
-def contains_card_number(text: str) -> bool:
-    """True if `text` holds a number that a card could bear: known prefix, length and Luhn."""
-    if sum(char.isdigit() for char in text) < 13:
-        return False
-    for match in _CANDIDATE.finditer(text):
-        if _is_card(re.sub(r"[^0-9]", "", match.group())):
-            return True
-    return False
+def _candidates(text: str) -> Iterator[str]:
+    """Every run of neighbouring groups of 13 to 19 digits that is parted as cards are."""
+    for chain in _CHAIN.finditer(text):
+        groups: list[str] = _GROUP.findall(chain.group())
+        for first in range(len(groups)):
+            digits = ""
+            for last in range(first, len(groups)):
+                digits += groups[last]
+                if len(digits) > LONGEST:
+                    break
+                if len(digits) >= SHORTEST and _as_on_a_card(groups[first : last + 1]):
+                    yield digits
+
+
+def _as_on_a_card(groups: list[str]) -> bool:
+    """One group; or groups of one size but for the last (4-4-4-4, 1-1-1...); or none but the last
+    shorter than 3 (4-6-5). A date with a time (4-2-2-6) is not parted like this."""
+    sizes = [len(group) for group in groups[:-1]]
+    return len(set(sizes)) <= 1 or min(sizes) >= 3
+
+
+def _in_ascii(text: str) -> str:
+    """Digits, spaces and dashes of all scripts as ASCII has them; invisible marks left out."""
+    return text if text.isascii() else "".join(map(_plain, text))
+
+
+def _plain(char: str) -> str:
+    if char.isascii():
+        return char
+    if char.isdigit():
+        return str(unicodedata.digit(char))
+    return {"Zs": " ", "Pd": "-", "Cf": ""}.get(unicodedata.category(char), char)
