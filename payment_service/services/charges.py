@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg2.errors import NotNullViolation
+from psycopg2.errors import NotNullViolation, UniqueViolation
 from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -190,6 +190,7 @@ def _begin(command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
         raise InvalidRequest.field("trip_id", "send trip_id or order_id")
     willing = route(command, method_of(command) or Method.CARD)
     payment, fare = _priced(command, caller)
+    _expect_driver(payment, payment["method"])
     moment = payment["created_at"]
     payment["provider"] = willing[0].name
     transaction = new_transaction(
@@ -220,7 +221,13 @@ def _begin(command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
     except IntegrityError as error:
         if not isinstance(error.orig, NotNullViolation):
             raise
-        return _take_over_live(payment, fare, command, key, caller)
+        try:
+            return _take_over_live(payment, fare, command, key, caller)
+        except IntegrityError as late:
+            if not isinstance(late.orig, UniqueViolation):
+                raise
+            # The payment takes on the trip or the order too, and another got that just now.
+            raise idempotency.KeyTaken from late
     if written is None:
         raise idempotency.KeyTaken
     payment["payment_id"] = transaction["payment_id"] = written.payment_id
@@ -248,9 +255,13 @@ def _priced(command: Mapping[str, Any], caller: Caller) -> tuple[Row, Fare | Non
         payment = draft(command, caller, datetime.now(UTC))
         payment["amount"] = amounts.required_amount(command, payment["currency"])
         trip = None
-    if payment["method"] == Method.CASH and payment["trip_id"] and not payment["driver_id"]:
-        raise InvalidRequest.field("driver_id", "CASH for a trip needs the driver who took it")
     return payment, trip.fare if trip else None
+
+
+def _expect_driver(payment: Row, method: str) -> None:
+    """Raises InvalidRequest if the trip's cash has nobody who took it."""
+    if method == Method.CASH and payment["trip_id"] and not payment["driver_id"]:
+        raise InvalidRequest.field("driver_id", "CASH for a trip needs the driver who took it")
 
 
 def _take_over_live(
@@ -311,6 +322,7 @@ def _take_over(
 ) -> Move:
     """Begins the charge of a PENDING payment that the connection holds locked."""
     method = command["method"]
+    _expect_driver(payment, method)
     willing = route(command, method)
     token = command.get("payment_token") or payment["payment_token"]
     before = {"from_provider": payment["provider"], "from_method": payment["method"]}
