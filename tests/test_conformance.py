@@ -1,0 +1,274 @@
+"""One suite that every provider passes. A new provider adds one harness to HARNESSES.
+
+A harness knows how to make its provider's other side give an outcome or fall silent; what must
+come back is the same for all.
+"""
+
+from __future__ import annotations
+
+import abc
+import itertools
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from payment_service.domain.vocabulary import Method, TransactionType
+from payment_service.providers import registry
+from payment_service.providers.cash import CashProvider
+from payment_service.providers.contract import (
+    DECLINE_CODES,
+    Limits,
+    NotSent,
+    Operation,
+    Outcome,
+    OutcomeUnknown,
+    Provider,
+    Result,
+)
+from payment_service.providers.sandbox import SandboxProvider
+from tests.sandbox_server import Sandbox
+
+LIMITS = Limits(timeout=0.6, concurrency=4, settling=0.2, circuit_fail_max=10_000)
+ASKS = (TransactionType.CHARGE, TransactionType.AUTHORIZATION)
+TYPES = list(TransactionType)
+
+
+class Harness(abc.ABC):
+    """`decline`, `silences` and `waits` are None or empty where the provider has no such thing."""
+
+    provider: Provider
+    method: Method
+    silences: tuple[str, ...] = ()
+    declines: tuple[str, ...] = ()
+    pending: tuple[TransactionType, ...] = ()
+    acts = False
+
+    def token_for_decline(self, code: str) -> str | None:
+        return None
+
+    def fall_silent(self, operation: Operation, how: str) -> None:
+        raise NotImplementedError
+
+    def times_done(self, operation: Operation) -> int | None:
+        """How often the other side did it, by its own books; None where it keeps none."""
+        return None
+
+
+class SandboxHarness(Harness):
+    method = Method.CARD
+    silences = (
+        "accept_no_answer",
+        "reset_before_reading",
+        "do_and_lose_answer",
+        "do_and_hang",
+        "do_and_500",
+        "do_and_502",
+        "do_and_503",
+        "fail_500",
+        "half_body",
+        "half_body_not_done",
+        "garbage_200",
+    )
+    declines = ("insufficient_funds", "do_not_honor", "expired_card", "fraud_suspected")
+    acts = True
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.provider = SandboxProvider(sandbox.url, LIMITS)
+        self._url = sandbox.url
+
+    def token_for_decline(self, code: str) -> str:
+        return f"tok_decline_{code}"
+
+    def fall_silent(self, operation: Operation, how: str) -> None:
+        names = {TransactionType.AUTHORIZATION: "authorize"}
+        body = {
+            "operation": names.get(operation.type, operation.type.lower()),
+            "fault": how,
+            "match": {"reference": operation.reference},
+        }
+        requests.post(f"{self._url}/sandbox/faults", json=body, timeout=5).raise_for_status()
+
+    def times_done(self, operation: Operation) -> int:
+        names = {"CHARGE": "charges", "AUTHORIZATION": "charges", "CAPTURE": "captures"}
+        name = names.get(operation.type, f"{operation.type.lower()}s")
+        done = requests.get(f"{self._url}/psp/{name}", timeout=5).json()[name]
+        return len([one for one in done if one["reference"] == operation.reference])
+
+
+class CashHarness(Harness):
+    method = Method.CASH
+    pending = (TransactionType.REFUND,)
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.provider = CashProvider(LIMITS)
+
+
+HARNESSES: dict[str, Any] = {"sandbox": SandboxHarness, "cash": CashHarness}
+
+
+def test_every_provider_is_here() -> None:
+    assert set(HARNESSES) == set(registry.BUILDERS)
+
+
+@pytest.fixture(params=sorted(HARNESSES))
+def harness(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Harness]:
+    yield HARNESSES[request.param](sandbox)
+    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=5)
+
+
+_numbers = itertools.count(1)
+
+
+def an_operation(harness: Harness, kind: TransactionType, **changes: Any) -> Operation:
+    return Operation(
+        type=kind,
+        reference=f"PAY-20260101-{secrets.token_hex(6).upper()}-{next(_numbers)}",
+        amount=changes.pop("amount", 10_000),
+        currency="INR",
+        method=harness.method,
+        send_before=changes.pop("send_before", datetime.now(UTC) + timedelta(seconds=60)),
+        **changes,
+    )
+
+
+def prepared(harness: Harness, kind: TransactionType, **changes: Any) -> Operation:
+    """An operation that the provider can do: what it is about was done before."""
+    needs = {
+        TransactionType.CAPTURE: TransactionType.AUTHORIZATION,
+        TransactionType.VOID: TransactionType.AUTHORIZATION,
+        TransactionType.REFUND: TransactionType.CHARGE,
+    }
+    if kind not in needs:
+        return an_operation(harness, kind, **changes)
+    first = an_operation(harness, needs[kind])
+    done = harness.provider.ask(first)
+    assert done.outcome is Outcome.APPROVED
+    about = {
+        "charge_reference": first.reference,
+        "provider_reference": done.provider_reference,
+    }
+    return an_operation(harness, kind, **about, **changes)
+
+
+def declared(kind: TransactionType, harness: Harness) -> bool:
+    """Whether the provider has the verb; one that it has not is a decline, not an accident."""
+    if kind in harness.provider.capabilities:
+        return True
+    result = harness.provider.ask(an_operation(harness, kind))
+    assert (result.outcome, result.failure_code) == (Outcome.DECLINED, "method_not_supported")
+    return False
+
+
+def same(first: Result, second: Result | None) -> None:
+    assert second is not None
+    told = ("outcome", "provider_reference", "amount_approved", "failure_code")
+    for name in told:
+        assert getattr(first, name) == getattr(second, name), name
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_each_verb_is_done_replayed_and_looked_up(harness: Harness, kind: TransactionType) -> None:
+    if not declared(kind, harness):
+        return
+    operation = prepared(harness, kind)
+    result = harness.provider.ask(operation)
+    if kind in harness.pending:
+        assert result.outcome is Outcome.PENDING
+    else:
+        assert result.outcome is Outcome.APPROVED
+        assert result.amount_approved in (operation.amount, None)
+        assert result.provider_reference
+        assert result.failure_code is None
+    same(result, harness.provider.ask(operation))
+    same(result, harness.provider.lookup(operation))
+    assert harness.times_done(operation) in (1, None)
+
+
+@pytest.mark.parametrize("kind", ASKS)
+def test_a_decline_is_a_value_with_a_standard_code(harness: Harness, kind: TransactionType) -> None:
+    if not declared(kind, harness):
+        return
+    for code in harness.declines:
+        token = harness.token_for_decline(code)
+        operation = an_operation(harness, kind, payment_token=token)
+        result = harness.provider.ask(operation)
+        assert (result.outcome, result.failure_code) == (Outcome.DECLINED, code)
+        assert result.failure_code in DECLINE_CODES
+        same(result, harness.provider.ask(operation))
+        same(result, harness.provider.lookup(operation))
+
+
+@pytest.mark.parametrize("kind", [TransactionType.CAPTURE, TransactionType.REFUND])
+def test_too_much_is_declined(harness: Harness, kind: TransactionType) -> None:
+    if not declared(kind, harness) or kind in harness.pending:
+        return
+    result = harness.provider.ask(prepared(harness, kind, amount=10_001))
+    assert result.outcome is Outcome.DECLINED
+    assert result.failure_code in DECLINE_CODES
+
+
+def test_a_part_is_captured_and_refunded(harness: Harness) -> None:
+    for kind in (TransactionType.CAPTURE, TransactionType.REFUND):
+        if not declared(kind, harness) or kind in harness.pending:
+            continue
+        result = harness.provider.ask(prepared(harness, kind, amount=4_000))
+        assert (result.outcome, result.amount_approved) == (Outcome.APPROVED, 4_000)
+
+
+def test_a_payer_who_must_act_is_an_outcome(harness: Harness) -> None:
+    if not harness.acts:
+        return
+    asked = an_operation(harness, TransactionType.CHARGE, payment_token="tok_requires_action")
+    result = harness.provider.ask(asked)
+    assert result.outcome is Outcome.REQUIRES_ACTION
+    assert result.next_action
+    same(result, harness.provider.lookup(asked))
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_silence_is_unknown_and_never_a_no(harness: Harness, kind: TransactionType) -> None:
+    if not declared(kind, harness):
+        return
+    for how in harness.silences:
+        operation = prepared(harness, kind)
+        harness.fall_silent(operation, how)
+        with pytest.raises(OutcomeUnknown):
+            harness.provider.ask(operation)
+        found = harness.provider.lookup(operation)
+        done = harness.times_done(operation)
+        assert (found is not None) == bool(done), how
+        assert found is None or found.outcome is Outcome.APPROVED
+
+
+def test_what_was_never_asked_is_not_found(harness: Harness) -> None:
+    if harness.method is Method.CASH:
+        return  # nobody else could know
+    assert harness.provider.lookup(an_operation(harness, TransactionType.CHARGE)) is None
+
+
+def test_nothing_is_sent_too_late(harness: Harness) -> None:
+    late = an_operation(harness, TransactionType.CHARGE, send_before=datetime.now(UTC))
+    with pytest.raises(NotSent):
+        harness.provider.ask(late)
+    assert harness.times_done(late) in (0, None)
+
+
+def test_beyond_its_places_nothing_is_sent(harness: Harness) -> None:
+    operation = an_operation(harness, TransactionType.CHARGE)
+    places = harness.provider._places
+    taken = [places.acquire(blocking=False) for _ in range(LIMITS.concurrency)]
+    assert all(taken)
+    with pytest.raises(NotSent):
+        harness.provider.ask(operation)
+    for _ in taken:
+        places.release()
+    assert harness.provider.ask(operation).outcome is Outcome.APPROVED
+
+
+def test_tokens_and_descriptions_are_not_shown(harness: Harness) -> None:
+    shown = repr(an_operation(harness, TransactionType.CHARGE, payment_token="secret-token"))
+    assert "secret-token" not in shown
