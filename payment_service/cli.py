@@ -1,4 +1,4 @@
-"""flask seed | worker | states: one call each."""
+"""flask seed | worker | states | outbox | audit: one call each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from payment_service import seeding
+from payment_service import cli_outbox, seeding
 from payment_service.config import settings
 from payment_service.domain import states as table
 from payment_service.extensions import db
@@ -22,7 +22,7 @@ SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 
 def register(app: Flask) -> None:
     """Puts the commands on the app."""
-    for command in (seed, worker, states):
+    for command in (seed, worker, states, cli_outbox.outbox, cli_outbox.audit):
         app.cli.add_command(command)
 
 
@@ -48,7 +48,7 @@ def seed(
     demo: bool,
 ) -> None:
     """Load the provider catalog, and history from CSV."""
-    place = {
+    place: dict[str, Any] = {
         "currency": (currency or settings().default_currency).upper(),
         "timezone": settings().seed_timezone,
     }

@@ -52,6 +52,11 @@ class TotalsCollector(Collector):
             by_status[row.status] += row.payments
             by_method[row.method] += row.payments
         by_status[PaymentStatus.PROCESSING] = self._summary.processing
+        yield GaugeMetricFamily(
+            "payments_unresolved",
+            "Requests whose outcome is unknown for longer than RESOLUTION_ALARM_SECONDS",
+            value=self._summary.unresolved,
+        )
         for name, text, label, values in (
             ("payments_by_status", "Payments by status", "status", by_status),
             ("payments_by_method", "Payments by method", "method", by_method),

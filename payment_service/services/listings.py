@@ -97,7 +97,11 @@ def _has(column: str, value: int) -> ColumnElement[bool]:
     return or_(and_(same, PAYMENT.c.live), and_(same, not_(PAYMENT.c.live)))
 
 
-def _wanted(name: str, value: Any) -> ColumnElement[bool]:
+Filter = ColumnElement[bool] | Any
+"""A condition; SQLAlchemy types comparisons of a Table's columns as Any."""
+
+
+def _wanted(name: str, value: Any) -> Filter:
     """One filter, phrased so that an index serves it."""
     if name in ("trip_id", "order_id"):
         return _has(name, value)
@@ -115,7 +119,7 @@ def _wanted(name: str, value: Any) -> ColumnElement[bool]:
     return PAYMENT.c[name] == value
 
 
-def _in_status(status: str) -> ColumnElement[bool]:
+def _in_status(status: str) -> Filter:
     """SUCCESS is most rows, so the list's own order finds it; PROCESSING is in the index of open
     requests; the others are in the index of rare statuses."""
     if status == PaymentStatus.SUCCESS:
@@ -131,7 +135,7 @@ def _in_status(status: str) -> ColumnElement[bool]:
 def _page(
     table: Table,
     columns: list[Any],
-    wanted: list[ColumnElement[bool]],
+    wanted: list[Filter],
     page: Page,
     key: str,
     noun: str,

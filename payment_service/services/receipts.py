@@ -32,11 +32,12 @@ def get(*, payment_id: int) -> Receipt:
         "reference payment_id method status currency amount captured refunded created_at"
         " caller_reference trip_id order_id rider_id driver_id user_id provider description"
     )
+    zones: dict[str, Any] = _zones(payment)
     return Receipt(
+        **zones,
         **{name: payment[name] for name in same.split()},
         paid_at=payment["captured_at"] or payment["created_at"],
         fare=_fare(payment),
-        **_zones(payment),
         refunds=refunds,
     )
 

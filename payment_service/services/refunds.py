@@ -120,8 +120,8 @@ def set_status(*, refund_id: int, status: str, reason: str | None, caller: Calle
         if found is None:
             raise RefundNotFound(f"there is no refund {refund_id}")
         payment = rows.read_payment(connection, found["payment_id"], lock=True)
-        moved = payment and _by_hand(connection, payment, found["transaction_number"])
-        moved = moved and evidence.accept_locked(
+        by_hand = payment and _by_hand(connection, payment, found["transaction_number"])
+        moved = by_hand and evidence.accept_locked(
             connection,
             payment_id=found["payment_id"],
             number=found["transaction_number"],

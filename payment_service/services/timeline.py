@@ -1,16 +1,18 @@
-"""A payment's time line: events, requests to providers and troubled deliveries, oldest first, and
-what will happen next by itself."""
+"""A payment's time line: events, requests to providers and deliveries, oldest first, and what
+will happen next by itself."""
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from payment_service.config import settings
 from payment_service.domain import money
 from payment_service.domain.errors import PaymentNotFound
+from payment_service.domain.events import iso
 from payment_service.domain.vocabulary import Actor, PaymentStatus
 from payment_service.extensions import db
 from payment_service.models import Delivery, Event
@@ -91,29 +93,44 @@ def _asked(row: Row) -> dict[str, Any]:
         provider_reference=row["provider_reference"],
         failure_code=row["failure_code"],
         lookups=row["lookups"] or None,
+        unresolved_for_long=_alarming(row) or None,
     )
+
+
+def _alarming(row: Row) -> bool:
+    """Open for longer than anybody should have to wait; the same as payments_unresolved counts."""
+    waited = datetime.now(UTC) - row["created_at"]
+    return row["status"] in OPEN and waited.total_seconds() > settings().resolution_alarm_seconds
 
 
 def _deliveries(connection: Connection, payment_id: int) -> list[dict[str, Any]]:
-    """Those that are parked or were tried in vain; the rest went as they should."""
-    query = select(DELIVERY).where(
-        DELIVERY.c.payment_id == payment_id,
-        DELIVERY.c.done_at.is_(None),
-        DELIVERY.c.attempts > 0,
+    """Who heard what, and who is still to hear it. Those done long ago are reaped."""
+    query = (
+        select(DELIVERY)
+        .where(DELIVERY.c.payment_id == payment_id)
+        .order_by(DELIVERY.c.seq, DELIVERY.c.sink)
     )
-    return [
-        _moment(
-            row.parked_at or row.created_at,
-            "delivery",
-            f"event {row.seq} {'parked' if row.parked_at else 'not yet delivered'} at {row.sink}",
-            Actor.WORKER,
-            row.last_error,
-            sink=row.sink,
-            seq=row.seq,
-            attempts=row.attempts,
-        )
-        for row in connection.execute(query)
-    ]
+    return [_owed(row) for row in connection.execute(query)]
+
+
+def _owed(row: Any) -> dict[str, Any]:
+    if row.done_at:
+        at, how = row.done_at, "skipped" if row.parked_at else "delivered"
+    elif row.parked_at:
+        at, how = row.parked_at, "parked"
+    else:
+        at, how = row.created_at, "failed, to be tried again" if row.attempts else "waits"
+    return _moment(
+        at,
+        "delivery",
+        f"event {row.seq} to {row.sink}: {how}",
+        Actor.OPERATOR if how == "skipped" else Actor.WORKER,
+        row.last_error,
+        sink=row.sink,
+        seq=row.seq,
+        attempts=row.attempts,
+        next_try_at=None if row.done_at or row.parked_at else iso(row.due_at.astimezone(UTC)),
+    )
 
 
 def _next(payment: Row, transactions: list[Row]) -> dict[str, Any] | None:

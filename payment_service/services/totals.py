@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Select, func, select, text
 
+from payment_service.config import settings
 from payment_service.extensions import db
 from payment_service.models import PaymentTotal
 from payment_service.models.totals import COUNTS
+from payment_service.providers.cash import CashProvider
 from payment_service.services.rows import TRANSACTION
+from payment_service.services.transitions import OPEN
 
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in COUNTS)
 _ADDED = ", ".join(f"{name} = payment_totals.{name} + EXCLUDED.{name}" for name in COUNTS)
@@ -33,10 +37,12 @@ _FOLD = f"""
 
 @dataclass(frozen=True)
 class Summary:
-    """The totals' rows, and how many payments a provider is at work on this moment."""
+    """The totals' rows, how many payments a provider is at work on this moment, and how many
+    requests have been unresolved for longer than RESOLUTION_ALARM_SECONDS."""
 
     rows: list[Any]
     processing: int
+    unresolved: int
 
 
 def run_once() -> dict[str, int]:
@@ -55,4 +61,24 @@ def read() -> Summary:
     )
     with db.engine.connect() as connection:
         totals = connection.execute(select(PaymentTotal.__table__)).all()
-        return Summary(list(totals), connection.execute(at_work).scalar_one())
+        return Summary(
+            list(totals),
+            connection.execute(at_work).scalar_one(),
+            connection.execute(_unresolved()).scalar_one(),
+        )
+
+
+def _unresolved() -> Select[int]:
+    """Open requests are few, and all of them are due for a look-up: that index has them. Cash
+    that a person has yet to hand back is nobody's alarm."""
+    since = datetime.now(UTC) - timedelta(seconds=settings().resolution_alarm_seconds)
+    return (
+        select(func.count())
+        .select_from(TRANSACTION)
+        .where(
+            TRANSACTION.c.due_at.is_not(None),
+            TRANSACTION.c.status.in_(OPEN),
+            TRANSACTION.c.created_at < since,
+            TRANSACTION.c.provider != CashProvider.name,
+        )
+    )
