@@ -25,8 +25,8 @@ def drop_known(connection: Connection, *, currency: str) -> int:
     """Take the rows that are in `payments` already out of `fresh`; returns how many.
 
     A row is there if the payment stands as the file says. If the file says PENDING and the payment
-    has moved on here since, its method, amount, currency and status are ours to change: a charge
-    takes the fare, by the provider and method that it was asked for.
+    has moved on here since, its status, method, amount and currency are no longer history's: a
+    charge takes the fare, by the method and provider that it was asked for.
     """
     return connection.exec_driver_sql(
         """
@@ -35,7 +35,8 @@ def drop_known(connection: Connection, *, currency: str) -> int:
           AND p.created_at = fresh.created_at AND p.trip_id IS NOT DISTINCT FROM fresh.trip_id
           AND ((p.status, p.amount, p.method, p.currency)
                    = (fresh.status, fresh.amount, fresh.method, %(currency)s)
-               OR (fresh.status = 'PENDING' AND p.version > 1))
+               OR (fresh.status = 'PENDING' AND p.caller = 'import'
+                   AND (p.version > 1 OR p.provider <> 'import')))
           AND fresh.line NOT IN (SELECT line FROM faulty)
         """,
         {"currency": currency},

@@ -54,18 +54,18 @@ def import_payments(
     SeedError for everything else that keeps the import from its work; then nothing was loaded.
     """
     path = Path(path)
-    bad_rows_path = Path(bad_rows_path) if bad_rows_path else path.with_suffix(".bad.csv")
     if currency not in EXPONENTS:
         raise SeedError(f"{currency} is no currency in use (ISO 4217)")
     moments = Moments(date_format) if date_format else None
     with plain_errors(path), path.open("rb") as file, _bar(file, shown=progress) as bar:
-        if skip_bad and bad_rows_path.exists() and bad_rows_path.samefile(path):
+        bad_rows = Path(bad_rows_path or path.with_suffix(".bad.csv")) if skip_bad else None
+        if bad_rows and bad_rows.exists() and bad_rows.samefile(path):
             raise SeedError("the bad rows can't be written over the file they come from")
         stream = CopyStream(file, moments=moments, advance=bar.update)
         with engine.begin() as connection:
             _prepare(connection, timezone)
             run = _Import(connection, path, stream, currency)
-            report = run.run(bad_rows_path if skip_bad else None, say=bar.set_description)
+            report = run.run(bad_rows, say=bar.set_description)
         if report.loaded >= _WORTH_ANALYZING:
             bar.set_description("analyzing")
             with engine.begin() as connection:

@@ -16,7 +16,9 @@ from payment_service.seeding.dates import Moments
 from payment_service.seeding.errors import SeedError
 
 BLOCK = 1 << 20
-"""Bytes read at once, and the longest line taken: beyond it this is no CSV of payments."""
+"""Bytes read at once."""
+LONGEST_LINE = 1 << 20
+"""Bytes. A file with longer ones is no CSV of payments, and might have no line end at all."""
 
 _BOM = b"\xef\xbb\xbf"
 # What may stand in a cell as it is: no comma, line end, quote, NUL, nor COPY's escape, backslash.
@@ -76,8 +78,8 @@ class CopyStream:
             if cut:
                 yield block[:cut]
             carried = block[cut:]
-            if len(carried) > BLOCK:
-                raise SeedError(f"a line is longer than {BLOCK} bytes: this is no CSV of payments")
+            if len(carried) > LONGEST_LINE:
+                raise SeedError(f"a line has over {LONGEST_LINE} bytes: this is no CSV of payments")
         if carried:
             yield carried + b"\n"
 
@@ -138,8 +140,8 @@ class CopyStream:
                 pending.extendleft(reversed(taken[1:]))
                 del taken[1:]
                 reader = csv.reader(feed(), strict=True)
-            if len(cells) > 1 or "".join(cells).strip():
-                rows.append(self._row(cells, fault, "".join(taken)))
+            if text := "".join(taken).strip():
+                rows.append(self._row(cells, fault, text))
             self._line += len(taken)
         self.rows += len(rows)
         return b"".join(rows)
