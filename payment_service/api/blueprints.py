@@ -10,7 +10,8 @@ import flask_smorest
 from flask import Flask
 from flask_smorest import Api as SmorestApi
 from marshmallow import Schema
-from werkzeug.routing import BaseConverter, ValidationError
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import BaseConverter
 
 from payment_service.api import openapi
 from payment_service.api.body import Parser
@@ -29,7 +30,7 @@ class IdConverter(BaseConverter):
 
     def to_python(self, value: str) -> int:
         if int(value) > BIGINT:
-            raise ValidationError
+            raise NotFound  # a ValidationError would tell a 405 where another method exists
         return int(value)
 
 

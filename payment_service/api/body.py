@@ -10,7 +10,12 @@ from typing import Any, NoReturn
 from flask import Request, current_app, g, request
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import NotFound, RequestURITooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    NotFound,
+    RequestEntityTooLarge,
+    RequestURITooLarge,
+    UnsupportedMediaType,
+)
 
 from payment_service.domain.errors import CardDataRefused, DomainError, InvalidRequest
 from payment_service.schemas.fields import CARD_REFUSED
@@ -68,6 +73,8 @@ def read_json(req: Request, *, optional: bool) -> dict[str, Any]:
     Raises BadJSON, UnsupportedMediaType, RequestEntityTooLarge.
     """
     data = req.get_data(cache=True)
+    if len(data) > MOST_BYTES:
+        raise RequestEntityTooLarge
     if not data:
         if optional:
             return {}

@@ -1,0 +1,469 @@
+"""Bad queries, paths, methods and headers, and what breaks inside: problem documents, all of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from payment_service.schemas.lists import Cursor
+from tests.fixtures import MakeApp, a_key, an_order
+from tests.refusals import Refused, assert_problem
+from tests.running_service import Service, running_service
+from tests.sandbox_server import ROOT, Sandbox, reserved_port
+
+BIGINT = 2**63 - 1
+LIST = ("GET", "/v1/payments")
+LISTS = ["/v1/payments", "/v1/refunds"]
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize(
+    "query",
+    [
+        *["limit=abc", "limit=0", "limit=-1", "limit=101", "limit=1000000", "limit=", "limit=1.5"],
+        *["limit=1e2", "limit=%2B5", "limit=%EF%BC%91", f"limit={'9' * 5000}", "limit=+5"],
+        *["offset=-1", "offset=abc", f"offset={BIGINT + 1}", "offset="],
+        *["page=0", "page=-1", "page=abc", "page=1&page_size=0", "page_size=101"],
+        *["page=1&offset=0", "page=1&limit=5", "page_size=5&offset=5"],
+        *["cursor=abc", "cursor=", "cursor=MTIzLjQ1Ng==", "cursor=%00", "cursor=%ED%A0%80"],
+        *["cursor=MTIzLjQ1Ng&offset=1", "cursor=MTIzLjQ1Ng&page=2", f"cursor={'A' * 4000}"],
+        *["total=yes", "total=", "total=2"],
+        *["limit=5&limit=5", "limit=5&limit=6", "colour=red", "limit=5&Limit=5", "%00=1", "=1"],
+    ],
+)
+def test_bad_paging(refused: Refused, path: str, query: str) -> None:
+    refused(422, "invalid_request", ("GET", path), query=f"?{query}")
+
+
+@pytest.mark.parametrize(
+    ("micros", "row"),
+    [(10**18, 5), (-(10**18), 5), (5, BIGINT + 1), ("05", 5), (5, "05"), (5, "5 "), ("", 5)],
+)
+def test_a_cursor_made_up_by_hand(refused: Refused, micros: Any, row: Any) -> None:
+    made_up = base64.urlsafe_b64encode(f"{micros}.{row}".encode()).decode().rstrip("=")
+    refused(422, "invalid_request", LIST, query=f"?cursor={made_up}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *[f"{name}={value}" for name in ("trip_id", "order_id", "rider_id", "driver_id", "user_id")
+          for value in ("0", "-1", "abc", "1.0", BIGINT + 1, "%EF%BC%91", "")],
+        *["status=PAID", "status=", "status=SUCCESS%00", "status=SUCCESS&status=FAILED"],
+        *["method=BITCOIN", "method=", "provider=", f"provider={'x' * 51}", "provider=%00"],
+        *["reference=", f"reference={'x' * 101}", "reference=a%00b"],
+        *["created_from=yesterday", "created_from=", "created_to=2026-13-01", "created_to=0"],
+        *["created_from=0001-01-01T00:00:00%2B05:00", "created_to=2026-02-30T00:00:00Z"],
+        *["amount=1", "id=1", "transactions=true"],
+    ],
+)  # fmt: skip
+def test_bad_filters(refused: Refused, query: str) -> None:
+    refused(422, "invalid_request", LIST, query=f"?{query}")
+
+
+@pytest.mark.parametrize(
+    "query", ["payment_id=0", "payment_id=x", "status=AUTHORIZED", "trip_id=1"]
+)
+def test_bad_filters_of_refunds(refused: Refused, query: str) -> None:
+    refused(422, "invalid_request", ("GET", "/v1/refunds"), query=f"?{query}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=1",
+        "limit=100",
+        f"offset={BIGINT}",
+        f"limit=100&offset={BIGINT}",
+        "page=1000000000&page_size=100",
+        "status=completed",
+        "status=Succeeded",
+        "method=cod",
+        "method=debit_card",
+        "total=true&limit=1",
+        "created_from=2026-11-20",
+        "created_from=2026-11-20T10:00:00Z&created_to=2026-11-21T10:00:00+05:30",
+        "created_from=0001-01-01&created_to=9999-12-31T23:59:59.999999Z",
+        f"cursor={Cursor.read('MTIzLjQ1Ng')}&limit=3",
+        "reference=%D1%82%D0%B5%D1%81%D1%82%27%3B--",
+    ],
+)
+def test_queries_at_their_limits(client: FlaskClient, query: str) -> None:
+    assert client.get(f"/v1/payments?{query}").status_code == 200
+
+
+TAKES_NO_QUERY = [
+    ("POST", "/v1/payments/charge"),
+    ("POST", "/v1/payments"),
+    ("GET", "/v1/payments/1"),
+    ("DELETE", "/v1/payments/1"),
+    ("POST", "/v1/payments/1/refund"),
+    ("GET", "/v1/payments/1/events"),
+    ("GET", "/v1/payments/trip/1"),
+    ("GET", "/v1/payments/providers/IN"),
+    ("GET", "/v1/refunds/1"),
+    ("PATCH", "/v1/payments/1/status"),
+]
+
+
+@pytest.mark.parametrize("operation", TAKES_NO_QUERY, ids=" ".join)
+@pytest.mark.parametrize("query", ["?limit=1", "?x", "?amount=1&amount=2"])
+def test_a_query_where_none_is_read(
+    refused: Refused, operation: tuple[str, str], query: str
+) -> None:
+    problem = refused(422, "invalid_request", operation, an_order(), query=query)
+    assert problem["errors"]
+
+
+@pytest.mark.parametrize("query", ["format=xml", "format=", "format=PDF", "format=pdf&format=pdf"])
+def test_a_receipt_in_a_form_that_is_not_there(refused: Refused, query: str) -> None:
+    refused(422, "invalid_request", ("GET", "/v1/payments/1/receipt"), query=f"?{query}")
+
+
+@pytest.mark.parametrize("country", ["X", "IND", "1N", "I%00", "%C4%B0N", "%20IN", "I-"])
+def test_what_is_no_country_code(client: FlaskClient, country: str) -> None:
+    answer = client.get(f"/v1/payments/providers/{country}")
+    if "%00" in country:
+        assert_problem(answer, 404, "not_found")
+    else:
+        assert_problem(answer, 400, "invalid_country")
+
+
+@pytest.mark.parametrize("query", ["country=IND", "country=", "currency=RUPEE", "method=", "a=b"])
+def test_bad_filters_of_the_catalog(refused: Refused, query: str) -> None:
+    refused(422, "invalid_request", ("GET", "/v1/payments/providers"), query=f"?{query}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *[f"/v1/payments/{bad}" for bad in ("0", "-1", "abc", "1.0", "01", "%EF%BC%91", "1%00")],
+        *[f"/v1/payments/{BIGINT + 1}", f"/v1/payments/{'9' * 5000}", "/v1/payments/+1"],
+        *["/v1/payments/1/", "/v1/payments/", "/v1//payments", "//v1/payments", "/v1", "/", ""],
+        *["/v1/refunds/0", "/v1/refunds/x", "/v1/payments/0/refunds", "/v1/payments/x/receipt"],
+        *["/v1/payments/trip/0", "/v1/payments/order/-1", "/v1/payments/trip/%EF%BC%91"],
+        *["/v1/payments/transaction/", "/v1/payments/transaction/%00", "/v1/payments/1%20"],
+        *["/v2/payments", "/admin.php", "/.env", "/static/../pyproject.toml"],
+        *["/v1/payments/..%2f..%2fetc/passwd", "/static/nothing.css", "/v1/payments/%ED%A0%80"],
+    ],
+)
+def test_paths_that_lead_nowhere(client: FlaskClient, path: str) -> None:
+    for prefix in ("", "/api"):
+        problem = assert_problem(client.get(prefix + path), 404, "not_found")
+        assert problem["title"] == "Not Found"
+
+
+@pytest.mark.parametrize("reference", ["none", "%ED%A0%80", "%F0%9F%9A%95", "x" * 4000, "a'b"])
+def test_a_provider_reference_that_nobody_has(client: FlaskClient, reference: str) -> None:
+    answer = client.get(f"/v1/payments/transaction/{reference}")
+    assert_problem(answer, 404, "payment_not_found")
+
+
+def test_ids_that_nobody_has(refused: Refused) -> None:
+    for method, path, body in (
+        ("GET", "", None),
+        ("DELETE", "", None),
+        ("GET", "/events", None),
+        ("GET", "/receipt", None),
+        ("GET", "/refunds", None),
+        ("POST", "/charge", {}),
+        ("POST", "/capture", {}),
+        ("POST", "/cancel", {}),
+        ("POST", "/refund", {}),
+        ("PATCH", "/status", {"status": "CANCELLED"}),
+    ):
+        refused(404, "payment_not_found", (method, f"/v1/payments/{BIGINT}{path}"), body)
+    refused(404, "payment_not_found", ("GET", f"/v1/payments/trip/{BIGINT}"))
+    refused(404, "payment_not_found", ("GET", f"/v1/payments/order/{BIGINT}"))
+    refused(404, "payment_not_found", ("POST", "/v1/refunds"), {"payment_id": BIGINT})
+    refused(404, "refund_not_found", ("GET", f"/v1/refunds/{BIGINT}"))
+    status = {"status": "SUCCESS"}
+    refused(404, "refund_not_found", ("PATCH", f"/v1/refunds/{BIGINT}/status"), status)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/payments/charge", {"POST"}),
+        ("PUT", "/v1/payments", {"GET", "HEAD", "POST"}),
+        ("POST", "/v1/payments/1", {"GET", "HEAD", "DELETE"}),
+        ("PATCH", "/v1/payments/1", {"GET", "HEAD", "DELETE"}),
+        ("POST", "/v1/payments/1/status", {"PATCH"}),
+        ("POST", "/health", {"GET", "HEAD"}),
+        ("DELETE", "/metrics", {"GET", "HEAD"}),
+        ("TRACE", "/v1/payments", {"GET", "HEAD", "POST"}),
+        ("PROPFIND", "/v1/payments", {"GET", "HEAD", "POST"}),
+    ],
+)
+def test_a_method_that_is_not_there(
+    client: FlaskClient, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = client.open(path, method=method)
+    assert_problem(answer, 405, "method_not_allowed")
+    assert set(answer.headers["Allow"].split(", ")) == allowed | {"OPTIONS"}
+
+
+def test_head_and_options(client: FlaskClient) -> None:
+    for path in ("/v1/payments", "/health", "/openapi.json"):
+        whole, head = client.get(path), client.head(path)
+        assert (head.status_code, head.data) == (200, b"")
+        assert head.content_type == whole.content_type
+    missing = client.head(f"/v1/payments/{BIGINT}")
+    assert (missing.status_code, missing.data) == (404, b"")
+    options = client.options("/v1/payments/charge")
+    assert (options.status_code, options.data) == (200, b"")
+    assert set(options.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
+
+
+@pytest.mark.parametrize("name", ["X-Request-ID", "X-Correlation-ID"])
+def test_a_sane_request_id_is_taken(client: FlaskClient, name: str) -> None:
+    for sane in ("abc", "A1-b_2.c:3", "x" * 128):
+        for path in ("/health", "/v1/payments/x", "/v1/payments?limit=x"):
+            assert client.get(path, headers={name: sane}).headers["X-Request-ID"] == sane
+
+
+@pytest.mark.parametrize("sent", ["", " ", "a b", "x" * 129, "caf\u00e9", "<script>", 'a"b', "a;b"])
+def test_an_odd_request_id_is_replaced(client: FlaskClient, sent: str) -> None:
+    answer = client.get("/health", headers={"X-Request-ID": sent})
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
+    other = {"X-Request-ID": sent, "X-Correlation-ID": "mine"}
+    assert client.get("/health", headers=other).headers["X-Request-ID"] == "mine"
+
+
+def test_every_answer_has_an_id_of_its_own(client: FlaskClient) -> None:
+    ids = {client.get("/health").headers["X-Request-ID"] for _ in range(5)}
+    assert len(ids) == 5
+
+
+def test_a_view_that_fails_is_a_500_that_tells_nothing(make_app: MakeApp) -> None:
+    app = make_app(log_level="CRITICAL")
+
+    def fail() -> None:
+        raise RuntimeError("SELECT secret FROM vault")
+
+    app.add_url_rule("/v1/fails", view_func=fail)
+    answer = app.test_client().get("/v1/fails", headers={"X-Request-ID": "mine"})
+    assert_problem(answer, 500, "internal_error")
+    assert b"secret" not in answer.data
+    assert answer.headers["X-Request-ID"] == "mine"
+
+
+def in_a_process_of_its_own(script: str, **env: str) -> list[dict[str, Any]]:
+    """What `script` prints, a JSON object a line. The limiter and the loggers are one per process,
+    and take their settings from its first app."""
+    program = (
+        f"from payment_service import create_app; client = create_app().test_client()\n{script}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_too_many_requests_are_told_when_to_come_back(postgres_url: str) -> None:
+    script = """
+import json
+answers = [client.get("/v1/payments/providers/IN") for _ in range(3)]
+print(json.dumps([[a.status_code, a.content_type, a.text, dict(a.headers)] for a in answers]))
+"""
+    env = {"DATABASE_URL": postgres_url, "RATE_LIMIT": "2 per minute", "LOG_LEVEL": "ERROR"}
+    [[*_, (status, content_type, text, headers)]] = in_a_process_of_its_own(script, **env)
+    assert (status, content_type) == (429, "application/problem+json")
+    assert json.loads(text)["code"] == "too_many_requests"
+    assert int(headers["Retry-After"]) >= 1
+
+
+@pytest.fixture
+def without_database(make_app: MakeApp) -> Iterator[Flask]:
+    """An app whose database's port refuses connections."""
+    with reserved_port() as port:
+        address = f"127.0.0.1:{port.getsockname()[1]}"
+        yield make_app(
+            database_url=f"postgresql+psycopg2://nobody:hidden@{address}/none",
+            log_level="CRITICAL",
+        )
+
+
+def test_without_its_database_it_says_so(without_database: Flask) -> None:
+    client = without_database.test_client()
+    key = {"Idempotency-Key": a_key()}
+    for answer in (
+        client.get("/v1/payments"),
+        client.get("/v1/payments/1"),
+        client.post("/v1/payments/charge", json=an_order(), headers=key),
+        client.post("/v1/payments", json=an_order()),
+        client.post("/v1/payments/1/refund", json={}, headers=key),
+        client.get("/v1/payments/providers"),
+        client.get("/metrics"),
+    ):
+        assert_problem(answer, 503, "database_unavailable")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert b"hidden" not in answer.data
+    health = client.get("/health")
+    assert (health.status_code, health.json["database_status"]) == (200, "DOWN")
+    assert client.get("/health/ready").status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/payments/providers/IN", 200),
+        ("/api/payments/providers/IN", 200),
+        ("/api/health", 200),
+        ("/api/v1/payments/x", 404),
+        ("/api/payments/x", 404),
+        ("/apiv1/payments", 404),
+        ("/api", 404),
+        ("/api/api/v1/payments", 404),
+    ],
+)
+def test_the_prefixes_of_gateways(client: FlaskClient, path: str, status: int) -> None:
+    assert client.get(path).status_code == status
+
+
+class Wire:
+    """The real service and its log."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def raw(self, request: bytes) -> tuple[int, str]:
+        """Status and text of the answer to these bytes."""
+        host, port = self.service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as sock:
+            sock.sendall(request)
+            answer = b""
+            while chunk := sock.recv(65536):
+                answer += chunk
+        return int(answer.split(b" ", 2)[1]), answer.decode()
+
+
+@pytest.fixture(scope="module")
+def wire(
+    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str, sandbox: Sandbox
+) -> Iterator[Wire]:
+    with running_service(
+        tmp_path_factory.mktemp("service"),
+        database_url=postgres_url,
+        REDIS_URL=redis_url,
+        SANDBOX_PROVIDER_URL=sandbox.url,
+        TRIP_SERVICE_URL=sandbox.url,
+        WEB_WORKERS="1",
+        WEB_THREADS="4",
+        LOG_LEVEL="DEBUG",
+    ) as service:
+        yield Wire(service)
+
+
+def test_gunicorn_leaves_a_long_request_line_to_us(wire: Wire) -> None:
+    for path in (f"/v1/payments?cursor={'a' * 9000}", f"/v1/{'x' * 60_000}"):
+        assert_problem(wire.service.get(path), 414, "uri_too_long")
+
+
+def test_chunks_over_64_kib(wire: Wire) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b'{"description": "'
+        for _ in range(80):
+            yield b"x" * 1024
+
+    answer = wire.service.request(
+        "POST",
+        "/v1/payments/charge",
+        data=chunks(),
+        headers={"Content-Type": "application/json"},
+    )
+    assert_problem(answer, 413, "body_too_large")
+
+
+def test_chunks_within_64_kib_are_a_body(wire: Wire) -> None:
+    answer = wire.service.request(
+        "POST",
+        "/v1/payments",
+        data=iter([b'{"amount": ', b'"1.00"}']),
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 201
+
+
+def test_404_and_405_over_the_wire(wire: Wire) -> None:
+    assert_problem(wire.service.get("/nowhere"), 404, "not_found")
+    answer = wire.service.get("/v1/payments/charge")
+    assert_problem(answer, 405, "method_not_allowed")
+    assert "POST" in answer.headers["Allow"]
+
+
+def test_a_key_with_bytes_that_are_no_text(wire: Wire) -> None:
+    body = b'{"order_id": 1, "amount": "1.00"}'
+    status, text = wire.raw(
+        b"POST /v1/payments/charge HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nIdempotency-Key: k\xff\xc3\x28\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    assert status == 400
+    assert "idempotency_key_invalid" in text
+
+
+def test_no_card_number_is_in_the_log(wire: Wire) -> None:
+    number = "4111111111111111"
+    grouped = "4111 1111 1111 1111"
+    headers = {"X-Request-ID": "looked-for"}
+    for text in (number, grouped, f"pay {grouped} 12/28"):
+        for changes in (
+            {"description": text},
+            {"reference": text},
+            {"payment_token": text},
+            {"metadata": {"note": text}},
+        ):
+            key = {"Idempotency-Key": a_key()}
+            answer = wire.service.post(
+                "/v1/payments/charge", an_order(**changes), headers=headers | key
+            )
+            assert_problem(answer, 422, "card_data_refused")
+        wire.service.get(f"/v1/payments?reference={quote(text)}", headers=headers)
+        wire.service.request("POST", "/v1/payments/charge", data=f'{{"reference": "{text}"')
+    log = wire.service.log.read_text()
+    assert "looked-for" in log
+    for digits in (number, grouped, "411111", "1111 1111"):
+        assert digits not in log
+
+
+def test_the_log_of_a_failure_holds_no_sent_value(bare_database: str) -> None:
+    """The tables are missing, so the statement fails with what was sent among its parameters."""
+    body = an_order(description="looked-for-words", payment_token="looked-for-token")
+    script = f"assert client.post('/v1/payments', json={body!r}).status_code == 500"
+    lines = in_a_process_of_its_own(script, DATABASE_URL=bare_database)
+    assert [line["event"] for line in lines] == ["database_error", "request"]
+    assert "INSERT INTO payments" in lines[0]["exception"]
+    assert "looked-for" not in json.dumps(lines)
+
+
+def test_the_handlers_know_every_domain_error() -> None:
+    from payment_service.api.errors import status_of
+    from payment_service.domain import errors
+
+    kinds: list[Callable[..., errors.DomainError]] = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type)
+        and issubclass(kind, errors.DomainError)
+        and kind is not errors.DomainError
+    ]
+    for kind in kinds:
+        assert 400 <= status_of(kind("x")) < 600
