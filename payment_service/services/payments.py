@@ -25,6 +25,7 @@ from payment_service.domain.states import Trigger
 from payment_service.domain.vocabulary import Method, PaymentStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
+from payment_service.providers.cash import CashProvider
 from payment_service.schemas.payments import detail_body, dumps
 from payment_service.services import amounts, moves, rows, transitions
 from payment_service.services.answers import Answer
@@ -46,6 +47,8 @@ def create(*, command: Mapping[str, Any], key: Key | None, caller: Caller) -> An
         except idempotency.KeyTaken:
             continue
         except IntegrityError as error:
+            if key and idempotency.find(key):
+                continue  # the payment in the way is this key's own
             raise _exists(command) from error
     raise OperationInProgress("requests with this key crowd each other; ask again")
 
@@ -219,7 +222,7 @@ def set_status(*, payment_id: int, status: str, reason: str | None, caller: Call
 
 
 def _cancel_at_once(payment_id: int, caller: Caller, reason: str | None) -> Answer | None:
-    """The answer where no provider needs to be asked; None for one that holds funds or moves."""
+    """The answer where no provider needs to be asked; None for one that holds funds."""
     with db.engine.begin() as connection:
         payment = _locked(connection, payment_id)
         if payment["status"] == PaymentStatus.PENDING:
@@ -228,9 +231,8 @@ def _cancel_at_once(payment_id: int, caller: Caller, reason: str | None) -> Answ
         if payment["status"] == PaymentStatus.CANCELLED:
             transactions = rows.read_transactions(connection, payment_id)
             return Answer(200, dumps(detail_body(payment, transactions)))
-        if payment["status"] in (PaymentStatus.AUTHORIZED, PaymentStatus.PROCESSING):
-            return None
-        raise _illegal(payment, PaymentStatus.CANCELLED)
+        _hold_free(connection, payment, PaymentStatus.CANCELLED)
+        return None
 
 
 def _by_hand(
@@ -239,7 +241,10 @@ def _by_hand(
     """Moves the locked payment on a person's word; cash that was handed over is captured."""
     moment = datetime.now(UTC)
     paid = edge.to is PaymentStatus.SUCCESS
-    money_moved = {"authorized": payment["amount"], "captured": payment["amount"]} if paid else {}
+    taken: dict[str, Any] = {}
+    if paid:
+        taken = {"authorized": payment["amount"], "captured": payment["amount"]}
+        taken["provider"] = CashProvider.name  # by whom it is given back, if it is
     change = transitions.plan(
         payment=payment,
         moment=moment,
@@ -249,7 +254,7 @@ def _by_hand(
         captured_at=moment if paid else None,
         failure_code="not_handed_over" if edge.to is PaymentStatus.FAILED else None,
         failure_message=reason if edge.to is PaymentStatus.FAILED else None,
-        **money_moved,
+        **taken,
     )
     transitions.apply(connection, change)
     transactions = rows.read_transactions(connection, payment["payment_id"])
