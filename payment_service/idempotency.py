@@ -7,15 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, text
 
 from payment_service.config import settings
 from payment_service.domain.errors import IdempotencyKeyInProgress, IdempotencyKeyReused
-from payment_service.extensions import HOT, db
-from payment_service.statements import Statement
+from payment_service.extensions import db
+from payment_service.statements import Disconnected, Statement, hot
 
 _TYPES = {
     "caller": "text",
@@ -101,6 +100,17 @@ class Found:
     answer_body: str | None
 
 
+class _Claim(NamedTuple):
+    """A row of idempotency_keys, as _FIND reads it."""
+
+    fingerprint: str
+    payment_id: int | None
+    transaction_number: int | None
+    locked_until: datetime | None
+    answer_status: int | None
+    answer_body: str | None
+
+
 def fingerprint(fields: Mapping[str, Any]) -> str:
     """A JSON object with a hash per field, so that a mismatch can name what differs.
 
@@ -124,11 +134,9 @@ def find(key: Key) -> Found | None:
     now = datetime.now(UTC)
     try:
         row = _read(key, now)
-    except DBAPIError as error:
-        # Each money request begins with this read, so a connection that died with the last
-        # restart of the database is met here, where asking once more is harmless.
-        if not error.connection_invalidated:
-            raise
+    except Disconnected:
+        # A connection that died with the last restart of the database is met by this read, for
+        # which asking once more is harmless.
         row = _read(key, now)
     if row is None:
         return None
@@ -142,9 +150,10 @@ def find(key: Key) -> Found | None:
     return Found(row.payment_id, row.transaction_number, row.answer_status, row.answer_body)
 
 
-def _read(key: Key, now: datetime) -> Row[Any] | None:
-    with db.engines[HOT].connect() as connection:
-        return _FIND.run(connection, {**key.columns(), "now": now}).one_or_none()
+def _read(key: Key, now: datetime) -> _Claim | None:
+    with hot() as connection:
+        row = _FIND.one(connection, {**key.columns(), "now": now})
+    return _Claim(*row) if row else None
 
 
 def claim(

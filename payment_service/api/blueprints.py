@@ -45,6 +45,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         self._watching = watching
         self._prepare_doc_cbks.append(self._prepare_problems_doc)
 
+    def arguments(self, schema: Any, **kwargs: Any) -> Any:
+        """As flask-smorest's, but one schema object serves all requests: making one costs more
+        than using it."""
+        made = schema() if isinstance(schema, type) else schema
+        return super().arguments(made, **kwargs)
+
     def answers(self, status: int, schema: type[Schema], *others: int) -> Callable[[View], View]:
         """Documents an answer that a service rendered itself: one schema, several statuses."""
 

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from payment_service.api.body import BadJSON
 from payment_service.domain import errors as domain
 from payment_service.domain.errors import DomainError
+from payment_service.statements import Disconnected
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +86,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(PoolTimeout, _busy)
     app.register_error_handler(DBAPIError, _of_database)
+    app.register_error_handler(Disconnected, _no_database)
     app.register_error_handler(Exception, _of_anything)
 
 
@@ -126,13 +128,17 @@ def _busy(error: PoolTimeout) -> Response:
 def _of_database(error: DBAPIError) -> Response:
     log.exception("database_error", exc_info=error)
     if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
-        return problem(
-            503,
-            "database_unavailable",
-            "the database does not answer; ask again with the same idempotency key",
-            members={"retry_after": 1},
-        )
+        return _no_database(error)
     return _internal()
+
+
+def _no_database(error: Exception) -> Response:
+    return problem(
+        503,
+        "database_unavailable",
+        "the database does not answer; ask again with the same idempotency key",
+        members={"retry_after": 1},
+    )
 
 
 def _of_anything(error: Exception) -> Response:

@@ -29,7 +29,7 @@ from payment_service.domain.vocabulary import (
     Purpose,
     TransactionType,
 )
-from payment_service.extensions import HOT, db
+from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.providers.contract import Provider
 from payment_service.services import amounts, moves, rows, transitions
@@ -38,7 +38,7 @@ from payment_service.services.moves import Move
 from payment_service.services.operations import new_transaction, providers
 from payment_service.services.rows import PAYMENT, PAYMENT_COLUMNS, Row, dumped
 from payment_service.services.transitions import News
-from payment_service.statements import Statement
+from payment_service.statements import Statement, hot
 
 # Claim of the key, payment and request in one statement: all, or nothing at all. A live payment
 # for the trip or the order (any unique index) leaves `p` empty; the scalar sub-select then makes
@@ -108,7 +108,14 @@ def charge(*, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
 
     Raises the domain errors that api.md lists for a charge.
     """
-    return moves.once(key=key, caller=caller, begin=lambda: _begin(command, key, caller))
+    # A trip is asked for its fare first, so a finished key is worth a look before that. An order
+    # is not, and its begin finds the key claimed just as well: one round trip less.
+    return moves.once(
+        key=key,
+        caller=caller,
+        begin=lambda: _begin(command, key, caller),
+        look_first="trip_id" in command,
+    )
 
 
 def charge_pending(
@@ -216,11 +223,9 @@ def _begin(command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
         "fare": dumped(payment["fare"]),
     }
     try:
-        with db.engines[HOT].connect() as connection:
-            written = _BEGIN.run(connection, values).one_or_none()
-    except IntegrityError as error:
-        if not isinstance(error.orig, NotNullViolation):
-            raise
+        with hot() as connection:
+            written = _BEGIN.one(connection, values)
+    except NotNullViolation:
         try:
             return _take_over_live(payment, fare, command, key, caller)
         except IntegrityError as late:
@@ -230,8 +235,8 @@ def _begin(command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
             raise idempotency.KeyTaken from late
     if written is None:
         raise idempotency.KeyTaken
-    payment["payment_id"] = transaction["payment_id"] = written.payment_id
-    transaction["transaction_id"] = written.transaction_id
+    payment["payment_id"], transaction["transaction_id"] = written
+    transaction["payment_id"] = payment["payment_id"]
     fallbacks = tuple(provider.name for provider in willing[1:])
     return Move(payment, transaction, caller, key, fallbacks=fallbacks)
 

@@ -23,7 +23,7 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.errors import IdempotencyKeyInProgress, ProviderUnavailable
 from payment_service.domain.states import Outcome as Word
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
-from payment_service.extensions import HOT, db
+from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.providers.contract import (
     NotSent,
@@ -36,6 +36,7 @@ from payment_service.services.answers import Answer
 from payment_service.services.operations import new_transaction, operation_of, providers
 from payment_service.services.rows import TRANSACTION, Row
 from payment_service.services.transitions import News
+from payment_service.statements import hot
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,16 @@ def begin(
     )
 
 
-def once(*, key: Key | None, caller: Caller, begin: Callable[[], Move]) -> Answer:
+def once(
+    *, key: Key | None, caller: Caller, begin: Callable[[], Move], look_first: bool = True
+) -> Answer:
     """The answer that the key already has, or that of the move that `begin` begins.
 
-    Raises what idempotency.find and `begin` raise.
+    Without `look_first` the key is looked at only once `begin` finds it taken. Raises what
+    idempotency.find and `begin` raise.
     """
-    for _ in range(_TRIES):
-        found = idempotency.find(key) if key else None
-        if key and found:
+    for turn in range(_TRIES):
+        if key and (look_first or turn) and (found := idempotency.find(key)):
             return resume(key=key, found=found, caller=caller)
         try:
             move = begin()
@@ -160,7 +163,7 @@ def finish(move: Move, result: Result) -> Answer:
         done = change.transaction
         answer = answers.of_payment(change.payment, [*move.earlier, done], done)
         kept = (answer.status, answer.body) if answer.definite else None
-        with db.engines[HOT].connect() as connection:
+        with hot() as connection:
             if transitions.apply(connection, change, key=move.key, answer=kept):
                 return answer
     # The payment moved meanwhile; or it is a refund, whose own row moves along.

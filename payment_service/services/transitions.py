@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, PoolProxiedConnection
 
 from payment_service.config import settings
 from payment_service.domain import events, money, states
@@ -189,7 +189,7 @@ def plan(
 
 
 def apply(
-    connection: Connection,
+    connection: PoolProxiedConnection | Connection,
     change: Change,
     *,
     key: Key | None = None,
@@ -210,7 +210,7 @@ def apply(
         **_transaction_values(change.transaction),
         **_key_values(key, answer),
     }
-    return _APPLY.run(connection, values).one_or_none() is not None
+    return _APPLY.one(connection, values) is not None
 
 
 def _transaction_values(transaction: Row | None) -> Row:
