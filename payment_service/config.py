@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -50,12 +52,14 @@ class Settings:
     # Events out
     outbox_max_attempts: int
     outbox_timeout_seconds: float
+    outbox_backoff_max_seconds: float
+    outbox_keep_seconds: float
     rabbitmq_url: str | None
     event_signing_secret: str | None
     order_service_url: str | None
     inventory_service_url: str | None
     notification_service_url: str | None
-    trip_events_url: str | None
+    trip_status_service_url: str | None
     driver_service_url: str | None
     # Idempotency
     idempotency_lock_seconds: float
@@ -160,12 +164,14 @@ def load(**overrides: Any) -> Settings:
         "resolution_alarm_seconds": env.float("RESOLUTION_ALARM_SECONDS", 900.0, **seconds),
         "outbox_max_attempts": env.int("OUTBOX_MAX_ATTEMPTS", 20, validate=_positive),
         "outbox_timeout_seconds": env.float("OUTBOX_TIMEOUT_SECONDS", 5.0, **seconds),
+        "outbox_backoff_max_seconds": env.float("OUTBOX_BACKOFF_MAX_SECONDS", 3600.0, **seconds),
+        "outbox_keep_seconds": env.float("OUTBOX_KEEP_SECONDS", 7 * 86400.0, **seconds),
         "rabbitmq_url": env.str("RABBITMQ_URL", None),
         "event_signing_secret": env.str("EVENT_SIGNING_SECRET", None),
         "order_service_url": env.str("ORDER_SERVICE_URL", None),
         "inventory_service_url": env.str("INVENTORY_SERVICE_URL", None),
         "notification_service_url": env.str("NOTIFICATION_SERVICE_URL", None),
-        "trip_events_url": env.str("TRIP_EVENTS_URL", None),
+        "trip_status_service_url": env.str("TRIP_STATUS_SERVICE_URL", None),
         "driver_service_url": env.str("DRIVER_SERVICE_URL", None),
         "idempotency_lock_seconds": env.float("IDEMPOTENCY_LOCK_SECONDS", 60.0, **seconds),
         "idempotency_key_ttl": env.float("IDEMPOTENCY_KEY_TTL", 86400.0, **seconds),
@@ -202,7 +208,18 @@ def _faults(read: Settings) -> dict[str, list[str]]:
             "must be more than PROVIDER_SEND_SECONDS + PROVIDER_TIMEOUT_SECONDS, or a second "
             "request would take over while the first is still at work"
         ]
+    if not _is_secret(read.event_signing_secret):
+        faults["EVENT_SIGNING_SECRET"] = ["what follows whsec_ must be base64"]
     return faults
+
+
+def _is_secret(secret: str | None) -> bool:
+    if secret is None or not secret.startswith("whsec_"):
+        return True
+    try:
+        return bool(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+    except binascii.Error:
+        return False
 
 
 def _explain(faults: Any) -> str:

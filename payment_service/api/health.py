@@ -12,9 +12,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from payment_service.api.blueprints import Blueprint
+from payment_service.api.outbox import OutboxCollector
 from payment_service.api.totals import TotalsCollector
 from payment_service.domain.events import iso
-from payment_service.services import health, totals
+from payment_service.services import deliveries, health, totals
 from payment_service.version import VERSION
 
 blueprint = Blueprint("health", __name__, description="Watching", watching=True)
@@ -77,4 +78,5 @@ def get_metrics() -> Response:
     else:
         registry.register(REGISTRY)  # type: ignore[arg-type]
     registry.register(TotalsCollector(totals.read()))
+    registry.register(OutboxCollector(deliveries.standings()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

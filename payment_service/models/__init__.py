@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from payment_service.models.events import Delivery, Event
+from payment_service.models.events import Delivery, Event, SinkTotal
 from payment_service.models.idempotency import IdempotencyKey
 from payment_service.models.payments import Payment
 from payment_service.models.providers import CatalogVersion, ProviderOffer
@@ -19,6 +19,7 @@ __all__ = [
     "PaymentTotal",
     "ProviderOffer",
     "Refund",
+    "SinkTotal",
     "Transaction",
     "total_deltas",
 ]

@@ -43,12 +43,17 @@ class Event(db.Model):  # type: ignore[name-defined,misc]
 
 class Delivery(db.Model):  # type: ignore[name-defined,misc]
     """One event owed to one sink. A parked one waits for an operator and blocks only what follows
-    it for the same payment at the same sink."""
+    it for the same payment at the same sink.
+
+    `due_at` is when it is next tried; a relay at work on it has pushed it into the future. Both
+    `done_at` and `parked_at` set: an operator skipped it.
+    """
 
     __tablename__ = "deliveries"
 
-    sink: Mapped[str] = mapped_column(Text, primary_key=True)
+    # In this order the key also finds a payment's deliveries for its time line.
     payment_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    sink: Mapped[str] = mapped_column(Text, primary_key=True)
     seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     due_at: Mapped[datetime] = columns.moment()
@@ -65,6 +70,20 @@ class Delivery(db.Model):  # type: ignore[name-defined,misc]
             "due_at",
             postgresql_where=text("done_at IS NULL AND parked_at IS NULL"),
         ),
-        Index("ix_deliveries_parked", "parked_at", postgresql_where=text("parked_at IS NOT NULL")),
+        Index(
+            "ix_deliveries_parked",
+            "parked_at",
+            postgresql_where=text("parked_at IS NOT NULL AND done_at IS NULL"),
+        ),
         Index("ix_deliveries_done", "done_at", postgresql_where=text("done_at IS NOT NULL")),
     )
+
+
+class SinkTotal(db.Model):  # type: ignore[name-defined,misc]
+    """How many deliveries a sink took and how many were parked, ever: delivered rows are reaped."""
+
+    __tablename__ = "sink_totals"
+
+    sink: Mapped[str] = mapped_column(Text, primary_key=True)
+    delivered: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    parked: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))

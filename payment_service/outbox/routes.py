@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from payment_service.config import Settings
 
 
 @dataclass(frozen=True)
 class Route:
-    """A sink, the setting that turns it on, and the events that it hears (None: all)."""
+    """A sink, the setting that turns it on, and the events that it hears (None: all).
+
+    `needs` is the id without which the sink could not be told: an event of a payment that has
+    none is not owed to it.
+    """
 
     sink: str
     on: Callable[[Settings], str | None]
     events: frozenset[str] | None = None
+    needs: str | None = None
 
 
-MONEY_NEWS = frozenset(
+STATUS_NEWS = frozenset(
     {
         "payment.succeeded",
         "payment.failed",
@@ -26,27 +32,38 @@ MONEY_NEWS = frozenset(
         "payment.expired",
         "payment.refunded",
         "payment.partially_refunded",
+        "payment.refund_taken_back",
     }
 )
 
 ROUTES = (
     Route("rabbitmq", lambda s: s.rabbitmq_url),
-    Route("order", lambda s: s.order_service_url, MONEY_NEWS),
+    Route("order", lambda s: s.order_service_url, STATUS_NEWS, needs="order_id"),
     Route(
         "inventory",
         lambda s: s.inventory_service_url,
         frozenset({"payment.failed", "payment.refunded"}),
     ),
-    Route("notification", lambda s: s.notification_service_url, MONEY_NEWS),
-    Route("trip", lambda s: s.trip_events_url, MONEY_NEWS),
-    Route("driver", lambda s: s.driver_service_url, MONEY_NEWS),
+    Route("notification", lambda s: s.notification_service_url, STATUS_NEWS),
+    # Not TRIP_SERVICE_URL: a trip service that is asked for fares need not take payment news.
+    Route("trip", lambda s: s.trip_status_service_url, STATUS_NEWS, needs="trip_id"),
+    Route("driver", lambda s: s.driver_service_url, STATUS_NEWS, needs="driver_id"),
 )
 
+SINKS = tuple(route.sink for route in ROUTES)
 
-def sinks_for(event_type: str, settings: Settings) -> list[str]:
-    """The sinks that are on and hear this event."""
+
+def sinks_for(event_type: str, payment: Mapping[str, Any], settings: Settings) -> list[str]:
+    """The sinks that are on and are owed this event of this payment."""
     return [
         route.sink
         for route in ROUTES
-        if route.on(settings) and (route.events is None or event_type in route.events)
+        if route.on(settings)
+        and (route.events is None or event_type in route.events)
+        and (route.needs is None or payment[route.needs] is not None)
     ]
+
+
+def sinks_on(settings: Settings) -> list[str]:
+    """The sinks that are on."""
+    return [route.sink for route in ROUTES if route.on(settings)]

@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from flask import Flask
 
 from payment_service import idempotency
+from payment_service.outbox import relay, routes, sinks
 from payment_service.services import expiry, resolution, totals
 
 log = structlog.get_logger(__name__)
@@ -20,7 +22,7 @@ RunOnce = Callable[[], dict[str, int]]
 
 @dataclass(frozen=True)
 class Beat:
-    """A job and the seconds between its runs; it runs again at once while it finds much."""
+    """A job and the seconds between its runs; it runs again at once while it counts `more`."""
 
     name: str
     run_once: RunOnce
@@ -33,6 +35,9 @@ BEATS = (
     # /metrics promises to be at most 5 s behind.
     Beat("totals", totals.run_once, 1.0),
     Beat("reaping", idempotency.reap, 60.0),
+    # A beat for each sink: one that is slow or dead holds up no other.
+    *(Beat(f"relay-{sink}", partial(relay.run_once, [sink]), 0.5) for sink in routes.SINKS),
+    Beat("reaping-deliveries", relay.reap, 60.0),
 )
 
 
@@ -46,13 +51,17 @@ def run(app: Flask, stopping: threading.Event, beats: tuple[Beat, ...] = BEATS) 
     log.info("worker_started", beats=[beat.name for beat in beats])
     for thread in threads:
         thread.join()
+    with app.app_context():
+        sinks.close()
     log.info("worker_stopped")
 
 
 def _beat(app: Flask, beat: Beat, stopping: threading.Event) -> None:
     while not stopping.is_set():
         started = time.monotonic()
-        step(app, beat)
+        counts = step(app, beat)
+        if counts.get("more"):
+            continue
         stopping.wait(max(0.0, beat.seconds - (time.monotonic() - started)))
 
 

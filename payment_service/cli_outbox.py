@@ -1,0 +1,118 @@
+"""flask outbox parked | deliver | skip and flask audit verify | digest: one call each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from payment_service.domain.events import iso
+from payment_service.outbox.routes import SINKS
+from payment_service.services import audit as chains
+from payment_service.services import deliveries
+from payment_service.services.deliveries import Which
+
+
+def _which(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--seq", type=int, help="Of this event of the payment."),
+        click.option("--payment", "payment_id", type=int, help="Of this payment."),
+        click.option("--sink", type=click.Choice(SINKS), help="At this sink."),
+    ):
+        command = option(command)
+    return command
+
+
+_all = click.option("--all", "everything", is_flag=True, help="At every sink, of every payment.")
+
+
+def _chosen(
+    sink: str | None, payment_id: int | None, seq: int | None, everything: bool = True
+) -> Which:
+    which = Which(sink, payment_id, seq)
+    if seq is not None and payment_id is None:
+        raise click.UsageError("--seq counts the events of one payment: name --payment too")
+    if which == Which() and not everything:
+        raise click.UsageError("say which: --sink, --payment, or --all")
+    return which
+
+
+@click.group
+def outbox() -> None:
+    """Deliveries of events that were parked."""
+
+
+@outbox.command
+@_which
+@click.option("--limit", default=100, show_default=True)
+@with_appcontext
+def parked(sink: str | None, payment_id: int | None, seq: int | None, limit: int) -> None:
+    """List what was parked, and why."""
+    rows = deliveries.parked(which=_chosen(sink, payment_id, seq), limit=limit)
+    for row in rows:
+        click.echo(deliveries.describe(row))
+    more = f"; --limit {limit} was reached" if len(rows) == limit else ""
+    click.echo(f"{len(rows)} parked{more}")
+
+
+@outbox.command
+@_which
+@_all
+@with_appcontext
+def deliver(sink: str | None, payment_id: int | None, seq: int | None, everything: bool) -> None:
+    """Try again now what was parked, or failed and waits for its next try."""
+    count = deliveries.deliver(which=_chosen(sink, payment_id, seq, everything))
+    click.echo(f"{count} due now; flask worker delivers them")
+
+
+@outbox.command
+@_which
+@_all
+@click.option("--reason", required=True, help="Kept with the delivery.")
+@click.option("--waiting", is_flag=True, help="Also those that are not parked.")
+@with_appcontext
+def skip(
+    sink: str | None,
+    payment_id: int | None,
+    seq: int | None,
+    everything: bool,
+    reason: str,
+    waiting: bool,
+) -> None:
+    """Give up what was parked: the sink will not hear of it. What waits behind it goes on."""
+    which = _chosen(sink, payment_id, seq, everything)
+    count = deliveries.skip(which=which, reason=reason, waiting=waiting)
+    click.echo(f"{count} skipped")
+
+
+@click.group
+def audit() -> None:
+    """The hash chains of the events."""
+
+
+@audit.command
+@click.option("--payment", "payment_id", type=int, help="Walk only this payment's chain.")
+@with_appcontext
+def verify(payment_id: int | None) -> None:
+    """Walk the chains; name the first row that does not fit, and exit with 1."""
+    report = chains.verify(payment_id=payment_id)
+    if report.broken:
+        raise click.ClickException(str(report.broken))
+    click.echo(f"{report.payments} payments, {report.events} events: every chain fits")
+
+
+@audit.command
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
+    help="UTC; default a minute ago, when nothing of then is still being written.",
+)
+@with_appcontext
+def digest(until: datetime | None) -> None:
+    """Print one digest over all chains, to be kept outside of this database."""
+    moment = (until or datetime.now(UTC) - timedelta(minutes=1)).replace(microsecond=0, tzinfo=UTC)
+    found = chains.digest(until=moment)
+    click.echo(f"{iso(moment)} {found.payments} payments sha256:{found.sha256}")

@@ -1,0 +1,156 @@
+"""The sister services: each event is one HTTP call, and any 2xx means that they have it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from payment_service import http
+from payment_service.config import Settings
+from payment_service.outbox import notes, signing
+from payment_service.outbox.contract import Delivery, Ending
+
+CONCURRENCY = 8
+"""Calls at a time per relay and sink: a service that takes 2 s each still hears 4 a second, and one
+that died is not stormed."""
+
+ROUNDS = 4
+"""A batch is this many rounds of calls: all of it done in 20 s at worst with the default time-out,
+within the 30 s that Kubernetes leaves to a worker that must end."""
+
+GIVE_UP_AFTER = 8
+"""Failures in a row after which the rest of the batch is given back untried."""
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request; the path is added to the service's URL."""
+
+    method: str
+    path: str
+    body: dict[str, Any]
+
+
+def _payment_news(name: str, event: Event) -> dict[str, Any]:
+    return {"id": event["id"], "type": name, "time": event["time"], **event["data"]}
+
+
+def _status_of(things: str, id_name: str) -> Callable[[str, Event], Call]:
+    def call(name: str, event: Event) -> Call:
+        path = f"/v1/{things}/{event['data'][id_name]}/payment-status"
+        return Call("PATCH", path, _payment_news(name, event))
+
+    return call
+
+
+def _release(name: str, event: Event) -> Call:
+    return Call("POST", "/v1/inventory/release", _payment_news(name, event))
+
+
+def _notify(name: str, event: Event) -> Call:
+    data = event["data"]
+    copied = {key: data[key] for key in ("payment_id", "rider_id", "driver_id", "user_id")}
+    body = {"type": name, **copied, "status": data["status"]}
+    words = {"message": notes.message(name, data), "channel": notes.CHANNEL}
+    return Call("POST", "/v1/notifications", body | words)
+
+
+CALLS: dict[str, Callable[[str, Event], Call]] = {
+    "order": _status_of("orders", "order_id"),
+    "trip": _status_of("trips", "trip_id"),
+    "driver": _status_of("drivers", "driver_id"),
+    "inventory": _release,
+    "notification": _notify,
+}
+
+
+class HttpSink:
+    """One sister service. Its calls share the connections of payment_service.http."""
+
+    batch = CONCURRENCY * ROUNDS
+
+    def __init__(self, name: str, url: str, settings: Settings) -> None:
+        self._call = CALLS[name]
+        self._url = url.rstrip("/")
+        self._timeout = settings.outbox_timeout_seconds
+        self._secret = settings.event_signing_secret
+        # Twice what the calls may take: a paused relay must not send long after its lease.
+        self.lease_seconds = 2 * ROUNDS * self._timeout + 2
+
+    def deliver(self, batch: Sequence[Delivery]) -> list[Ending]:
+        turn = _Turn(time.monotonic() + self.lease_seconds - self._timeout)
+        if len(batch) == 1:
+            return [self._one(turn, batch[0])]
+        with ThreadPoolExecutor(min(CONCURRENCY, len(batch))) as pool:
+            return list(pool.map(lambda delivery: self._one(turn, delivery), batch))
+
+    def tend(self) -> None:
+        """Nothing to tend to."""
+
+    def close(self) -> None:
+        """Nothing of its own to close."""
+
+    def _one(self, turn: _Turn, delivery: Delivery) -> Ending:
+        if turn.is_over():
+            return Ending(delivery, "the service failed too often in a row", tried=False)
+        ending = self._send(delivery)
+        turn.count(ending)
+        return ending
+
+    def _send(self, delivery: Delivery) -> Ending:
+        try:
+            event = json.loads(delivery.body)
+            call = self._call(delivery.type, event)
+            body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode()
+            answer = http.call(
+                call.method,
+                self._url + call.path,
+                timeout=self._timeout,
+                data=body,
+                headers=self._headers(delivery, event, body),
+            )
+        except (http.Unreachable, http.Silence) as error:
+            return Ending(delivery, str(error))
+        except Exception as error:
+            # An event that can't be told must not keep the others of its batch from being told.
+            return Ending(delivery, f"{type(error).__name__}: {error}")
+        if 200 <= answer.status < 300:
+            return Ending(delivery)
+        told = answer.headers.get("Retry-After", "")
+        return Ending(
+            delivery,
+            f"{call.method} {call.path}: {answer.status}",
+            retry_after=float(told) if told.isascii() and told.isdigit() else 0.0,
+        )
+
+    def _headers(self, delivery: Delivery, event: Event, body: bytes) -> dict[str, str]:
+        headers = signing.headers(
+            delivery.event_id, body, timestamp=int(time.time()), secret=self._secret
+        )
+        headers["Content-Type"] = "application/json"
+        if request_id := event["data"].get("request_id"):
+            headers["X-Request-ID"] = request_id
+        return headers
+
+
+class _Turn:
+    """Ends when the calls fail one after another, or when no call would end within the lease."""
+
+    def __init__(self, end: float) -> None:
+        self._end = end
+        self._lock = threading.Lock()
+        self._failed_in_a_row = 0
+
+    def is_over(self) -> bool:
+        return self._failed_in_a_row >= GIVE_UP_AFTER or time.monotonic() > self._end
+
+    def count(self, ending: Ending) -> None:
+        with self._lock:
+            self._failed_in_a_row = self._failed_in_a_row + 1 if ending.error else 0

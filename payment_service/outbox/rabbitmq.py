@@ -1,0 +1,198 @@
+"""RabbitMQ: persistent messages to a durable topic exchange, confirmed by the batch.
+
+pika's BlockingChannel waits for each confirm by itself, one round trip (and on disk one fsync) a
+message. So this drives a SelectConnection, whose loop runs only while a batch is on its way, and
+waits once for all confirms of the batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pika
+from pika.exceptions import AMQPError
+
+from payment_service.outbox.contract import Delivery, Ending
+
+EXCHANGE = "payments"
+
+BATCH = 500
+"""Enough that the confirms' round trip does not count, and done well within a second."""
+
+SETTLE_SECONDS = 0.005
+"""pika needs a few turns of its loop from reading that the broker has gone to saying so, and to
+closing its socket."""
+
+# It logs each refused connection with several tracebacks; the relay says it in one line.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+class RabbitMQ:
+    """One broker. `timeout` bounds connecting, and waiting for a batch's confirms, in seconds."""
+
+    batch = BATCH
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self._parameters = pika.URLParameters(url)
+        self._parameters.connection_attempts = 1
+        self._parameters.socket_timeout = timeout
+        self._parameters.stack_timeout = timeout
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._link: _Link | None = None
+        # Connecting, publishing, and the same again to be on the safe side.
+        self.lease_seconds = 4 * timeout + 2
+
+    def deliver(self, batch: Sequence[Delivery]) -> list[Ending]:
+        with self._lock:
+            error = self._connect()
+            if error is None and self._link is not None:
+                return self._link.publish(batch, self._timeout)
+        # Only the first was tried: a broker that is down costs the others no attempt.
+        return [
+            Ending(delivery, f"RabbitMQ: {error}", tried=place == 0)
+            for place, delivery in enumerate(batch)
+        ]
+
+    def tend(self) -> None:
+        """Answers the broker's heartbeats and notices when it has gone."""
+        with self._lock:
+            if self._link is not None:
+                self._link.run(SETTLE_SECONDS)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._link is not None:
+                self._link.close()
+                self._link = None
+
+    def _connect(self) -> str | None:
+        """Makes sure of a link that works. What is in the way, if something is."""
+        if self._link is not None:
+            self._link.run(SETTLE_SECONDS)
+            if self._link.broken is None:
+                return None
+            self._link.close()
+        self._link = _Link(self._parameters)
+        self._link.run(self._timeout)
+        if not self._link.ready:
+            error = self._link.broken or f"not connected within {self._timeout} s"
+            self._link.close()
+            self._link = None
+            return error
+        return None
+
+
+class _Link:
+    """One connection with one channel in confirm mode. Nothing happens outside `run`."""
+
+    def __init__(self, parameters: pika.URLParameters) -> None:
+        self.ready = False
+        self.broken: str | None = None
+        self._channel: Any = None
+        self._published = 0
+        self._waiting: dict[int, Delivery] = {}
+        self._refused: dict[str, str] = {}
+        self._connection = pika.SelectConnection(
+            parameters,
+            on_open_callback=lambda connection: connection.channel(
+                on_open_callback=self._channel_opened
+            ),
+            on_open_error_callback=self._gone,
+            on_close_callback=self._gone,
+        )
+        self._loop = self._connection.ioloop
+
+    def run(self, seconds: float) -> None:
+        """Lets the connection work until it has what it waits for, at most for `seconds`."""
+        timer = self._loop.call_later(seconds, self._loop.stop)
+        self._loop.start()
+        self._loop.remove_timeout(timer)
+
+    def publish(self, batch: Sequence[Delivery], seconds: float) -> list[Ending]:
+        """Publishes all, then waits for the broker to confirm all."""
+        self._refused = {}
+        first = self._published + 1
+        try:
+            for delivery in batch:
+                self._published += 1
+                self._waiting[self._published] = delivery
+                self._send(delivery)
+        except AMQPError as error:
+            self.broken = self.broken or repr(error)
+        if self.broken is None:
+            self.run(seconds)
+        if self._waiting and self.broken is None:
+            # Confirms that come later would be taken for those of the next batch.
+            self.broken = f"no confirm within {seconds} s"
+        unconfirmed, self._waiting = self._waiting, {}
+        return [
+            Ending(delivery, self._error(delivery, tag in unconfirmed))
+            for tag, delivery in enumerate(batch, start=first)
+        ]
+
+    def close(self) -> None:
+        """Says goodbye if the broker is there, and lets go of the sockets."""
+        if not (self._connection.is_closing or self._connection.is_closed):
+            self._connection.close()
+            self.run(1.0)
+        self.run(SETTLE_SECONDS)
+        self._loop.close()
+
+    def _send(self, delivery: Delivery) -> None:
+        self._channel.basic_publish(
+            EXCHANGE,
+            delivery.type,
+            delivery.body.encode(),
+            pika.BasicProperties(
+                content_type="application/cloudevents+json",
+                content_encoding="utf-8",
+                delivery_mode=pika.DeliveryMode.Persistent,
+                message_id=delivery.event_id,
+                type=delivery.type,
+            ),
+            mandatory=True,
+        )
+
+    def _error(self, delivery: Delivery, unconfirmed: bool) -> str | None:
+        if refused := self._refused.get(delivery.event_id):
+            return f"RabbitMQ: {refused}"
+        return f"RabbitMQ: {self.broken}" if unconfirmed else None
+
+    def _channel_opened(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._gone)
+        channel.add_on_return_callback(self._returned)
+        channel.exchange_declare(
+            EXCHANGE, exchange_type="topic", durable=True, callback=self._declared
+        )
+
+    def _declared(self, _: Any) -> None:
+        self._channel.confirm_delivery(self._confirmed, callback=self._is_ready)
+
+    def _is_ready(self, _: Any) -> None:
+        self.ready = True
+        self._loop.stop()
+
+    def _gone(self, _: Any, reason: Any) -> None:
+        self.broken = self.broken or repr(reason)
+        self._loop.stop()
+
+    def _returned(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
+        self._refused[properties.message_id] = (
+            f"no queue is bound for {method.routing_key} ({method.reply_text})"
+        )
+
+    def _confirmed(self, frame: Any) -> None:
+        method = frame.method
+        upto = method.delivery_tag
+        tags = [tag for tag in self._waiting if tag <= upto] if method.multiple else [upto]
+        for tag in tags:
+            delivery = self._waiting.pop(tag, None)
+            if delivery is not None and isinstance(method, pika.spec.Basic.Nack):
+                self._refused[delivery.event_id] = "the broker refused it"
+        if not self._waiting:
+            self._loop.stop()

@@ -1,0 +1,156 @@
+"""Deliveries as an operator sees them: what is pending, what is parked, deliver it, skip it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, func, select, text, tuple_, update
+
+from payment_service.config import settings
+from payment_service.domain.events import iso
+from payment_service.extensions import db
+from payment_service.models import Delivery, Event, SinkTotal
+from payment_service.outbox import routes
+
+log = structlog.get_logger(__name__)
+
+DELIVERY = Delivery.__table__
+EVENT = Event.__table__
+TOTAL = SinkTotal.__table__
+
+_OPEN = DELIVERY.c.done_at.is_(None)
+_PARKED = DELIVERY.c.parked_at.is_not(None) & _OPEN
+
+
+@dataclass(frozen=True)
+class Which:
+    """Deliveries to act on: of this sink, this payment, this event of it; None is any."""
+
+    sink: str | None = None
+    payment_id: int | None = None
+    seq: int | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """As SQL."""
+        return [
+            DELIVERY.c[name] == value for name, value in vars(self).items() if value is not None
+        ]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One sink: what is owed to it and is not parked, what is parked, how long the oldest that
+    could go has waited in seconds, and what it ever took and was parked."""
+
+    sink: str
+    pending: int
+    parked: int
+    lag_seconds: float
+    delivered_total: int
+    parked_total: int
+
+
+def parked(*, which: Which, limit: int = 100) -> list[dict[str, Any]]:
+    """The parked deliveries, longest parked first, each with its event's type."""
+    query = (
+        select(DELIVERY, EVENT.c.type)
+        .join(EVENT)
+        .where(_PARKED, *which.conditions())
+        .order_by(DELIVERY.c.parked_at)
+        .limit(limit)
+    )
+    with db.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def deliver(*, which: Which) -> int:
+    """Parked ones, and ones that failed and wait for their next try, are due now, with all their
+    attempts before them. How many there were."""
+    query = (
+        update(DELIVERY)
+        .where(_OPEN, DELIVERY.c.attempts > 0, *which.conditions())
+        .values(parked_at=None, attempts=0, due_at=func.now())
+    )
+    with db.engine.begin() as connection:
+        count: int = connection.execute(query).rowcount
+    log.info("deliveries_due_again", count=count, **vars(which))
+    return count
+
+
+def skip(*, which: Which, reason: str, waiting: bool = False) -> int:
+    """The sink will not hear of these parked ones, nor, with `waiting`, of any that it is owed;
+    what waits behind them may go. How many there were."""
+    query = (
+        update(DELIVERY)
+        .where(_OPEN if waiting else _PARKED, *which.conditions())
+        .values(
+            done_at=func.now(),
+            parked_at=func.coalesce(DELIVERY.c.parked_at, func.now()),
+            last_error="skipped: " + reason,
+        )
+        .returning(DELIVERY.c.sink, DELIVERY.c.payment_id)
+    )
+    with db.engine.begin() as connection:
+        skipped = connection.execute(query).all()
+        behind = tuple_(DELIVERY.c.sink, DELIVERY.c.payment_id).in_(
+            {(row.sink, row.payment_id) for row in skipped}
+        )
+        freed = update(DELIVERY).where(_OPEN, DELIVERY.c.parked_at.is_(None), behind)
+        if skipped:
+            connection.execute(freed.values(due_at=func.now()))
+    log.info("deliveries_skipped", count=len(skipped), reason=reason, **vars(which))
+    return len(skipped)
+
+
+# Both partial indexes hold open deliveries only, however many were ever delivered. What waits
+# behind a parked one is pending, but no sign of a relay that lags.
+_STANDING = text("""
+    SELECT sink, count(*) AS pending,
+           extract(epoch FROM now() - min(created_at) FILTER (
+               WHERE (sink, payment_id) NOT IN (
+                   SELECT sink, payment_id FROM deliveries
+                   WHERE parked_at IS NOT NULL AND done_at IS NULL))) AS lag
+    FROM deliveries WHERE done_at IS NULL AND parked_at IS NULL GROUP BY sink
+""")
+
+
+def standings() -> list[Standing]:
+    """All sinks that are on, and others that are still owed something."""
+    counted = (
+        select(DELIVERY.c.sink, func.count().label("parked"))
+        .where(_PARKED)
+        .group_by(DELIVERY.c.sink)
+    )
+    with db.engine.connect() as connection:
+        pending = {row.sink: row for row in connection.execute(_STANDING)}
+        parked_now = {row.sink: row.parked for row in connection.execute(counted)}
+        totals = {row.sink: row for row in connection.execute(select(TOTAL))}
+    on = routes.sinks_on(settings())
+    found = []
+    for sink in sorted({*on, *pending, *parked_now, *totals}):
+        waiting, total = pending.get(sink), totals.get(sink)
+        # Nobody is waiting for a sink that is off.
+        lag = float(waiting.lag or 0) if waiting and sink in on else 0.0
+        found.append(
+            Standing(
+                sink=sink,
+                pending=waiting.pending if waiting else 0,
+                parked=parked_now.get(sink, 0),
+                lag_seconds=max(lag, 0.0),
+                delivered_total=total.delivered if total else 0,
+                parked_total=total.parked if total else 0,
+            )
+        )
+    return found
+
+
+def describe(row: dict[str, Any]) -> str:
+    """One parked delivery as a line."""
+    return (
+        f"{row['sink']} payment {row['payment_id']} event {row['seq']} {row['type']}: parked "
+        f"{iso(row['parked_at'].astimezone(UTC))} after {row['attempts']} attempts: "
+        f"{row['last_error']}"
+    )
