@@ -11,6 +11,13 @@ from payment_service.services import providers
 
 blueprint = Blueprint("providers", __name__, description="Who takes what where")
 
+COUNTRY = {
+    "in": "path",
+    "name": "country",
+    "description": "ISO 3166-1, two letters, in any case",
+    "schema": {"type": "string", "pattern": "^[A-Za-z]{2}$"},
+}
+
 
 @blueprint.get("/payments/providers")
 @blueprint.arguments(OfferQuery, location="query")
@@ -20,7 +27,7 @@ def list_offers(query: dict[str, Any]) -> list[dict[str, Any]]:
     return providers.list_offers(**query)
 
 
-@blueprint.get("/payments/providers/<country>")
+@blueprint.get("/payments/providers/<country>", parameters=[COUNTRY])
 @blueprint.response(200, OfferSchema(many=True))
 @blueprint.refuses(400, 404)
 def list_of_country(country: str) -> list[dict[str, Any]]:

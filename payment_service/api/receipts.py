@@ -9,20 +9,19 @@ from flask import Response, request
 from payment_service.api.blueprints import Blueprint
 from payment_service.domain.receipts import as_dict
 from payment_service.schemas.payments import dumps
-from payment_service.schemas.receipts import FORMS, ReceiptQuery
+from payment_service.schemas.receipts import FORMS, ReceiptQuery, ReceiptSchema
 from payment_service.services import receipts
 
 blueprint = Blueprint("receipts", __name__, description="What the payer gets")
 
 ID = "<id:payment_id>"
-OBJECT = {"type": "object", "additionalProperties": True}
 
 
 @blueprint.get(f"/payments/{ID}/receipt")
 @blueprint.arguments(ReceiptQuery, location="query")
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type=FORMS["pdf"])
 @blueprint.response(200, {"type": "string"}, content_type=FORMS["html"])
-@blueprint.response(200, OBJECT)
+@blueprint.response(200, ReceiptSchema)
 @blueprint.refuses(404, 409)
 def get(query: dict[str, Any], payment_id: int) -> Response:
     """The receipt of a captured payment, by format or by Accept"""

@@ -1,8 +1,12 @@
-"""Which form of the receipt is wanted."""
+"""The receipt on the wire, and which form of it is wanted."""
 
 from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
+
+from payment_service.domain.receipts import LineKey
+from payment_service.domain.vocabulary import Method, PaymentStatus
+from payment_service.schemas import fields as own
 
 FORMS = {
     "json": "application/json",
@@ -13,3 +17,62 @@ FORMS = {
 
 class ReceiptQuery(Schema):
     format = fields.String(validate=validate.OneOf(list(FORMS)))
+
+
+class FareSchema(own.Answer):
+    """The trip's fare as it was charged: its parts as far as they are known."""
+
+    sometimes = frozenset({"distance_km", "base_fare", "rate_per_km", "surge_multiplier"})
+
+    distance_km = fields.String()
+    base_fare = fields.String()
+    rate_per_km = fields.String()
+    surge_multiplier = fields.String()
+    total_fare = own.Amount()
+
+
+class LineSchema(own.Answer):
+    """A line of the receipt; one without an amount only informs. A refund's amount is negative."""
+
+    line = fields.String(validate=validate.OneOf([str(key) for key in LineKey]))
+    figure = fields.String(allow_none=True)
+    amount = fields.String(allow_none=True)
+    refund_id = fields.Integer(allow_none=True)
+
+
+class RefundLineSchema(own.Answer):
+    refund_id = fields.Integer(allow_none=True)
+    amount = own.Amount()
+    reason = fields.String(allow_none=True)
+    refunded_at = own.UTCTime(allow_none=True)
+    returned_at = own.UTCTime(allow_none=True)
+
+
+class ReceiptSchema(own.Answer):
+    """What the payer gets. Documents what domain/receipts writes."""
+
+    receipt_id = fields.String()
+    payment_id = fields.Integer()
+    reference = fields.String()
+    caller_reference = fields.String(allow_none=True)
+    trip_id = fields.Integer(allow_none=True)
+    order_id = fields.Integer(allow_none=True)
+    rider_id = fields.Integer(allow_none=True)
+    driver_id = fields.Integer(allow_none=True)
+    user_id = fields.Integer(allow_none=True)
+    method = fields.String(validate=validate.OneOf([str(word) for word in Method]))
+    provider = fields.String(allow_none=True)
+    status = fields.String(validate=validate.OneOf([str(word) for word in PaymentStatus]))
+    currency = fields.String()
+    amount = own.Amount()
+    amount_paid = own.Amount()
+    amount_refunded = own.Amount()
+    net_amount = own.Amount()
+    description = fields.String(allow_none=True)
+    pickup_zone = fields.String(allow_none=True)
+    drop_zone = fields.String(allow_none=True)
+    fare = fields.Nested(FareSchema, allow_none=True)
+    lines = fields.List(fields.Nested(LineSchema))
+    refunds = fields.List(fields.Nested(RefundLineSchema))
+    created_at = own.UTCTime()
+    paid_at = own.UTCTime()
