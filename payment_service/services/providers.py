@@ -63,7 +63,7 @@ def _kept(redis: Redis, name: str) -> list[dict[str, Any]] | None:
     try:
         text: Any = redis.get(name)
         return json.loads(text) if text else None
-    except RedisError:
+    except (RedisError, ValueError):
         log.warning("catalog_cache_unavailable")
         return None
 
