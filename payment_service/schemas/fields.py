@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -28,10 +28,59 @@ _PLAIN_DECIMAL = re.compile(PLAIN_DECIMAL.removesuffix("$") + r"\Z", re.ASCII)
 Wire = dict[str, Any]
 
 
+Write = Callable[[Any, Mapping[str, Any]], Any]
+
+
 class Answer(Schema):
-    """What goes out: every field is always there, but for those in `sometimes`."""
+    """What goes out: every field is always there, but for those in `sometimes`, which are left
+    out where they are null.
+
+    Dumps mappings only, by a list of writers that is made once: marshmallow's own way looks up
+    each attribute through six calls, and took a tenth of a charge's time in Python.
+    """
 
     sometimes: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._writers = [
+            (name, field.attribute or name, _writer(field))
+            for name, field in self.dump_fields.items()
+        ]
+
+    def dump(self, obj: Any, *, many: bool | None = None) -> Any:
+        """The mapping, or (many) each of the mappings, as JSON types."""
+        if self.many if many is None else many:
+            return [self.write(item) for item in obj]
+        return self.write(obj)
+
+    def write(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """One mapping. What it lacks is left out."""
+        body: dict[str, Any] = {}
+        for name, source, write in self._writers:
+            value = row.get(source, _MISSING)
+            if value is _MISSING or (value is None and name in self.sometimes):
+                continue
+            body[name] = value if value is None or write is None else write(value, row)
+        return body
+
+
+_MISSING = object()
+
+
+def _writer(field: fields.Field[Any]) -> Write | None:
+    """How a field's value is written; None for one that JSON takes as it is."""
+    if isinstance(field, fields.Nested):
+        nested = field.schema
+        return lambda value, row: nested.dump(value)
+    if isinstance(field, fields.List):
+        inner = _writer(field.inner)
+        return inner and (lambda value, row: [inner(item, row) for item in value])
+    if isinstance(field, Amount):
+        return lambda value, row: money.format_amount(value, row["currency"])
+    if isinstance(field, UTCTime):
+        return lambda value, row: iso(value.astimezone(UTC))
+    return None
 
 
 class Id(fields.Integer):

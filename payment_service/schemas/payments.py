@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from marshmallow import Schema, fields, post_dump, validate
+from marshmallow import Schema, fields, validate
 
 from payment_service.domain.vocabulary import (
     METHOD_ALIASES,
@@ -160,14 +160,6 @@ class PaymentSchema(own.Answer):
     completed_at = own.UTCTime(allow_none=True)
     captured_at = own.UTCTime(allow_none=True)
     expires_at = own.UTCTime(allow_none=True)
-
-    @post_dump
-    def leave_out(self, body: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """What only a payment under way has is not shown as null by all the others."""
-        for name in ("next_action", "expires_at"):
-            if body.get(name) is None:
-                body.pop(name, None)
-        return body
 
 
 class PaymentDetailSchema(PaymentSchema):
