@@ -1,0 +1,199 @@
+"""RabbitMQ as a sink: a real broker, told, restarted, killed, and without a queue."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pika
+import pytest
+from flask import Flask
+
+from payment_service.outbox import sinks
+from tests.books import execute, row, rows
+from tests.fixtures import MakeApp
+from tests.rabbitmq_server import Broker, running_rabbitmq
+from tests.sisters import (
+    Make,
+    apps_on,
+    assert_first_deliveries_in_order,
+    drain,
+    key,
+    pay,
+    pay_and_give_back,
+    step,
+)
+
+Message = tuple[Any, Any, bytes]
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One node for all tests here; each has a fresh exchange."""
+    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as running:
+        yield running
+
+
+class Queue:
+    """A durable queue that hears what its binding says."""
+
+    def __init__(self, broker: Broker, binding: str = "#") -> None:
+        self._broker = broker
+        self._link = pika.BlockingConnection(pika.URLParameters(broker.url))
+        self._channel = self._link.channel()
+        self._channel.exchange_declare("payments", "topic", durable=True)
+        self._channel.queue_declare("heard", durable=True)
+        self._channel.queue_bind("heard", "payments", binding)
+        self._link.close()
+
+    def take(self) -> list[Message]:
+        """All messages that are there, oldest first."""
+        link = pika.BlockingConnection(pika.URLParameters(self._broker.url))
+        channel, found = link.channel(), []
+        while (message := channel.basic_get("heard", auto_ack=True))[0] is not None:
+            found.append(message)
+        link.close()
+        return found
+
+
+@pytest.fixture
+def make(fresh_database: str, make_app: MakeApp, broker: Broker) -> Iterator[Make]:
+    """Apps on one database, with the broker as their only sink unless they say otherwise."""
+    apps: list[Flask] = []
+    plain = apps_on(fresh_database, make_app)
+
+    def run(**changes: Any) -> Flask:
+        apps.append(plain(**{"rabbitmq_url": broker.url, "outbox_timeout_seconds": 2.0} | changes))
+        return apps[-1]
+
+    link = pika.BlockingConnection(pika.URLParameters(broker.url))
+    channel = link.channel()
+    channel.queue_delete("heard")
+    channel.exchange_delete("payments")
+    link.close()
+    yield run
+    for app in apps:
+        with app.app_context():
+            sinks.close()
+
+
+def left(app: Flask) -> int:
+    found: int = row(app, "SELECT count(*) AS n FROM deliveries WHERE done_at IS NULL")["n"]
+    return found
+
+
+def test_a_message_is_the_stored_cloud_event(make: Make, broker: Broker) -> None:
+    app, queue = make(), Queue(broker)
+    made = pay(app, rider_id=7)
+    drain(app)
+    ((method, properties, body),) = queue.take()
+    event = row(app, "SELECT * FROM events WHERE payment_id = :id", id=made)
+    assert body.decode() == event["body"]
+    assert method.routing_key == event["type"] == "payment.succeeded"
+    assert (properties.content_type, properties.delivery_mode, properties.message_id) == (
+        "application/cloudevents+json", 2, f"{made}-{event['seq']}",
+    )  # fmt: skip
+    told = json.loads(body)
+    assert (told["specversion"], told["id"], told["type"]) == (
+        "1.0", properties.message_id, "payment.succeeded.v1",
+    )  # fmt: skip
+    assert (told["data"]["status"], told["data"]["rider_id"]) == ("SUCCESS", 7)
+
+
+def test_every_event_goes_there_in_its_order(make: Make, broker: Broker) -> None:
+    app, queue = make(), Queue(broker)
+    pay_and_give_back(app, 10)
+    drain(app)
+    told = [key(properties.message_id) for _, properties, _ in queue.take()]
+    assert len(told) == row(app, "SELECT count(*) AS n FROM events")["n"] == 70
+    assert_first_deliveries_in_order(told)
+
+
+def test_the_exchange_and_the_messages_outlive_the_broker(make: Make, broker: Broker) -> None:
+    app, queue = make(), Queue(broker, "payment.*")
+    pay(app)
+    drain(app)
+    broker.kill()
+    second = pay(app)
+    assert step(app)["failed"] == 1
+    assert left(app) == 1
+    broker.start()
+    execute(app, "UPDATE deliveries SET due_at = now()")
+    drain(app)
+    assert left(app) == 0
+    messages = queue.take()
+    assert len(messages) == 2
+    assert json.loads(messages[1][2])["data"]["payment_id"] == second
+
+
+def test_without_a_queue_an_event_is_not_delivered_and_parked_in_the_end(
+    make: Make, broker: Broker
+) -> None:
+    app = make(outbox_max_attempts=2)
+    made = pay(app)
+    for _ in range(2):
+        step(app)
+        execute(app, "UPDATE deliveries SET due_at = now()")
+    (parked,) = rows(app, "SELECT * FROM deliveries WHERE payment_id = :id", id=made)
+    assert parked["parked_at"] is not None
+    assert "no queue is bound for payment.succeeded" in parked["last_error"]
+    queue = Queue(broker)
+    assert app.test_cli_runner().invoke(args=["outbox", "deliver", "--all"]).exit_code == 0
+    drain(app)
+    assert len(queue.take()) == 1
+
+
+def test_only_what_is_unroutable_fails(make: Make, broker: Broker) -> None:
+    app, queue = make(), Queue(broker, "payment.succeeded")
+    pay(app)
+    pay(app, payment_token="tok_decline_do_not_honor")
+    pay(app)
+    counts = step(app)
+    assert (counts["delivered"], counts["failed"]) == (2, 1)
+    assert len(queue.take()) == 2
+
+
+def test_a_broker_that_is_down_costs_one_attempt_a_step(make: Make, broker: Broker) -> None:
+    app = make(rabbitmq_url="amqp://guest:guest@127.0.0.1:1/%2F")
+    for _ in range(5):
+        pay(app)
+    started = time.monotonic()
+    assert step(app)["failed"] == 1
+    assert row(app, "SELECT sum(attempts) AS n FROM deliveries")["n"] == 1
+    assert time.monotonic() - started < 2
+    back = make()
+    Queue(broker)
+    execute(app, "UPDATE deliveries SET due_at = now()")
+    drain(back)
+    assert left(app) == 0
+
+
+def test_another_exchange_of_that_name_is_told_plainly(make: Make, broker: Broker) -> None:
+    link = pika.BlockingConnection(pika.URLParameters(broker.url))
+    channel = link.channel()
+    channel.exchange_declare("payments", "fanout")
+    app = make()
+    pay(app)
+    step(app)
+    assert "PRECONDITION_FAILED" in row(app, "SELECT last_error FROM deliveries")["last_error"]
+    channel.exchange_delete("payments")
+    link.close()
+
+
+def test_the_connection_lasts_and_is_kept_alive(make: Make, broker: Broker) -> None:
+    app, queue = make(rabbitmq_url=broker.url + "?heartbeat=1"), Queue(broker)
+    pay(app)
+    drain(app)
+    with app.app_context():
+        link = sinks.get("rabbitmq")._link  # type: ignore[union-attr]
+    deadline = time.monotonic() + 4  # a broker drops who is silent for two heartbeats
+    while time.monotonic() < deadline:
+        step(app)
+        time.sleep(0.1)
+    pay(app)
+    drain(app)
+    with app.app_context():
+        assert sinks.get("rabbitmq")._link is link  # type: ignore[union-attr]
+    assert len(queue.take()) == 2
