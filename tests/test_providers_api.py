@@ -10,8 +10,10 @@ import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from payment_service import embedded
+from payment_service.extensions import db
 from payment_service.services import providers
 from tests.books import execute
 from tests.fixtures import MakeApp
@@ -34,16 +36,14 @@ def catalog(app: Flask) -> None:
         add(app, *offer, position=position)
 
 
-def add(
-    app: Flask, name: str, country: str, currency: str, method: str, active: bool, **k: int
-) -> None:
+def add(app: Flask, *offer: Any, position: int) -> None:
+    names = ("name", "country", "currency", "method", "active")
     execute(
         app,
         "INSERT INTO provider_offers (provider_name, country_code, currency, payment_method,"
         " is_active, position) VALUES (:name, :country, :currency, :method, :active, :position)",
-        **{"name": name, "country": country, "currency": currency, "method": method},
-        active=active,
-        position=k.get("position", 99),
+        **dict(zip(names, offer, strict=True)),
+        position=position,
     )
 
 
@@ -113,9 +113,7 @@ def follows_edits(app: Flask, client: FlaskClient) -> None:
         before = after
 
 
-def test_an_edit_is_seen_at_once_with_redis(
-    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edit_is_seen_at_once_with_redis(app: Flask, client: FlaskClient) -> None:
     follows_edits(app, client)
 
 
@@ -146,10 +144,6 @@ def test_an_edit_while_redis_is_away_is_seen_when_it_is_back(
 
 
 def test_an_edit_that_is_rolled_back_is_not_seen(app: Flask, client: FlaskClient) -> None:
-    from sqlalchemy import text
-
-    from payment_service.extensions import db
-
     before = shown(client)
     with app.app_context(), db.engine.connect() as connection:
         connection.execute(text("DELETE FROM provider_offers"))
