@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from payment_service.domain.money import BadAmount, parse_amount
 from payment_service.seeding import import_payments, stream
-from payment_service.seeding.dates import Moments
+from payment_service.seeding.dates import UNREADABLE, Moments
 from payment_service.seeding.stream import CopyStream
 from tests.histories import HEADER, connected, execute, payments, totals_agree
 
@@ -24,9 +24,9 @@ WIDE = b"payment_id,trip_id,amount,method,status,reference,created_at\n"
 ESCAPES = {"n": "\n", "r": "\r"}
 
 
-def copied(content: bytes, moments: Moments | None = None) -> list[list[str]]:
+def copied(content: bytes, date_format: str | None = None) -> list[list[str]]:
     """The rows as COPY in text format reads them: line, fault, moment, cells."""
-    source = CopyStream(io.BytesIO(WIDE + content), moments=moments)
+    source = CopyStream(io.BytesIO(WIDE + content), moments=Moments(date_format))
     text = b"".join(iter(source.read, b"")).decode()
     rows = [list(cells(line)) for line in text.split("\n")[:-1]]
     assert len(rows) == source.rows
@@ -82,7 +82,7 @@ def test_every_cell_comes_through(rows: list[list[str]], end: str, all_quoted: b
         careful = csv.QUOTE_ALL if all_quoted or "\r" in "".join(row) else csv.QUOTE_MINIMAL
         csv.writer(written, lineterminator=end, quoting=careful).writerow(row)
     read = copied(written.getvalue().encode())
-    assert [row[1:] for row in read] == [["", "", *row] for row in rows]
+    assert [[row[1], *row[3:]] for row in read] == [["", *row] for row in rows]
     heights = [1 + "".join(row).count("\n") for row in rows]
     assert [int(row[0]) for row in read] == [2 + sum(heights[:n]) for n in range(len(rows))]
 
@@ -115,18 +115,33 @@ def test_a_quote_that_is_never_closed_spoils_its_line_only() -> None:
     read = copied(b'1,"2,3,4,5,6,7\n' + rows)
     assert len(read) == 30_001
     assert [row[0] for row in read if row[1]] == ["2"]
+    assert [row[0] for row in read] == [str(line) for line in range(2, 30_003)]
 
 
-def test_dates_are_read_on_both_ways_alike() -> None:
-    moments = Moments("%d/%m/%Y")
-    plain, quoted = b"1,2,3,4,5,6,31/12/2024\n", b'1,2,3,4,5,"6",31/12/2024\n'
-    bad = b"1,2,3,4,5,6,31/02/2024\n"
-    one, two = copied(plain + plain, moments), copied(quoted + quoted, moments)
-    assert one == two
-    assert one[0][:3] == ["2", "", "2024-12-31T00:00:00"]
-    ((line, fault, moment, *_),) = copied(bad, moments)
-    assert (line, moment) == ("2", "")
-    assert fault == "created_at is no date of the form %d/%m/%Y"
+@pytest.mark.parametrize(
+    ("date_format", "written", "moment"),
+    [
+        ("%d/%m/%Y", "31/12/2024", "2024-12-31T00:00:00"),
+        ("%d/%m/%Y", "31/02/2024", UNREADABLE),
+        (None, "2024-12-31 10:11", "2024-12-31T10:11:00"),
+        (None, "2024-12-31T10:11:12+01:00", "2024-12-31T09:11:12+00:00"),
+        (None, "2024-02-30 10:11:12", UNREADABLE),
+        (None, "1899-12-31 10:11:12", UNREADABLE),
+        (None, "9999-01-01 10:11:12", UNREADABLE),
+    ],
+)
+def test_dates_are_read_alike_in_plain_rows_and_in_quoted_ones(
+    date_format: str | None, written: str, moment: str
+) -> None:
+    for cell in ("6", '"6"'):
+        content = f"1,2,3,4,5,{cell},{written}\n".encode()
+        for row in copied(content * 2, date_format):
+            assert row[1:] == ["", moment, "1", "2", "3", "4", "5", "6", written]
+
+
+def test_usual_dates_are_left_to_postgresql() -> None:
+    content = b"1,2,3,4,5,6,2024-12-31 10:11:12\n1,2,3,4,5,6,2024-02-29T23:59:59\n"
+    assert [row[2] for row in copied(content)] == ["", ""]
 
 
 @pytest.fixture

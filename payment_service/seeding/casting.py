@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from payment_service.domain.money import EXPONENTS
 from payment_service.domain.vocabulary import METHOD_ALIASES, Method, PaymentStatus
+from payment_service.seeding.dates import UNREADABLE
 from payment_service.seeding.header import COLUMNS, Header
 
 HISTORY = (
@@ -31,13 +32,6 @@ LONGEST_AMOUNT = 15
 # Of what stands in a cell, in the reason for refusing it.
 SHOWN = 40
 
-# Year, month, day; and after it, all optional: time, fraction, offset.
-_ISO = (
-    "^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-    "(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.][0-9]{1,9})?)?"
-    "(?:Z| ?[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?)?$"
-)
-
 
 def create_staging(connection: Connection, header: Header) -> None:
     """The table for COPY: line, fault, moment and the file's columns c0, c1, ... in its order."""
@@ -48,14 +42,14 @@ def create_staging(connection: Connection, header: Header) -> None:
     connection.exec_driver_sql("CREATE TEMP TABLE faulty (line bigint, reason text) ON COMMIT DROP")
 
 
-def type_rows(connection: Connection, header: Header, *, currency: str) -> None:
+def type_rows(connection: Connection, header: Header, *, currency: str, undated: str) -> None:
     """Fill `fresh` from `staging`, and `faulty` with the lines that could not be read.
 
+    `undated` is what to say of a created_at that was found to be unreadable.
     A cast that fails would end the import at the first bad row, so each is guarded by the shape of
     its text. OFFSET 0 keeps the planner from computing a column once for each of its uses.
     """
     said = ", ".join(f"c{header.places[name]} AS said_{name}" for name in COLUMNS)
-    written_at = f"coalesce(moment, btrim(c{header.places['created_at']}))"
     typed = {
         "payment_id": _id("said_payment_id", LARGEST_PAYMENT_ID),
         "trip_id": _id("said_trip_id", LARGEST_ID),
@@ -64,7 +58,7 @@ def type_rows(connection: Connection, header: Header, *, currency: str) -> None:
         "status": _word("said_status", STATUS_WORDS),
         "reference": f"CASE WHEN length(said_reference) <= {LONGEST_REFERENCE}"
         " AND btrim(said_reference) <> '' THEN said_reference END",
-        "created_at": _moment("written_at"),
+        "created_at": f"nullif(coalesce(moment, said_created_at), '{UNREADABLE}')::timestamptz",
     }
     cells = ", ".join(f"{sql} AS {name}" for name, sql in typed.items())
     connection.exec_driver_sql(
@@ -73,13 +67,11 @@ def type_rows(connection: Connection, header: Header, *, currency: str) -> None:
         SELECT line, {", ".join(typed)}, {_faults(currency)} AS fault
         FROM (
             SELECT *, {cells}
-            FROM (
-                SELECT line, {said}, {written_at} AS written_at
-                FROM staging WHERE fault IS NULL OFFSET 0
-            ) AS staged
+            FROM (SELECT line, moment, {said} FROM staging WHERE fault IS NULL) AS staged
             OFFSET 0
         ) AS typed
-        """  # noqa: S608 (words and column numbers of ours)
+        """,  # noqa: S608 (words and column numbers of ours)
+        {"undated": undated},
     )
     connection.exec_driver_sql(
         "INSERT INTO faulty SELECT line, fault FROM staging WHERE fault IS NOT NULL"
@@ -114,16 +106,6 @@ def _word(cell: str, words: dict[str, str]) -> str:
     return f'CASE upper(btrim({cell}) COLLATE "C") {cases} END'
 
 
-def _moment(cell: str) -> str:
-    """Without an offset the session's time zone holds. The calendar is asked for days over 28."""
-    return f"""CASE
-        WHEN {cell} !~* '{_ISO}' OR left({cell}, 4) NOT BETWEEN '1900' AND '9998' THEN NULL
-        WHEN substr({cell}, 9, 2) <= '28' OR left({cell}, 7) =
-            to_char((left({cell}, 7) || '-01')::date + substr({cell}, 9, 2)::int - 1, 'YYYY-MM')
-        THEN ({cell})::timestamptz
-    END"""
-
-
 def _faults(currency: str) -> str:
     """SQL of all that is wrong with a row; NULL where nothing is, which is found out cheaply."""
     digits = EXPONENTS[currency]
@@ -140,7 +122,7 @@ def _faults(currency: str) -> str:
         _fault("method", f"'is none of {', '.join(METHOD_WORDS)}'"),
         _fault("status", f"'is none of {', '.join(STATUS_WORDS)}'"),
         _fault("reference", f"'is longer than {LONGEST_REFERENCE} characters'"),
-        _fault("created_at", "'is no ISO 8601 date and time from 1900 to 9998'"),
+        _fault("created_at", "%(undated)s"),
     ]
     good = "(payment_id, amount, method, status, reference, created_at) IS NOT NULL"
     return f"""CASE

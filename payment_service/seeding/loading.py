@@ -18,23 +18,33 @@ def assign_shares(connection: Connection) -> tuple[int, ...]:
     """
     connection.exec_driver_sql(
         """
+        CREATE TEMP TABLE crowded ON COMMIT DROP AS
+        WITH arriving AS NOT MATERIALIZED (
+            SELECT trip_id FROM fresh
+            WHERE trip_id IS NOT NULL AND status IN ('SUCCESS', 'REFUNDED', 'PENDING')
+        )
+        SELECT trip_id FROM arriving GROUP BY trip_id HAVING count(*) > 1
+        UNION
+        SELECT trip_id FROM arriving JOIN payments AS p USING (trip_id)
+        WHERE p.live AND p.purpose = 'FARE'
+        """
+    )
+    connection.exec_driver_sql(
+        """
         CREATE TEMP TABLE shares ON COMMIT DROP AS
-        WITH arriving AS MATERIALIZED (
+        WITH arriving AS (
             SELECT payment_id, trip_id, created_at,
                    array_position(ARRAY['SUCCESS', 'REFUNDED', 'PENDING'], status) AS rank
-            FROM fresh
-            WHERE trip_id IS NOT NULL AND status IN ('SUCCESS', 'REFUNDED', 'PENDING')
-        ), trips AS MATERIALIZED (
-            SELECT trip_id, count(*) AS rows, min(rank) < 3 AS paid FROM arriving GROUP BY trip_id
-        ), there AS MATERIALIZED (
+            FROM fresh JOIN crowded USING (trip_id)
+            WHERE status IN ('SUCCESS', 'REFUNDED', 'PENDING')
+        ), there AS (
             SELECT p.payment_id, trip_id, p.created_at, p.share,
-                   p.share = 0 AND p.status = 'PENDING' AND trips.paid AS moves
-            FROM trips JOIN payments AS p USING (trip_id) WHERE p.live AND p.purpose = 'FARE'
+                   p.share = 0 AND p.status = 'PENDING' AND trip_id IN (
+                       SELECT trip_id FROM arriving WHERE rank < 3
+                   ) AS moves
+            FROM crowded JOIN payments AS p USING (trip_id) WHERE p.live AND p.purpose = 'FARE'
         ), queue AS (
             SELECT payment_id, trip_id, created_at, rank FROM arriving
-            WHERE trip_id IN (
-                SELECT trip_id FROM trips WHERE rows > 1 UNION SELECT trip_id FROM there
-            )
             UNION ALL
             SELECT payment_id, trip_id, created_at, 3 FROM there WHERE moves
         ), places AS (
@@ -59,7 +69,7 @@ def assign_shares(connection: Connection) -> tuple[int, ...]:
     # Or the planner takes the empty table for a big one, and the insert loses the file's order,
     # which is that of most indexes.
     connection.exec_driver_sql("ANALYZE shares")
-    trips = connection.exec_driver_sql("SELECT DISTINCT trip_id FROM shares ORDER BY trip_id")
+    trips = connection.exec_driver_sql("SELECT trip_id FROM crowded ORDER BY trip_id")
     return tuple(trips.scalars())
 
 

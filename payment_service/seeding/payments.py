@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
@@ -56,7 +57,7 @@ def import_payments(
     path = Path(path)
     if currency not in EXPONENTS:
         raise SeedError(f"{currency} is no currency in use (ISO 4217)")
-    moments = Moments(date_format) if date_format else None
+    moments = Moments(date_format)
     with plain_errors(path), path.open("rb") as file, _bar(file, shown=progress) as bar:
         bad_rows = Path(bad_rows_path or path.with_suffix(".bad.csv")) if skip_bad else None
         if bad_rows and bad_rows.exists() and bad_rows.samefile(path):
@@ -64,7 +65,7 @@ def import_payments(
         stream = CopyStream(file, moments=moments, advance=bar.update)
         with engine.begin() as connection:
             _prepare(connection, timezone)
-            run = _Import(connection, path, stream, currency)
+            run = _Import(connection, path, stream, moments, currency)
             report = run.run(bad_rows, say=bar.set_description)
         if report.loaded >= _WORTH_ANALYZING:
             bar.set_description("analyzing")
@@ -84,41 +85,41 @@ def seed_demo_if_empty(
     return import_payments(engine, path=path, currency=currency, timezone=timezone, progress=False)
 
 
+@dataclass(frozen=True)
 class _Import:
     """One run over one connection; the caller commits."""
 
-    def __init__(
-        self, connection: Connection, path: Path, stream: CopyStream, currency: str
-    ) -> None:
-        self._connection = connection
-        self._path = path
-        self._stream = stream
-        self._currency = currency
+    connection: Connection
+    path: Path
+    stream: CopyStream
+    moments: Moments
+    currency: str
 
     def run(self, bad_rows_path: Path | None, *, say: Any) -> ImportReport:
-        connection, header = self._connection, self._stream.header
+        connection, header = self.connection, self.stream.header
         say("reading")
         self._copy()
         say("checking")
-        casting.type_rows(connection, header, currency=self._currency)
+        undated = self.moments.complaint
+        casting.type_rows(connection, header, currency=self.currency, undated=undated)
         checking.find_doubles(connection)
-        already_there = checking.drop_known(connection, currency=self._currency)
-        checking.find_conflicts(connection, currency=self._currency)
+        already_there = checking.drop_known(connection, currency=self.currency)
+        checking.find_conflicts(connection, currency=self.currency)
         bad = checking.drop_faulty(connection)
         shown = _first_bad_rows(connection)
         if bad and bad_rows_path is None:
-            raise BadRows(self._path, bad, shown)
+            raise BadRows(self.path, bad, shown)
         trips = loading.assign_shares(connection)
         say("writing")
         loading.move_identity(connection)
-        loaded = loading.insert_payments(connection, currency=self._currency)
-        loading.insert_refunds(connection, currency=self._currency)
-        loading.add_to_totals(connection, currency=self._currency)
+        loaded = loading.insert_payments(connection, currency=self.currency)
+        loading.insert_refunds(connection, currency=self.currency)
+        loading.add_to_totals(connection, currency=self.currency)
         if bad and bad_rows_path is not None:
             _write_bad_rows(connection, header, bad_rows_path)
         return ImportReport(
-            path=self._path,
-            read=self._stream.rows,
+            path=self.path,
+            read=self.stream.rows,
             loaded=loaded,
             already_there=already_there,
             bad=bad,
@@ -129,21 +130,21 @@ class _Import:
         )
 
     def _copy(self) -> None:
-        casting.create_staging(self._connection, self._stream.header)
-        with _cursor(self._connection) as cursor:
+        casting.create_staging(self.connection, self.stream.header)
+        with _cursor(self.connection) as cursor:
             try:
                 cursor.copy_expert(
                     "COPY staging FROM STDIN"
                     " (FORMAT text, DELIMITER ',', NULL '', ENCODING 'UTF8')",
-                    self._stream,
+                    self.stream,
                     BLOCK,
                 )
             except psycopg2.Error:
-                if self._stream.failure is not None:
-                    raise self._stream.failure from None
+                if self.stream.failure is not None:
+                    raise self.stream.failure from None
                 raise
-            if cursor.rowcount != self._stream.rows:
-                raise SeedError(f"{self._stream.rows} rows sent, {cursor.rowcount} arrived")
+            if cursor.rowcount != self.stream.rows:
+                raise SeedError(f"{self.stream.rows} rows sent, {cursor.rowcount} arrived")
 
 
 def _prepare(connection: Connection, timezone: str) -> None:

@@ -42,7 +42,7 @@ class CopyStream:
         self,
         file: BinaryIO,
         *,
-        moments: Moments | None = None,
+        moments: Moments,
         advance: Callable[[int], object] = lambda count: None,
     ) -> None:
         self.rows = 0
@@ -104,14 +104,12 @@ class CopyStream:
         numbers = range(self._line, self._line + len(lines))
         self._line += len(lines)
         self.rows += len(lines)
-        if self._moments is None:
-            return b"".join(map(b"%d,,,%b\n".__mod__, zip(numbers, lines, strict=True)))
         place = self.header.places["created_at"]
-        dated = (self._moments.read(line.split(b",")[place].decode()) for line in lines)
-        return b"".join(
-            b"%d,%b,%b,%b\n" % (number, fault.translate(_ESCAPED).encode(), moment.encode(), line)
-            for number, (fault, moment), line in zip(numbers, dated, lines, strict=True)
-        )
+        cells = [line.split(b",")[place].decode() for line in lines]
+        if self._moments.stand(cells):
+            return b"".join(map(b"%d,,,%b\n".__mod__, zip(numbers, lines, strict=True)))
+        moments = [self._moments.read(cell).encode() for cell in cells]
+        return b"".join(map(b"%d,,%b,%b\n".__mod__, zip(numbers, moments, lines, strict=True)))
 
     def _row_by_row(self, block: bytes) -> bytes:
         """The rows of `block`, and of those after it that its last row runs into."""
@@ -151,9 +149,7 @@ class CopyStream:
         width = self.header.width
         cells = [*cells[: width - 1], ",".join(cells[width - 1 :])]
         cells += [""] * (width - len(cells))
-        moment = ""
-        if not fault and self._moments is not None:
-            fault, moment = self._moments.read(cells[self.header.places["created_at"]])
+        moment = self._moments.read(cells[self.header.places["created_at"]])
         row = ",".join(_shown(cell).translate(_ESCAPED) for cell in (fault, moment, *cells))
         return f"{self._line},{row}\n".encode()
 
