@@ -6,9 +6,9 @@ in: that directory is 0700, and both servers want a random password, kept there 
 
 from __future__ import annotations
 
-from .postgres import bin_dir, running_postgres, start_postgres
-from .redis import running_redis, start_redis
-from .server import EmbeddedError, Server, lives
+from payment_service.embedded.postgres import bin_dir, running_postgres, start_postgres
+from payment_service.embedded.redis import running_redis, start_redis
+from payment_service.embedded.server import EmbeddedError, Server, lives
 
 __all__ = [
     "EmbeddedError",

@@ -13,7 +13,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from .server import EmbeddedError
+from payment_service.embedded.server import EmbeddedError
 
 SPARE_UIDS = range(60578, 61184)  # systemd's table of user ids leaves these to nobody
 # Bits of a capability set. Either of the first two opens directories that only root may enter.

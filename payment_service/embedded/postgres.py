@@ -15,8 +15,8 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2 import sql
 
-from .account import account_of, acting_as, builder_of, give
-from .server import (
+from payment_service.embedded.account import account_of, acting_as, builder_of, give
+from payment_service.embedded.server import (
     EmbeddedError,
     Server,
     free_port,

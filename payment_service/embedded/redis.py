@@ -8,7 +8,16 @@ from pathlib import Path
 
 from redis import Redis, RedisError
 
-from .server import Server, free_port, launch, living, package, private, secret, started
+from payment_service.embedded.server import (
+    Server,
+    free_port,
+    launch,
+    living,
+    package,
+    private,
+    secret,
+    started,
+)
 
 
 def start_redis(directory: Path) -> Server:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -97,26 +97,6 @@ class Id(fields.Integer):
         return value
 
 
-class QueryId(fields.Integer):
-    """A positive bigint as it stands in a query string: ASCII digits only."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(validate=validate.Range(1, BIGINT), **kwargs)
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> int:
-        return query_integer(value)
-
-
-def query_integer(value: Any) -> int:
-    """An integer of a query string. Raises ValidationError."""
-    text = str(value)
-    if not (text.isascii() and text.removeprefix("-").isdigit()) or len(text) > 20:
-        raise ValidationError("must be an integer")
-    return int(text)
-
-
 class Flag(fields.Boolean):
     """true or false; not 1, not "true"."""
 
@@ -126,15 +106,6 @@ class Flag(fields.Boolean):
         if not isinstance(value, bool):
             raise ValidationError("must be true or false")
         return value
-
-
-class QueryNumber(fields.Integer):
-    """A plain integer of a query string, for limits and offsets."""
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> int:
-        return query_integer(value)
 
 
 class PlainText(fields.String):
@@ -292,17 +263,3 @@ class UTCTime(fields.DateTime):
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else iso(value.astimezone(UTC))
-
-
-class QueryTime(fields.DateTime):
-    """A time in a query string: ISO 8601; without an offset it is UTC."""
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> datetime:
-        try:
-            moment = datetime.fromisoformat(str(value).replace(" ", "+"))
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise ValidationError("must be a time such as 2026-11-20T10:00:00Z") from None

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from payment_service.schemas import fields as own
+from payment_service.schemas import queries
 
 MOST = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,10 +71,10 @@ class CursorField(fields.Field[Cursor]):
 class ListQuery(Schema):
     """limit and offset, or page and page_size, or cursor (with limit)."""
 
-    limit = own.QueryNumber(validate=validate.Range(1, MOST))
-    offset = own.QueryNumber(validate=validate.Range(0, own.BIGINT))
-    page = own.QueryNumber(validate=validate.Range(1, 10**9))
-    page_size = own.QueryNumber(validate=validate.Range(1, MOST))
+    limit = queries.QueryNumber(validate=validate.Range(1, MOST))
+    offset = queries.QueryNumber(validate=validate.Range(0, own.BIGINT))
+    page = queries.QueryNumber(validate=validate.Range(1, 10**9))
+    page_size = queries.QueryNumber(validate=validate.Range(1, MOST))
     cursor = CursorField()
     total = fields.Boolean(truthy={"true", "1"}, falsy={"false", "0"})
 

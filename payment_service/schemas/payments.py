@@ -16,6 +16,7 @@ from payment_service.domain.vocabulary import (
     TransactionType,
 )
 from payment_service.schemas import fields as own
+from payment_service.schemas import queries
 from payment_service.schemas.lists import ListQuery
 
 
@@ -94,17 +95,17 @@ class StatusSchema(Schema):
 class PaymentQuery(ListQuery):
     """Filters of the list."""
 
-    trip_id = own.QueryId()
-    order_id = own.QueryId()
-    rider_id = own.QueryId()
-    driver_id = own.QueryId()
-    user_id = own.QueryId()
+    trip_id = queries.QueryId()
+    order_id = queries.QueryId()
+    rider_id = queries.QueryId()
+    driver_id = queries.QueryId()
+    user_id = queries.QueryId()
     status = own.Word(PaymentStatus, STATUS_ALIASES)
     method = MethodField()
     provider = own.PlainText(longest=50, shortest=1, searched=False)
     reference = own.PlainText(longest=100, shortest=1, searched=False)
-    created_from = own.QueryTime()
-    created_to = own.QueryTime()
+    created_from = queries.QueryTime()
+    created_to = queries.QueryTime()
 
 
 class TransactionSchema(own.Answer):

@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, validate
 
 from payment_service.domain.vocabulary import STATUS_ALIASES, PaymentStatus, RefundStatus
 from payment_service.schemas import fields as own
+from payment_service.schemas import queries
 from payment_service.schemas.lists import ListQuery
 from payment_service.schemas.payments import AmountInBody
 
@@ -38,7 +39,7 @@ class RefundStatusSchema(Schema):
 class RefundQuery(ListQuery):
     """Filters of the list."""
 
-    payment_id = own.QueryId()
+    payment_id = queries.QueryId()
     status = own.Word(RefundStatus, STATUS_ALIASES)
 
 
