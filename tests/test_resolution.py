@@ -1,0 +1,193 @@
+"""Look-ups: when a no is believed, how often it is asked, and by how many at once."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from payment_service.extensions import db
+from payment_service.services import resolution
+from tests.fixtures import MakeApp, a_key, an_order
+from tests.sandbox_server import Sandbox
+
+FIRST_PAUSE = 0.3
+
+
+@pytest.fixture(scope="module")
+def app(make_app: MakeApp) -> Flask:
+    return make_app(
+        provider_timeout_seconds=0.5,
+        provider_send_seconds=0.2,
+        provider_settling_seconds={"sandbox": 0.2},
+        resolution_first_lookup_seconds=FIRST_PAUSE,
+        resolution_alarm_seconds=1.0,
+        circuit_fail_max=10_000,
+    )
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def _lost(client: FlaskClient, sandbox: Sandbox, fault: str = "do_and_lose_answer") -> Any:
+    """A charge whose outcome is unknown."""
+    token = f"card-{a_key()}"
+    body = {"operation": "charge", "fault": fault, "match": {"token": token}}
+    requests.post(f"{sandbox.url}/sandbox/faults", json=body, timeout=5)
+    headers = {"Idempotency-Key": a_key()}
+    answer = client.post("/v1/payments/charge", json=an_order(payment_token=token), headers=headers)
+    assert answer.status_code == 202
+    return answer.json
+
+
+def _resolve(app: Flask, payment: dict[str, Any]) -> None:
+    with app.app_context():
+        resolution.resolve(payment_id=payment["payment_id"], number=1)
+
+
+def _status(client: FlaskClient, payment: dict[str, Any]) -> str:
+    return str(client.get(f"/v1/payments/{payment['payment_id']}").json["status"])
+
+
+def _due(app: Flask, payment: dict[str, Any], *, column: str = "due_at") -> datetime | None:
+    with app.app_context(), db.engine.connect() as connection:
+        query = f"SELECT {column} FROM transactions WHERE payment_id = :id"
+        found: datetime | None = connection.execute(
+            text(query), {"id": payment["payment_id"]}
+        ).scalar_one()
+    return found
+
+
+def _look_ups(sandbox: Sandbox, payment: dict[str, Any]) -> int:
+    reference = payment["transactions"][0]["reference"]
+    sent = requests.get(f"{sandbox.url}/psp/requests", timeout=5).json()["requests"]
+    return len([r for r in sent if r["reference"] == reference and r["operation"] == "lookup"])
+
+
+def _hide(sandbox: Sandbox, payment: dict[str, Any], times: int) -> None:
+    """Look-ups say not found, that many times."""
+    reference = payment["transactions"][0]["reference"]
+    body = {"operation": "lookup", "fault": "lookup_not_found", "times": times}
+    fault = body | {"match": {"reference": reference}}
+    requests.post(f"{sandbox.url}/sandbox/faults", json=fault, timeout=5).raise_for_status()
+
+
+def test_one_not_found_is_not_believed_however_late(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    payment = _lost(client, sandbox)
+    time.sleep(1.0)  # send_before, time-out and settling time are over
+    _hide(sandbox, payment, times=1)
+    _resolve(app, payment)
+    assert _status(client, payment) == "PROCESSING"
+    _resolve(app, payment)
+    assert _status(client, payment) == "SUCCESS"
+
+
+def test_two_not_founds_in_one_breath_are_one(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    payment = _lost(client, sandbox)
+    time.sleep(1.0)
+    _hide(sandbox, payment, times=2)
+    _resolve(app, payment)
+    _resolve(app, payment)
+    assert _status(client, payment) == "PROCESSING"
+    _resolve(app, payment)
+    assert _status(client, payment) == "SUCCESS"
+
+
+def test_not_founds_before_the_settling_time_count_for_nothing(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    payment = _lost(client, sandbox, "accept_no_answer")
+    _resolve(app, payment)
+    assert _due(app, payment, column="not_found_at") is None
+    assert _status(client, payment) == "PROCESSING"
+
+
+def test_what_is_due_is_looked_up_by_one_worker(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    lost = [_lost(client, sandbox) for _ in range(5)]
+    time.sleep(FIRST_PAUSE + 0.1)
+
+    def work(_: int) -> None:
+        with app.app_context():
+            resolution.run_once()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    assert {_status(client, payment) for payment in lost} == {"SUCCESS"}
+    assert [_look_ups(sandbox, payment) for payment in lost] == [1] * 5
+
+
+def test_look_ups_grow_seldom_and_never_stop(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    payment = _lost(client, sandbox)
+    body = {"operation": "lookup", "fault": "lookup_unavailable", "times": 0}
+    reference = payment["transactions"][0]["reference"]
+    fault = body | {"match": {"reference": reference}}
+    armed = requests.post(f"{sandbox.url}/sandbox/faults", json=fault, timeout=5).json()["id"]
+    pauses = []
+    for _ in range(6):
+        _resolve(app, payment)
+        due = _due(app, payment)
+        assert due is not None
+        pauses.append((due - datetime.now(UTC)).total_seconds())
+    assert pauses[0] < FIRST_PAUSE * 1.3
+    assert pauses[-1] > FIRST_PAUSE * 2**5 * 0.7
+    timeline = client.get(f"/v1/payments/{payment['payment_id']}/events").json
+    assert timeline["next"]["what"] == f"look up {reference} at sandbox"
+    requests.delete(f"{sandbox.url}/sandbox/faults/{armed}", timeout=5)
+    _resolve(app, payment)
+    assert _status(client, payment) == "SUCCESS"
+
+
+def test_the_unresolved_are_counted_and_shown(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    payment = _lost(client, sandbox)
+    before = _unresolved(client)
+    time.sleep(1.1)
+    assert _unresolved(client) == before + 1
+    timeline = client.get(f"/v1/payments/{payment['payment_id']}/events").json["events"]
+    asked = next(moment for moment in timeline if moment["kind"] == "transaction")
+    assert asked["details"]["unresolved_for_long"] is True
+    _resolve(app, payment)
+    assert _unresolved(client) == before
+
+
+def _unresolved(client: FlaskClient) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return float(next(x for x in lines if x.startswith("payments_unresolved ")).split()[1])
+
+
+def test_a_reference_that_was_given_up_is_watched_for_a_day(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    payment = _lost(client, sandbox, "accept_no_answer")
+    deadline = time.monotonic() + 10
+    while _status(client, payment) != "FAILED":
+        assert time.monotonic() < deadline
+        _resolve(app, payment)
+        time.sleep(0.1)
+    due = _due(app, payment)
+    assert due is not None and due > datetime.now(UTC)
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE transactions SET created_at = :then WHERE payment_id = :id"),
+            {"then": datetime.now(UTC) - timedelta(hours=25), "id": payment["payment_id"]},
+        )
+    _resolve(app, payment)
+    assert _due(app, payment) is None
