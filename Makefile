@@ -8,8 +8,8 @@ WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
 TEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-api lint fmt check smoke seed migrate db-shell db-backup db-restore \
-        health logs clean help
+.PHONY: setup run test test-api bench lint fmt check smoke seed migrate db-shell db-backup \
+        db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
 
@@ -31,6 +31,9 @@ test: setup ## The whole test suite, on a PostgreSQL and a Redis of its own
 
 test-api: setup ## The tests of the API only
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) -m api $(ARGS)
+
+bench: setup ## Measure it: make bench [BENCH_SECONDS=15] [BENCH_ROWS=5000000]
+	@VAR_DIR="$(VAR_DIR)" $(BIN)/python -m tests.bench
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -1,0 +1,71 @@
+"""What the same server does with a plain charge of nine statements in two transactions.
+
+The two SQL files never change with the service, so that the ratio stays comparable over time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from payment_service import embedded
+from scripts.databases import client_variables
+from tests.bench.world import Servers
+
+HERE = Path(__file__).parent
+CLIENTS, THREADS = 16, 2
+DATABASE = "yardstick"
+
+
+@dataclass(frozen=True)
+class Round:
+    """`aborted` clients met a random trip twice, which ends them for the rest of the round."""
+
+    rate: float
+    aborted: int
+
+
+def prepare(servers: Servers) -> None:
+    """Makes the database."""
+    servers.query("postgres", f"CREATE DATABASE {DATABASE} OWNER payments")
+
+
+def measure(servers: Servers, seconds: float) -> Round:
+    """One round on fresh tables: the fewer rows, the rarer is the same random trip twice."""
+    program(servers, DATABASE, "psql", "-qX", "-f", str(HERE / "classic-schema.sql"))
+    return pgbench(servers, DATABASE, HERE / "classic-charge.sql", "simple", seconds)
+
+
+def pgbench(servers: Servers, database: str, script: Path, mode: str, seconds: float) -> Round:
+    """Runs the script by 16 clients for that long."""
+    done = program(
+        servers,
+        database,
+        *("pgbench", "-n", "-M", mode, "-f", str(script), "-c", str(CLIENTS), "-j", str(THREADS)),
+        *("-T", str(max(1, round(seconds)))),
+        timeout=seconds + 60,
+    )
+    rate = re.search(r"tps = ([0-9.]+)", done.stdout)
+    if rate is None:
+        raise RuntimeError(f"pgbench failed: {done.stderr[-2000:]}")
+    return Round(
+        float(rate[1]), len(re.findall(r"client \d+ (?:script \d+ )?aborted", done.stderr))
+    )
+
+
+def program(
+    servers: Servers, database: str, name: str, *args: str, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Runs one of PostgreSQL's own programs on that database."""
+    url = servers.url(database).render_as_string(hide_password=False)
+    return subprocess.run(
+        [str(embedded.bin_dir() / name), *args],
+        env={**os.environ, **client_variables(url)},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
