@@ -10,8 +10,10 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from babel import Locale, UnknownLocaleError
 from environs import EnvValidationError, FileAwareEnv, ValidationError, validate
 from flask import current_app
+from iso4217 import Currency
 
 
 class BadSettings(SystemExit):
@@ -85,9 +87,27 @@ def _known_zone(name: str) -> None:
         raise ValidationError(f"{name} is no IANA time zone, such as Asia/Kolkata") from error
 
 
+def _known_currency(code: str) -> None:
+    if code not in {currency.code for currency in Currency if currency.exponent is not None}:
+        raise ValidationError(f"{code} is no ISO 4217 code of money, such as INR")
+
+
+def _known_locale(name: str) -> None:
+    try:
+        Locale.parse(name)
+    except (ValueError, UnknownLocaleError) as error:
+        raise ValidationError(f"{name} is no locale, such as en_IN") from error
+
+
 def _positive(value: float | Decimal) -> None:
-    if value <= 0:
+    if not Decimal(value).is_finite() or value <= 0:
         raise ValidationError("must be more than 0")
+
+
+def _amount(value: Decimal | None) -> None:
+    """Major units; beyond a million millions, minor units would leave the database's bigint."""
+    if value is not None and not (value.is_finite() and 0 <= value <= 10**12):
+        raise ValidationError("must be from 0 to 1000000000000")
 
 
 def _database_url(env: FileAwareEnv) -> str:
@@ -136,10 +156,12 @@ def load(**overrides: Any) -> Settings:
         "service_port": env.int("SERVICE_PORT", 8082),
         "trip_service_url": env.str("TRIP_SERVICE_URL", None),
         "trip_timeout_seconds": env.float("TRIP_TIMEOUT_SECONDS", 3.0, **seconds),
-        "default_currency": env.str("DEFAULT_CURRENCY", "INR"),
-        "max_amount": env.decimal("MAX_AMOUNT", Decimal("100000.00"), validate=_positive),
-        "base_fare": env.decimal("BASE_FARE", None),
-        "rate_per_km": env.decimal("RATE_PER_KM", None),
+        "default_currency": env.str("DEFAULT_CURRENCY", "INR", validate=_known_currency),
+        "max_amount": env.decimal(
+            "MAX_AMOUNT", Decimal("100000.00"), validate=[_positive, _amount]
+        ),
+        "base_fare": env.decimal("BASE_FARE", None, validate=_amount),
+        "rate_per_km": env.decimal("RATE_PER_KM", None, validate=_amount),
         "provider_routes": env.str(
             "PROVIDER_ROUTES",
             "CARD=sandbox,WALLET=sandbox,UPI=sandbox,NET_BANKING=sandbox,CASH=cash",
@@ -180,7 +202,7 @@ def load(**overrides: Any) -> Settings:
         "db_prepare": env.bool("DB_PREPARE", True),
         "rate_limit": env.str("RATE_LIMIT", "2000 per second"),
         "receipt_timezone": env.str("RECEIPT_TIMEZONE", "Asia/Kolkata", validate=_known_zone),
-        "receipt_locale": env.str("RECEIPT_LOCALE", "en_IN"),
+        "receipt_locale": env.str("RECEIPT_LOCALE", "en_IN", validate=_known_locale),
         "receipt_issuer": env.str("RECEIPT_ISSUER", "Ride receipt"),
         "seed_timezone": env.str("SEED_TIMEZONE", "UTC", validate=_known_zone),
         "log_level": env.str(
