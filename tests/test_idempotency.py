@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from payment_service import idempotency
+from payment_service.extensions import db
 from payment_service.services import moves, resolution
 from tests.books import (
     a_charged_payment,
@@ -577,3 +579,18 @@ def test_an_open_key_outlives_its_time(patient: Flask, make_app: MakeApp, sandbo
         idempotency.reap()
     assert post(client, CHARGE, key, **body).json["payment_id"] == first.json["payment_id"]
     assert key_row(patient, key)["answer_body"] is None
+
+
+def test_a_claim_that_is_there_is_not_claimed_again(app: Flask, client: FlaskClient) -> None:
+    """The look before it finds most; this is what holds when two looked at the same moment."""
+    paid = a_charged_payment(client)
+    key = idempotency.Key("local", f"POST /v1/payments/{paid['payment_id']}/refund", a_key(), "{}")
+    claim = {"payment_id": paid["payment_id"], "number": 2, "now": datetime.now(UTC)}
+    with app.app_context(), db.engine.begin() as connection:
+        idempotency.claim(connection, key, **claim)
+    with (
+        app.app_context(),
+        pytest.raises(idempotency.KeyTaken),
+        db.engine.begin() as connection,
+    ):
+        idempotency.claim(connection, key, **claim)
