@@ -31,9 +31,7 @@ class Cache:
 
     def init_app(self, app: Flask, url: str | None) -> None:
         app.extensions["redis"] = (
-            Redis.from_url(
-                url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
-            )
+            Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
             if url
             else None
         )

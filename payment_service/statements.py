@@ -90,7 +90,8 @@ class Statement:
         """
         pooled = connection.connection if isinstance(connection, Connection) else connection
         try:
-            with pooled.cursor() as cursor:
+            cursor: Any = pooled.cursor()
+            with cursor:
                 self._run(cursor, pooled.info, values)
                 row: tuple[Any, ...] | None = cursor.fetchone()
         except _NO_ANSWER as error:

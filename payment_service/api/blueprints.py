@@ -34,7 +34,7 @@ class IdConverter(BaseConverter):
         return int(value)
 
 
-class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+class Blueprint(flask_smorest.Blueprint):
     """Documents what its views may answer; the problems that all have in common by itself."""
 
     ARGUMENTS_PARSER = Parser()
@@ -91,7 +91,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return {**doc, "responses": dict(sorted(responses.items()))}
 
 
-class Api(SmorestApi):  # type: ignore[misc]
+class Api(SmorestApi):
     """The OpenAPI document and its page."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None

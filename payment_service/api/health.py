@@ -74,9 +74,9 @@ def get_metrics() -> Response:
     """Prometheus text: this pod's processes together, and the totals over all payments"""
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
-        registry.register(REGISTRY)  # type: ignore[arg-type]
+        registry.register(REGISTRY)
     registry.register(TotalsCollector(totals.read()))
     registry.register(OutboxCollector(deliveries.standings()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

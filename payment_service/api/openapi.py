@@ -61,23 +61,24 @@ REPLAYED = {
 }
 
 
-class Converter(OpenAPIConverter):  # type: ignore[misc]
+class Converter(OpenAPIConverter):
     """An Answer's members are always there, but for those that say otherwise."""
 
     def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
-        made: dict[str, Any] = super().schema2jsonschema(schema)
+        made: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
         instance = resolve_schema_instance(schema)
         if isinstance(instance, Answer):
             made["required"] = sorted(made["properties"].keys() - instance.sometimes)
         return made
 
 
-class Plugin(MarshmallowPlugin):  # type: ignore[misc]
+class Plugin(MarshmallowPlugin):
     Converter = Converter
 
     def init_spec(self, spec: Any) -> None:
         super().init_spec(spec)
-        self.converter.add_attribute_function(own_words)
+        assert self.converter is not None  # made by init_spec
+        self.converter.add_attribute_function(own_words)  # type: ignore[no-untyped-call]
 
 
 def own_words(self: Converter, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:

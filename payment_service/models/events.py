@@ -20,7 +20,7 @@ from payment_service.extensions import db
 from payment_service.models import columns
 
 
-class Event(db.Model):  # type: ignore[name-defined,misc]
+class Event(db.Model):  # type: ignore[name-defined]
     """`seq` is the payment's version after the event; `body` is the CloudEvent whose bytes `chain`
     covers. The database refuses UPDATE, DELETE and TRUNCATE of this table."""
 
@@ -41,7 +41,7 @@ class Event(db.Model):  # type: ignore[name-defined,misc]
     chain: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Delivery(db.Model):  # type: ignore[name-defined,misc]
+class Delivery(db.Model):  # type: ignore[name-defined]
     """One event owed to one sink. A parked one waits for an operator and blocks only what follows
     it for the same payment at the same sink.
 
@@ -79,7 +79,7 @@ class Delivery(db.Model):  # type: ignore[name-defined,misc]
     )
 
 
-class SinkTotal(db.Model):  # type: ignore[name-defined,misc]
+class SinkTotal(db.Model):  # type: ignore[name-defined]
     """How many deliveries a sink took and how many were parked, ever: delivered rows are reaped."""
 
     __tablename__ = "sink_totals"

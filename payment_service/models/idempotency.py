@@ -11,7 +11,7 @@ from payment_service.extensions import db
 from payment_service.models import columns
 
 
-class IdempotencyKey(db.Model):  # type: ignore[name-defined,misc]
+class IdempotencyKey(db.Model):  # type: ignore[name-defined]
     """`operation` is method and path. `fingerprint` is a JSON object of a hash per body field.
 
     `answer_body` is null until the outcome is definite. `locked_until` is null once the first

@@ -38,7 +38,7 @@ def _listed_by(column: str) -> Index:
     )
 
 
-class Payment(db.Model):  # type: ignore[name-defined,misc]
+class Payment(db.Model):  # type: ignore[name-defined]
     """Amounts are minor units of `currency`. `status` is written by services/transitions only.
 
     `live` and `rare_status` are generated: a charge that goes PROCESSING -> SUCCESS changes no

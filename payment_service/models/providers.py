@@ -9,7 +9,7 @@ from payment_service.extensions import db
 from payment_service.models import columns
 
 
-class ProviderOffer(db.Model):  # type: ignore[name-defined,misc]
+class ProviderOffer(db.Model):  # type: ignore[name-defined]
     """One provider for one country, currency and method; `position` is the order to offer."""
 
     __tablename__ = "provider_offers"
@@ -35,7 +35,7 @@ class ProviderOffer(db.Model):  # type: ignore[name-defined,misc]
     )
 
 
-class CatalogVersion(db.Model):  # type: ignore[name-defined,misc]
+class CatalogVersion(db.Model):  # type: ignore[name-defined]
     """One row, raised by a trigger at every edit of provider_offers, whoever makes it; caches
     carry it in their key and so can't be stale."""
 

@@ -12,7 +12,7 @@ from payment_service.extensions import db
 from payment_service.models import columns
 
 
-class Refund(db.Model):  # type: ignore[name-defined,misc]
+class Refund(db.Model):  # type: ignore[name-defined]
     """`transaction_number` names the request to the provider; null where a person hands it back."""
 
     __tablename__ = "refunds"

@@ -16,7 +16,7 @@ def _count() -> Mapped[int]:
     return mapped_column(BigInteger, server_default=text("0"))
 
 
-class PaymentTotal(db.Model):  # type: ignore[name-defined,misc]
+class PaymentTotal(db.Model):  # type: ignore[name-defined]
     """The sums of all deltas, by provider, method, currency and status."""
 
     __tablename__ = "payment_totals"

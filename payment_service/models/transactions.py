@@ -22,7 +22,7 @@ from payment_service.extensions import db
 from payment_service.models import columns
 
 
-class Transaction(db.Model):  # type: ignore[name-defined,misc]
+class Transaction(db.Model):  # type: ignore[name-defined]
     """`number` counts the payment's requests from 1; the reference ends in it.
 
     `send_before` fences the sender: nobody sends after it. `due_at` is when resolution asks next,
