@@ -51,7 +51,10 @@ class TotalsCollector(Collector):
         for row in self._summary.rows:
             by_status[row.status] += row.payments
             by_method[row.method] += row.payments
-        by_status[PaymentStatus.PROCESSING] = self._summary.processing
+        # The totals leave these out: they are counted where they stand.
+        by_status[PaymentStatus.PROCESSING] = sum(self._summary.processing.values())
+        for method, count in self._summary.processing.items():
+            by_method[method] += count
         yield GaugeMetricFamily(
             "payments_unresolved",
             "Requests whose outcome is unknown for longer than RESOLUTION_ALARM_SECONDS",

@@ -131,6 +131,8 @@ class Provider(abc.ABC):
             self.name, fail_max=limits.circuit_fail_max, reset_seconds=limits.circuit_reset
         )
         self._places = threading.BoundedSemaphore(limits.concurrency)
+        for ending in ("unknown", "not_sent"):
+            metrics.PROCESSING_ERRORS.labels(self.name, ending)  # there from the first scrape on
 
     def charge(self, operation: Operation) -> Result:
         """Authorize and capture in one step. All verbs raise OutcomeUnknown and NotSent."""

@@ -13,7 +13,7 @@ from payment_service.extensions import db
 from payment_service.models import PaymentTotal
 from payment_service.models.totals import COUNTS
 from payment_service.providers.cash import CashProvider
-from payment_service.services.rows import TRANSACTION
+from payment_service.services.rows import PAYMENT, TRANSACTION
 from payment_service.services.transitions import OPEN
 
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in COUNTS)
@@ -37,11 +37,11 @@ _FOLD = f"""
 
 @dataclass(frozen=True)
 class Summary:
-    """The totals' rows, how many payments a provider is at work on this moment, and how many
-    requests have been unresolved for longer than RESOLUTION_ALARM_SECONDS."""
+    """The totals' rows, how many payments a provider is at work on this moment by method, and how
+    many requests have been unresolved for longer than RESOLUTION_ALARM_SECONDS."""
 
     rows: list[Any]
-    processing: int
+    processing: dict[str, int]
     unresolved: int
 
 
@@ -53,17 +53,18 @@ def run_once() -> dict[str, int]:
 
 
 def read() -> Summary:
-    """Two small reads, whatever the number of payments."""
+    """Small reads, whatever the number of payments."""
     at_work = (
-        select(func.count())
-        .select_from(TRANSACTION)
+        select(PAYMENT.c.method, func.count().label("payments"))
+        .join_from(TRANSACTION, PAYMENT, TRANSACTION.c.payment_id == PAYMENT.c.payment_id)
         .where(TRANSACTION.c.status == "PROCESSING", TRANSACTION.c.type != "REFUND")
+        .group_by(PAYMENT.c.method)
     )
     with db.engine.connect() as connection:
         totals = connection.execute(select(PaymentTotal.__table__)).all()
         return Summary(
             list(totals),
-            connection.execute(at_work).scalar_one(),
+            {row.method: row.payments for row in connection.execute(at_work)},
             connection.execute(_unresolved()).scalar_one(),
         )
 

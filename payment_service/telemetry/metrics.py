@@ -9,10 +9,13 @@ PROVIDER_SECONDS = Histogram(
     "Time of calls to providers by verb and ending",
     ["provider", "verb", "ending"],
 )
-PROCESSING_ERRORS = Counter(
+# Only ever grows. A gauge to Prometheus, because a counter's name would end in _total and
+# dashboards know this one without.
+PROCESSING_ERRORS = Gauge(
     "payment_processing_errors",
     "Calls to providers that were not sent or whose outcome is unknown",
     ["provider", "ending"],
+    multiprocess_mode="sum",
 )
 CIRCUIT_STATE = Gauge(
     "provider_circuit_breaker_state",
