@@ -34,7 +34,7 @@ def apps_on(database: str, make_app: MakeApp) -> Make:
     """
 
     def run(**changes: Any) -> Flask:
-        given = {"database_url": database, "redis_url": None, "outbox_timeout_seconds": 0.5}
+        given: dict[str, Any] = {"database_url": database, "redis_url": None}
         return make_app(**given | changes)
 
     start = secrets.randbelow(2**50) + 1
@@ -62,9 +62,9 @@ def give_back(app: Flask, payment_id: int, amount: str | None = None) -> None:
     assert answer.status_code in (200, 201), answer.json
 
 
-def pay_and_give_back(app: Flask, count: int) -> list[int]:
+def pay_and_give_back(app: Flask, count: int, **changes: Any) -> list[int]:
     """Payments of 100.00, each refunded in two parts: three events for a sister service."""
-    ids = [pay(app, driver_id=9) for _ in range(count)]
+    ids = [pay(app, **{"driver_id": 9} | changes) for _ in range(count)]
     for amount in ("40.00", None):
         for payment_id in ids:
             give_back(app, payment_id, amount)

@@ -7,13 +7,14 @@ import hashlib
 import hmac
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from payment_service.outbox import relay
+from payment_service.outbox import relay, sinks
 from payment_service.outbox.contract import Delivery, Ending
 from payment_service.services import worker
 from payment_service.services.worker import Beat
@@ -133,10 +134,10 @@ def test_the_signature_is_that_of_standard_webhooks(
 def test_a_lost_answer_is_redelivered_under_the_same_id(
     make: Make, sandbox: Sandbox, fault: str
 ) -> None:
-    app = make(**urls(sandbox, "order"))
+    app = make(**urls(sandbox, "order"), outbox_timeout_seconds=1.0)
     order = a_number()
     made = pay(app, order_id=order)
-    arm(sandbox, "order", fault, match={"order_id": order}, ms=2000)
+    arm(sandbox, "order", fault, match={"order_id": order}, ms=3000)
     assert step(app, "order")["failed"] == 1
     (waiting,) = owed(app, made)
     assert (waiting["attempts"], waiting["done_at"], waiting["parked_at"]) == (1, None, None)
@@ -210,13 +211,35 @@ def test_relays_share_the_work(make: Make, sandbox: Sandbox) -> None:
         assert len(told) == len(set(told)) == 36, "nothing failed, so nothing comes twice"
 
 
+def test_a_delivery_is_leased_by_one_relay(make: Make, sandbox: Sandbox) -> None:
+    app = make(**urls(sandbox, "order"))
+    for _ in range(30):
+        pay(app)
+    start = threading.Barrier(6)
+
+    def lease() -> list[int]:
+        with app.app_context():
+            sink = sinks.get("order")
+            assert sink is not None
+            start.wait()
+            return [delivery.payment_id for delivery in relay._lease("order", sink, 10)[0]]
+
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(20):
+            make_due(app)
+            leased = [one for many in pool.map(lambda _: lease(), range(6)) for one in many]
+            assert len(leased) == len(set(leased)), "two relays hold the same delivery"
+
+
+@pytest.mark.parametrize("fault", ["fail_500", "do_and_lose_answer", None])
 def test_a_relay_that_lost_its_lease_does_not_undo_what_another_did(
-    make: Make, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    make: Make, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, fault: str | None
 ) -> None:
     app = make(**urls(sandbox, "order"))
     order = a_number()
     made = pay(app, order_id=order)
-    arm(sandbox, "order", "fail_500", match={"order_id": order})
+    if fault:
+        arm(sandbox, "order", fault, match={"order_id": order})
     marked = relay._mark
 
     def late(name: str, endings: Any) -> Any:
@@ -230,6 +253,27 @@ def test_a_relay_that_lost_its_lease_does_not_undo_what_another_did(
     (found,) = owed(app, made)
     assert found["done_at"] is not None
     assert (found["attempts"], found["last_error"]) == (1, None)
+    assert row(app, "SELECT delivered FROM sink_totals")["delivered"] == 1
+
+
+def test_a_failure_told_late_does_not_end_the_lease_of_another(
+    make: Make, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make(**urls(sandbox, "order"))
+    order = a_number()
+    made = pay(app, order_id=order)
+    arm(sandbox, "order", "fail_500", match={"order_id": order})
+    marked = relay._mark
+
+    def late(name: str, endings: Any) -> Any:
+        execute(app, "UPDATE deliveries SET due_at = now() + interval '1 hour'")
+        return marked(name, endings)
+
+    monkeypatch.setattr(relay, "_mark", late)
+    step(app, "order")
+    (found,) = owed(app, made)
+    assert (found["attempts"], found["last_error"]) == (0, None)
+    assert (found["due_at"] - found["created_at"]).total_seconds() > 3000
 
 
 def test_a_sink_that_is_off_costs_nothing(make: Make, sandbox: Sandbox) -> None:
@@ -266,7 +310,7 @@ def test_a_dead_sink_costs_few_attempts(make: Make, sandbox: Sandbox, tmp_path: 
 
 
 def test_a_hanging_sink_holds_up_no_other(make: Make, sandbox: Sandbox) -> None:
-    app = make(**urls(sandbox, "order", "notification"))
+    app = make(**urls(sandbox, "order", "notification"), outbox_timeout_seconds=3.0)
     orders = [a_number() for _ in range(10)]
     for order in orders:
         arm(sandbox, "order", "accept_no_answer", match={"order_id": order}, ms=30000, times=0)
@@ -280,7 +324,7 @@ def test_a_hanging_sink_holds_up_no_other(make: Make, sandbox: Sandbox) -> None:
     running.start()
     try:
         eventually(lambda: len(inbox(sandbox, "notification", ids)) == 10)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 3, "before even the first call to the other timed out"
     finally:
         stopping.set()
         running.join()
