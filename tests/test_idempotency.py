@@ -594,3 +594,17 @@ def test_a_claim_that_is_there_is_not_claimed_again(app: Flask, client: FlaskCli
         db.engine.begin() as connection,
     ):
         idempotency.claim(connection, key, **claim)
+
+
+def test_the_first_answer_that_is_kept_stays(app: Flask, client: FlaskClient) -> None:
+    paid = a_charged_payment(client)
+    key = idempotency.Key("local", f"POST /v1/payments/{paid['payment_id']}/refund", a_key(), "{}")
+    claim = {"payment_id": paid["payment_id"], "number": 1, "now": datetime.now(UTC)}
+    with app.app_context(), db.engine.begin() as connection:
+        idempotency.claim(connection, key, **claim)
+        idempotency.store(connection, key, status=402, body='{"first":1}')
+        idempotency.store(connection, key, status=200, body='{"second":2}')
+    with app.app_context():
+        found = idempotency.find(key)
+    assert found is not None
+    assert (found.answer_status, found.answer_body) == (402, '{"first":1}')
