@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -19,9 +16,10 @@ from flask.testing import FlaskClient
 
 from payment_service.schemas.lists import Cursor
 from tests.fixtures import MakeApp, a_key, an_order
+from tests.own_process import printed
 from tests.refusals import Refused, assert_problem
 from tests.running_service import Service, running_service
-from tests.sandbox_server import ROOT, Sandbox, reserved_port
+from tests.sandbox_server import Sandbox, reserved_port
 
 BIGINT = 2**63 - 1
 LIST = ("GET", "/v1/payments")
@@ -260,23 +258,6 @@ def test_a_view_that_fails_is_a_500_that_tells_nothing(make_app: MakeApp) -> Non
     assert answer.headers["X-Request-ID"] == "mine"
 
 
-def in_a_process_of_its_own(script: str, **env: str) -> list[dict[str, Any]]:
-    """What `script` prints, a JSON object a line. The limiter and the loggers are one per process,
-    and take their settings from its first app."""
-    program = (
-        f"from payment_service import create_app; client = create_app().test_client()\n{script}"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
 def test_too_many_requests_are_told_when_to_come_back(postgres_url: str) -> None:
     script = """
 import json
@@ -284,7 +265,8 @@ answers = [client.get("/v1/payments/providers/IN") for _ in range(3)]
 print(json.dumps([[a.status_code, a.content_type, a.text, dict(a.headers)] for a in answers]))
 """
     env = {"DATABASE_URL": postgres_url, "RATE_LIMIT": "2 per minute", "LOG_LEVEL": "ERROR"}
-    [[*_, (status, content_type, text, headers)]] = in_a_process_of_its_own(script, **env)
+    [line] = printed(script, **env)
+    status, content_type, text, headers = json.loads(line)[-1]
     assert (status, content_type) == (429, "application/problem+json")
     assert json.loads(text)["code"] == "too_many_requests"
     assert int(headers["Retry-After"]) >= 1
@@ -448,7 +430,7 @@ def test_the_log_of_a_failure_holds_no_sent_value(bare_database: str) -> None:
     """The tables are missing, so the statement fails with what was sent among its parameters."""
     body = an_order(description="looked-for-words", payment_token="looked-for-token")
     script = f"assert client.post('/v1/payments', json={body!r}).status_code == 500"
-    lines = in_a_process_of_its_own(script, DATABASE_URL=bare_database)
+    lines = [json.loads(line) for line in printed(script, DATABASE_URL=bare_database)]
     assert [line["event"] for line in lines] == ["database_error", "request"]
     assert "INSERT INTO payments" in lines[0]["exception"]
     assert "looked-for" not in json.dumps(lines)

@@ -12,7 +12,7 @@ import structlog
 def configure(*, level: str, output: str) -> None:
     """Sets logging up for this process; `output` is json or console."""
     renderer: Any = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+        structlog.processors.JSONRenderer()  # in ASCII: no locale breaks it, no character hides
         if output == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     )
