@@ -285,8 +285,8 @@ def test_a_scrape_scans_no_table_that_grows(own: Flask) -> None:
         )
         connection.exec_driver_sql(
             "INSERT INTO transactions (payment_id, number, type, status, amount, currency,"
-            " provider, reference, created_at, send_before) SELECT payment_id, 1, 'CHARGE', 'SUCCESS', 1,"
-            " 'INR', 'sandbox', reference, now(), now() FROM payments"
+            " provider, reference, created_at, send_before) SELECT payment_id, 1, 'CHARGE',"
+            " 'SUCCESS', 1, 'INR', 'sandbox', reference, now(), now() FROM payments"
         )
         engine = db.engine
     execute(own, "ANALYZE payments")
