@@ -8,7 +8,7 @@ WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
 TEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-api bench lint fmt check smoke seed migrate db-shell db-backup \
+.PHONY: setup run test test-api bench lint fmt check faults smoke seed migrate db-shell db-backup \
         db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
@@ -45,6 +45,9 @@ fmt: setup ## Format, and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 check: lint test ## lint and test
+
+faults: setup ## Two minutes of everything dying, and what holds after: make faults [FAULTS_SEED=...]
+	@$(BIN)/python -m tests.campaign
 
 smoke: ## Walk through a running service with curl: make smoke [BASE_URL=...]
 	@scripts/smoke.sh $(BASE_URL)

@@ -1,0 +1,241 @@
+"""Callers that behave as real ones: a new key only after a definite answer, else the same request
+again; and they keep each answer that they were given."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from tests.campaign import timing
+from tests.campaign.faulty import Levers
+from tests.campaign.told import KEPT, Answer, Asked, Told
+
+FAULTY = 0.35
+"""The share of requests for whose card a fault is armed."""
+
+DECLINING = ("insufficient_funds", "do_not_honor", "expired_card", "fraud_suspected")
+# Not tok_void_decline: a hold that its provider never releases does not expire either.
+OTHER_TOKENS = ("tok_requires_action", "tok_pending", "tok_slow_300", "tok_refund_pending",
+                "tok_capture_decline", "tok_refund_decline")  # fmt: skip
+CURRENCIES = ("INR", "INR", "INR", "USD", "KWD", "JPY")
+RECENT = 12
+"""How many of the newest payments the callers pick from: few, so that they meet each other."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A payment that a caller was told of."""
+
+    payment_id: int
+    token: str | None
+    amount: int
+
+
+class Market:
+    """What all callers share: what they know, what they were told, and whether to go on."""
+
+    def __init__(self, url: str, sandbox_url: str, levers: Levers, told: Told) -> None:
+        self.url, self.sandbox_url, self.levers, self.told = url, sandbox_url, levers, told
+        self.closing, self.giving_up = threading.Event(), threading.Event()
+        self.held: list[Known] = []
+        self.captured: list[Known] = []
+        self.trips: list[int] = []
+        self._first = int(time.time()) % 10_000_000 * 1000
+
+    def a_number(self) -> int:
+        return self._first + self.told.number()
+
+
+class Caller:
+    """One thread of requests, one after the other."""
+
+    def __init__(self, market: Market, rng: random.Random) -> None:
+        self.market, self.rng = market, rng
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    def run(self) -> None:
+        turns: list[tuple[int, Callable[[], None]]] = [
+            (30, self.charge), (16, self.authorize), (12, self.capture), (9, self.void),
+            (18, self.refund), (4, self.race), (5, self.replay), (3, self.create_then_charge),
+        ]  # fmt: skip
+        weights, moves = [weight for weight, _ in turns], [move for _, move in turns]
+        while not self.market.closing.is_set():
+            self.rng.choices(moves, weights)[0]()
+            time.sleep(self.rng.uniform(0.02, 0.25))
+
+    # -- what a caller may want
+
+    def charge(self) -> None:
+        self._charge("charge", {})
+
+    def authorize(self) -> None:
+        self._charge("authorize", {"capture": False})
+
+    def capture(self) -> None:
+        if known := self._pick(self.market.held):
+            some = self.rng.random() < 0.4
+            body = {"amount_minor": self.rng.randint(1, known.amount)} if some else {}
+            asked = self.ask("capture", f"/v1/payments/{known.payment_id}/capture", body, known)
+            if self._done(asked):
+                amount = body.get("amount_minor", known.amount)
+                self.market.captured.append(Known(known.payment_id, known.token, amount))
+
+    def void(self) -> None:
+        if known := self._pick(self.market.held):
+            self.ask("void", f"/v1/payments/{known.payment_id}/cancel", {}, known)
+
+    def refund(self) -> None:
+        if known := self._pick(self.market.captured):
+            self._refund(known)
+
+    def race(self) -> None:
+        """The same money, wanted by three at once."""
+        known = self._pick(self.market.captured)
+        if known is None:
+            return
+        others = [Caller(self.market, random.Random(self.rng.random())) for _ in range(3)]
+        with ThreadPoolExecutor(len(others)) as pool:
+            list(pool.map(lambda other: other._refund(known), others))
+
+    def create_then_charge(self) -> None:
+        body, token = self._priced()
+        made = self.ask("create", "/v1/payments", body)
+        if made.final and made.final.status == 201:
+            payment_id = made.final.json()["payment_id"]
+            known = Known(payment_id, token, body["amount_minor"])
+            self._publish(self.ask("charge", f"/v1/payments/{payment_id}/charge", {}, known))
+
+    def replay(self) -> None:
+        """Asks again what was answered: the same answer, byte for byte."""
+        answered = [asked for asked in self.market.told.all()[-200:] if asked.final]
+        if answered:
+            asked = self.rng.choice(answered)
+            if asked.final and asked.final.status in KEPT:
+                self.send(asked)
+
+    def _charge(self, verb: str, more: dict[str, Any]) -> None:
+        body, token = self._priced()
+        if self.rng.random() < 0.35:
+            body = self._of_a_trip(token)
+        elif verb == "charge" and self.rng.random() < 0.06:
+            body["method"] = "CASH"
+        known = Known(0, token, body.get("amount_minor", 0))
+        asked = self.ask(verb, "/v1/payments/charge", body | more, known)
+        self._publish(asked)
+
+    def _priced(self) -> tuple[dict[str, Any], str]:
+        token, amount = self._token(), self.rng.randint(100, 50_000)
+        order = self.market.a_number()
+        currency = self.rng.choice(CURRENCIES)
+        body = {"order_id": order, "amount_minor": amount, "currency": currency, "method": "CARD"}
+        return body | {"payment_token": token, "user_id": 7}, token
+
+    def _of_a_trip(self, token: str) -> dict[str, Any]:
+        """A trip of its own, or one that somebody else may be charging at this moment."""
+        if self.market.trips and self.rng.random() < 0.3:
+            trip = self.rng.choice(self.market.trips[-RECENT:])
+        else:
+            trip = self.market.a_number()
+            fare = self.rng.randint(4000, 40_000) / 100
+            trip_body = {"status": "COMPLETED", "rider_id": 101, "driver_id": 201,
+                         "distance_km": 5, "base_fare": fare, "surge_multiplier": 1.0,
+                         "total_fare": fare}  # fmt: skip
+            with contextlib.suppress(requests.RequestException):
+                url = f"{self.market.sandbox_url}/sandbox/trips/{trip}"
+                requests.put(url, json=trip_body, timeout=5)
+            self.market.trips.append(trip)
+        return {"trip_id": trip, "method": "CARD", "payment_token": token}
+
+    def _token(self) -> str:
+        luck = self.rng.random()
+        if luck < 0.06:
+            return f"tok_decline_{self.rng.choice(DECLINING)}"
+        if luck < 0.13:
+            return self.rng.choice(OTHER_TOKENS)
+        return f"card-{secrets.token_hex(6)}"
+
+    def _refund(self, known: Known) -> None:
+        body = {} if self.rng.random() < 0.3 else {
+            "amount_minor": self.rng.randint(1, max(1, known.amount * 6 // 10))
+        }  # fmt: skip
+        if self.rng.random() < 0.2:
+            whole = body | {"payment_id": known.payment_id}
+            self.ask("refund", "/v1/refunds", whole, known)
+        else:
+            self.ask("refund", f"/v1/payments/{known.payment_id}/refund", body, known)
+
+    def _pick(self, known: list[Known]) -> Known | None:
+        return self.rng.choice(known[-RECENT:]) if known else None
+
+    def _publish(self, asked: Asked) -> None:
+        if self._done(asked) and asked.final:
+            body = asked.final.json()
+            if body["method"] == "CASH":
+                return  # its refunds wait for a person
+            known = Known(body["payment_id"], asked.token, asked.body.get("amount_minor", 4000))
+            (self.market.held if asked.verb == "authorize" else self.market.captured).append(known)
+
+    def _done(self, asked: Asked) -> bool:
+        return asked.final is not None and asked.final.status in (200, 201)
+
+    # -- how a caller asks
+
+    def ask(self, verb: str, path: str, body: dict[str, Any], known: Known | None = None) -> Asked:
+        """One request until its definite answer, with a fault in its way now and then."""
+        token = known.token if known else None
+        asked = Asked(verb, path, body, f"{verb}-{secrets.token_hex(8)}", token)
+        self.market.told.note(asked)
+        forgotten = self.market.levers.forgotten
+        armed = self._arm(verb, token)
+        self.until_definite(asked)
+        for operation, fault, found in armed:
+            self.market.levers.collect(operation, fault, found, forgotten)
+        return asked
+
+    def _arm(self, verb: str, token: str | None) -> list[tuple[str, str, str | None]]:
+        if not (token and token.startswith("card-")) or self.rng.random() > FAULTY:
+            return []
+        levers, operations = self.market.levers, [verb]
+        if self.rng.random() < 0.25:
+            operations.append("lookup")
+        armed = []
+        for operation in operations:
+            fault = levers.deal(operation)
+            found = levers.arm(operation, fault, match={"token": token})
+            armed.append((operation, fault, found))
+        return armed
+
+    def until_definite(self, asked: Asked) -> None:
+        """The same request again until it is answered for good, or the campaign gives up."""
+        pause = 0.1
+        while asked.final is None and not self.market.giving_up.is_set():
+            self.send(asked)
+            if asked.final is None:
+                time.sleep(pause * self.rng.uniform(0.7, 1.3))
+                pause = min(1.0, pause * 1.5)
+
+    def send(self, asked: Asked) -> None:
+        """One try; silence is noted too."""
+        asked.tries += 1
+        try:
+            answer = self.session.post(
+                self.market.url + asked.path,
+                json=asked.body,
+                headers={"Idempotency-Key": asked.key},
+                timeout=timing.CALLER_TIMEOUT_SECONDS,
+            )
+        except requests.RequestException:
+            asked.silences += 1
+            return
+        replayed = answer.headers.get("Idempotent-Replayed") == "true"
+        asked.answers.append(Answer(time.time(), answer.status_code, answer.text, replayed))

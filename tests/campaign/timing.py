@@ -1,0 +1,43 @@
+"""The settings that the service runs with here: all waits are seconds instead of minutes."""
+
+from __future__ import annotations
+
+SEND_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
+# The sandbox does at once what reaches it; what is armed to be slow stays below this, and only
+# `arrive_late` goes beyond.
+SETTLING_SECONDS = 1.5
+SLOW_MS = (200, 1100)
+LATE_MS = (3000, 6000)
+LOCK_SECONDS = 3.0
+
+# Longer than the send window, the provider's time-out and settling, and the lock of a key.
+PAUSE_SECONDS = SEND_SECONDS + TIMEOUT_SECONDS + SETTLING_SECONDS + LOCK_SECONDS
+
+SETTLED_SECONDS = 120.0
+CALLER_TIMEOUT_SECONDS = 8.0
+
+SERVICE = {
+    "WEB_WORKERS": "3",
+    "WEB_THREADS": "16",
+    "WEB_GRACEFUL_TIMEOUT": "3",
+    "DB_POOL_TIMEOUT": "5",
+    "PROVIDER_TIMEOUT_SECONDS": str(TIMEOUT_SECONDS),
+    "PROVIDER_SEND_SECONDS": str(SEND_SECONDS),
+    "PROVIDER_SETTLING_SECONDS": f"sandbox={SETTLING_SECONDS}",
+    "IDEMPOTENCY_LOCK_SECONDS": str(LOCK_SECONDS),
+    "RESOLUTION_FIRST_LOOKUP_SECONDS": "0.3",
+    "RESOLUTION_BACKOFF_MAX_SECONDS": "2",
+    "RESOLUTION_ALARM_SECONDS": "20",
+    # Some holds are captured or voided in time and some are not; what waits for its payer ends.
+    "AUTHORIZATION_TTL": "12",
+    "ACTION_TTL": "8",
+    "CIRCUIT_FAIL_MAX": "8",
+    "CIRCUIT_RESET_SECONDS": "1",
+    "TRIP_TIMEOUT_SECONDS": "1",
+    "OUTBOX_TIMEOUT_SECONDS": "1",
+    "OUTBOX_BACKOFF_MAX_SECONDS": "2",
+    # Nobody is there to release what is parked; it would stand for a delivery that was lost.
+    "OUTBOX_MAX_ATTEMPTS": "100000",
+    "LOG_LEVEL": "WARNING",
+}
