@@ -20,7 +20,11 @@ from sqlalchemy import Connection, insert, update
 from payment_service import idempotency
 from payment_service.config import settings
 from payment_service.domain.callers import Caller
-from payment_service.domain.errors import IdempotencyKeyInProgress, ProviderUnavailable
+from payment_service.domain.errors import (
+    DomainError,
+    IdempotencyKeyInProgress,
+    ProviderUnavailable,
+)
 from payment_service.domain.states import Outcome as Word
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
 from payment_service.extensions import db
@@ -107,6 +111,12 @@ def once(
         try:
             move = begin()
         except idempotency.KeyTaken:
+            continue
+        except DomainError:
+            # Two tries of one request may overlap, and what refuses this one may be the other's own
+            # doing: then the key tells how that went.
+            if key is None or idempotency.find(key) is None:
+                raise
             continue
         return carry_out(move)
     raise IdempotencyKeyInProgress("requests with this key crowd each other; ask again")

@@ -140,12 +140,8 @@ def cancel(
     """
     if key and (found := idempotency.find(key)):
         return moves.resume(key=key, found=found, caller=caller)
-    if (done := _cancel_at_once(payment_id, caller, reason)) is not None:
+    if (done := _cancel_at_once(payment_id, key, caller, reason)) is not None:
         return done
-    if key is None:
-        raise IdempotencyKeyRequired(
-            "cancelling an AUTHORIZED payment voids the hold: send an Idempotency-Key header"
-        )
 
     def begin() -> Move:
         with db.engine.begin() as connection:
@@ -221,8 +217,10 @@ def set_status(*, payment_id: int, status: str, reason: str | None, caller: Call
         return _by_hand(connection, payment, edge, caller, reason)
 
 
-def _cancel_at_once(payment_id: int, caller: Caller, reason: str | None) -> Answer | None:
-    """The answer where no provider needs to be asked; None for one that holds funds."""
+def _cancel_at_once(
+    payment_id: int, key: Key | None, caller: Caller, reason: str | None
+) -> Answer | None:
+    """The answer where no provider needs to be asked; None where one may have to be."""
     with db.engine.begin() as connection:
         payment = _locked(connection, payment_id)
         if payment["status"] == PaymentStatus.PENDING:
@@ -231,7 +229,11 @@ def _cancel_at_once(payment_id: int, caller: Caller, reason: str | None) -> Answ
         if payment["status"] == PaymentStatus.CANCELLED:
             transactions = rows.read_transactions(connection, payment_id)
             return Answer(200, dumps(detail_body(payment, transactions)))
-        _hold_free(connection, payment, PaymentStatus.CANCELLED)
+        if key is None:
+            _hold_free(connection, payment, PaymentStatus.CANCELLED)
+            raise IdempotencyKeyRequired(
+                "cancelling an AUTHORIZED payment voids the hold: send an Idempotency-Key header"
+            )
         return None
 
 
