@@ -608,3 +608,16 @@ def test_the_first_answer_that_is_kept_stays(app: Flask, client: FlaskClient) ->
         found = idempotency.find(key)
     assert found is not None
     assert (found.answer_status, found.answer_body) == (402, '{"first":1}')
+
+
+def test_a_key_whose_retry_was_told_something_is_not_freed(app: Flask, client: FlaskClient) -> None:
+    """The first request wakes up late and finds that it may not send; its key is spoken for."""
+    paid = a_charged_payment(client)
+    key = idempotency.Key("local", f"POST /v1/payments/{paid['payment_id']}/refund", a_key(), "{}")
+    claim = {"payment_id": paid["payment_id"], "number": 1, "now": datetime.now(UTC)}
+    with app.app_context(), db.engine.begin() as connection:
+        idempotency.claim(connection, key, **claim)
+        idempotency.release(connection, key)
+        assert not idempotency.free(connection, key)
+    with app.app_context():
+        assert idempotency.find(key) is not None
