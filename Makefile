@@ -8,7 +8,7 @@ WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
 TEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-api bench lint fmt check faults smoke seed migrate db-shell db-backup \
+.PHONY: mutants setup run test test-api bench lint fmt check faults smoke seed migrate db-shell db-backup \
         db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
@@ -48,6 +48,9 @@ check: lint test ## lint and test
 
 faults: setup ## Two minutes of everything dying, and what holds after: make faults [FAULTS_SEED=...]
 	@$(BIN)/python -m tests.campaign
+
+mutants: setup ## Take each guard out in a copy, and see which test notices
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 smoke: ## Walk through a running service with curl: make smoke [BASE_URL=...]
 	@scripts/smoke.sh $(BASE_URL)

@@ -1,0 +1,298 @@
+"""make mutants: takes each guard out in a copy, runs the tests that should notice, and says which
+one did. A guard that nobody misses is a defect.
+
+A mutant is a text that stands exactly once in a file, and what it becomes. `python -m
+tests.mutants NAME ...` runs some.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 240.0
+"""For one mutant's tests; a mutant may well hang what it breaks, and that is noticed too."""
+
+AT_ONCE = 2
+FIRST = "migrations/versions/0001_first.py"
+SERVICES = "payment_service/services"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A guard by its name, where it stands, the text without it, and who should notice."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = (
+    Mutant(
+        "key claim: the second request with a key gets nothing",
+        f"{SERVICES}/charges.py",
+        """        WHERE idempotency_keys.expires_at <= :now AND idempotency_keys.answer_body IS NOT NULL
+        RETURNING payment_id""",
+        "        RETURNING payment_id",
+        ("tests/test_races.py", "tests/test_idempotency.py"),
+    ),
+    Mutant(
+        "key claim on the other paths",
+        "payment_service/idempotency.py",
+        """    WHERE idempotency_keys.expires_at <= :now AND idempotency_keys.answer_body IS NOT NULL
+    RETURNING key""",
+        "    RETURNING key",
+        ("tests/test_idempotency.py",),
+    ),
+    Mutant(
+        "fingerprint: another body under the same key",
+        "payment_service/idempotency.py",
+        "    if row.fingerprint != key.fingerprint:",
+        "    if False:",
+        ("tests/test_idempotency.py",),
+    ),
+    Mutant(
+        "lock: the first request is at work",
+        "payment_service/idempotency.py",
+        "    if row.answer_body is None and row.locked_until is not None and row.locked_until > now:",
+        "    if False:",
+        ("tests/test_idempotency.py",),
+    ),
+    Mutant(
+        "expiry of keys on read",
+        "payment_service/idempotency.py",
+        "AND (expires_at > :now OR answer_body IS NULL)",
+        "AND :now IS NOT NULL",
+        ("tests/test_idempotency.py",),
+    ),
+    Mutant(
+        "one live payment for a trip (index)",
+        FIRST,
+        '"uq_payments_live_trip",\n        "payments",\n        ["trip_id", "purpose", "share"],\n'
+        "        unique=True,",
+        '"uq_payments_live_trip",\n        "payments",\n        ["trip_id", "purpose", "share"],\n'
+        "        unique=False,",
+        ("tests/test_guards.py", "tests/test_races.py"),
+    ),
+    Mutant(
+        "one open move for a payment (index)",
+        FIRST,
+        '"uq_transactions_open_move",\n        "transactions",\n        ["payment_id"],\n'
+        "        unique=True,",
+        '"uq_transactions_open_move",\n        "transactions",\n        ["payment_id"],\n'
+        "        unique=False,",
+        ("tests/test_guards.py",),
+    ),
+    Mutant(
+        "ceilings: refunded + refund_pending <= captured <= authorized (CHECK)",
+        FIRST,
+        "refunded + refund_pending <= captured AND captured <= authorized",
+        "refund_pending >= 0",
+        ("tests/test_guards.py",),
+    ),
+    Mutant(
+        "status and amounts belong together (CHECK)",
+        FIRST,
+        "WHEN 'REFUNDED' THEN captured > 0 AND refunded = captured",
+        "WHEN 'REFUNDED' THEN true",
+        ("tests/test_guards.py",),
+    ),
+    Mutant(
+        "events are append-only (trigger)",
+        FIRST,
+        "BEFORE UPDATE OR DELETE OR TRUNCATE ON events",
+        "BEFORE TRUNCATE ON events",
+        ("tests/test_guards.py", "tests/test_audit.py"),
+    ),
+    Mutant(
+        "compare-and-set on the version",
+        f"{SERVICES}/transitions.py",
+        "WHERE payment_id = :payment_id AND version = :old_version FOR UPDATE",
+        "WHERE payment_id = :payment_id AND :old_version IS NOT NULL FOR UPDATE",
+        ("tests/test_guards.py", "tests/test_moves_race.py"),
+    ),
+    Mutant(
+        "the answer is kept by the statement that makes it true",
+        f"{SERVICES}/transitions.py",
+        "answer_status = :answer_status, answer_body = :answer_body, locked_until = NULL",
+        "answer_status = CASE WHEN :answer_status > 0 THEN NULL END,"
+        " answer_body = left(:answer_body, 0) || NULL, locked_until = NULL",
+        ("tests/test_idempotency.py",),
+    ),
+    Mutant(
+        "the first kept answer wins",
+        "payment_service/idempotency.py",
+        """SET answer_status = :status, answer_body = :body, locked_until = NULL
+    WHERE caller = :caller AND operation = :operation AND key = :key AND answer_body IS NULL""",
+        """SET answer_status = :status, answer_body = :body, locked_until = NULL
+    WHERE caller = :caller AND operation = :operation AND key = :key""",
+        ("tests/test_idempotency.py",),
+    ),
+    Mutant(
+        "our reference is the provider's idempotency key",
+        "payment_service/providers/sandbox.py",
+        'body: dict[str, Any] = {"reference": operation.reference}',
+        'import secrets\n    body: dict[str, Any] = {"reference": secrets.token_hex(8)}',
+        ("tests/test_conformance.py",),
+    ),
+    Mutant(
+        "a retry looks up before it answers",
+        f"{SERVICES}/moves.py",
+        "    resolution.resolve(payment_id=payment_id, number=number, caller=caller)",
+        "    pass",
+        ("tests/test_faults.py",),
+    ),
+    Mutant(
+        "fence: nothing is sent after send_before",
+        "payment_service/providers/contract.py",
+        "if datetime.now(UTC) >= operation.send_before:",
+        "if False:",
+        ("tests/test_conformance.py", "tests/test_paused_sender.py"),
+    ),
+    Mutant(
+        "silence is not a no: only what never connected was not sent",
+        "payment_service/http.py",
+        "        if _never_connected(error):",
+        "        if True:",
+        ("tests/test_conformance.py", "tests/test_faults.py"),
+    ),
+    Mutant(
+        "not found is not believed before the settling time",
+        f"{SERVICES}/resolution.py",
+        "    if now < certain_after:",
+        "    if False:",
+        ("tests/test_resolution.py",),
+    ),
+    Mutant(
+        "not found is believed only twice",
+        f"{SERVICES}/resolution.py",
+        "    if first is None or now - first < gap:",
+        "    if False:",
+        ("tests/test_resolution.py",),
+    ),
+    Mutant(
+        "lease: one worker looks up what is due",
+        f"{SERVICES}/resolution.py",
+        "    UPDATE transactions SET due_at = :until\n",
+        "    UPDATE transactions SET due_at = CASE WHEN :until IS NULL THEN due_at ELSE due_at END\n",
+        ("tests/test_resolution.py",),
+    ),
+    Mutant(
+        "what was given up is watched for a day",
+        f"{SERVICES}/evidence.py",
+        '        change = replace(change, transaction={**change.transaction, "due_at": soon})',
+        "        pass",
+        ("tests/test_resolution.py",),
+    ),
+    Mutant(
+        "surplus money moves to a spare share and goes back",
+        f"{SERVICES}/evidence.py",
+        '    if payment["share"] not in taken:',
+        "    if True:",
+        ("tests/test_evidence.py",),
+    ),
+    Mutant(
+        "a key is freed only if its retry was told nothing",
+        "payment_service/idempotency.py",
+        "      AND answer_body IS NULL AND locked_until IS NOT NULL",
+        "      AND answer_body IS NULL",
+        ("tests/test_idempotency.py", "tests/test_paused_sender.py"),
+    ),
+    Mutant(
+        "order: a delivery waits for the payment's earlier ones",
+        "payment_service/outbox/relay.py",
+        "               earlier.seq IS NULL AS is_head",
+        "               true AS is_head",
+        ("tests/test_relay.py",),
+    ),
+    Mutant(
+        "bulkhead: beyond its places nothing is sent",
+        "payment_service/providers/contract.py",
+        "        if not self._places.acquire(blocking=False):",
+        "        if not self._places.acquire(blocking=False) and False:",
+        ("tests/test_conformance.py",),
+    ),
+)
+
+
+def main(names: list[str]) -> int:
+    """Runs the mutants whose names hold one of `names` (all without); 1 if one survives."""
+    chosen = [m for m in MUTANTS if not names or any(name in m.name for name in names)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        caught = list(pool.map(_report, chosen))
+    print(f"{sum(caught)} of {len(caught)} mutants caught")
+    return 0 if all(caught) else 1
+
+
+def _report(mutant: Mutant) -> bool:
+    started = time.monotonic()
+    by = _caught_by(mutant)
+    seconds = time.monotonic() - started
+    verdict = f"caught by {by}" if by else "SURVIVED"
+    print(f"{mutant.name}: {verdict} ({seconds:.0f} s)", flush=True)
+    return by is not None
+
+
+def _caught_by(mutant: Mutant) -> str | None:
+    """The first test that fails on the mutant; None if all pass."""
+    for tree in _copy():
+        _mutate(tree / mutant.path, mutant)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
+        environ = {**os.environ, "PYTHONPATH": str(tree), "HYPOTHESIS_STORAGE_DIRECTORY": str(tree)}
+        try:
+            done = subprocess.run(
+                [*command, *mutant.tests],
+                cwd=tree,
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return f"a test that did not end within {SECONDS:.0f} s"
+        if done.returncode == 0:
+            return None
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+        if done.returncode != 1 or failed is None:
+            raise SystemExit(f"{mutant.name}: the tests did not run:\n{done.stdout[-2000:]}")
+        return failed.group(1)
+    return None
+
+
+def _copy() -> Iterator[Path]:
+    """A copy of the tree as it stands, gone afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="mutant-"))
+    try:
+        tracked = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True
+        ).stdout
+        for name in filter(None, tracked.decode().split("\0")):
+            target = directory / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _mutate(path: Path, mutant: Mutant) -> None:
+    text = path.read_text()
+    if text.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.name}: its text stands {text.count(mutant.old)} times in {path}")
+    path.write_text(text.replace(mutant.old, mutant.new))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
