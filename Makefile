@@ -8,7 +8,7 @@ WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
 TEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: mutants setup run test test-api bench lint fmt check faults smoke seed migrate db-shell db-backup \
+.PHONY: setup run test test-api bench lint fmt check faults mutants smoke seed migrate db-shell db-backup \
         db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
