@@ -89,6 +89,9 @@ def test_every_cell_comes_through(rows: list[list[str]], end: str, all_quoted: b
 
 @given(scraps)
 @example(b'1,2,3,4,5,6,"\n\\.\n1,2,3,4,5,6,7')
+@example(b'"1","2","3","4","5","6","7"\n"1","2","","4","5","6",""7\n')
+@example(b'"1","2","3","4","5","6","7"\n"1""2","3","4","5","6","7"\n')
+@example(b'"1","2","3","4",""",""","7"\n')
 @example(b'"' + b"1,2,3,4,5,6,7\n" * 4 + b'1,2,3,4,5,"6",7\n')
 def test_blocks_make_no_difference_and_no_line_is_lost(content: bytes) -> None:
     whole = copied(content)

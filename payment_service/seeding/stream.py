@@ -57,7 +57,6 @@ class CopyStream:
             raise SeedError("the file is empty; its first line must be a header")
         self.header = header.parse(line)
         self._line = 2
-        self._shape = b"," * (self.header.width - 1) + b"\n"
         self._output = self._convert(rest)
 
     def read(self, size: int = -1) -> bytes:
@@ -86,17 +85,28 @@ class CopyStream:
     def _convert(self, first: bytes) -> Iterator[bytes]:
         block: bytes | None = first
         while block is not None:
-            plain = block.replace(b"\r\n", b"\n") if b"\r" in block else block
-            converted = self._plain(plain) if self._is_plain(plain) else self._row_by_row(block)
+            plain = self._bare(block)
+            converted = self._row_by_row(block) if plain is None else self._plain(plain)
             if converted:
                 yield converted
             block = next(self._blocks, None)
 
-    def _is_plain(self, block: bytes) -> bool:
-        """Whether every line has the right number of cells and nothing needs a closer look."""
-        if block.translate(None, _PLAIN) != self._shape * block.count(b"\n"):
-            return False
-        return block.isascii() or _decodes(block)
+    def _bare(self, block: bytes) -> bytes | None:
+        """The lines as bare cells and commas; None if one of them needs a closer look.
+
+        Either no cell is quoted or all are; then quotes stand at the edges of cells only.
+        """
+        block = block.replace(b"\r\n", b"\n")
+        lines, commas = block.count(b"\n"), self.header.width - 1
+        marks = block.translate(None, _PLAIN)
+        if marks == (b'"",' * commas + b'""\n') * lines:
+            between = block.count(b'","') == commas * lines and block.count(b'"\n"') == lines - 1
+            if not (between and block[:1] == b'"' and block[-2:] == b'"\n'):
+                return None
+            block = block.replace(b'"', b"")
+        elif marks != (b"," * commas + b"\n") * lines:
+            return None
+        return block if block.isascii() or _decodes(block) else None
 
     def _plain(self, block: bytes) -> bytes:
         lines = block.split(b"\n")
@@ -150,7 +160,9 @@ class CopyStream:
         cells = [*cells[: width - 1], ",".join(cells[width - 1 :])]
         cells += [""] * (width - len(cells))
         moment = self._moments.read(cells[self.header.places["created_at"]])
-        row = ",".join(_shown(cell).translate(_ESCAPED) for cell in (fault, moment, *cells))
+        row = ",".join((fault, moment, *cells))
+        if row.count(",") > width + 1 or "\\" in row or not row.isprintable():
+            row = ",".join(_shown(cell).translate(_ESCAPED) for cell in (fault, moment, *cells))
         return f"{self._line},{row}\n".encode()
 
     def _ragged(self, cells: list[str]) -> str:
