@@ -11,11 +11,11 @@ from payment_service.api.gateway import without_prefix
 # Blueprint, prefix, and who may call: "open" to all, "caller" with a caller's token. Until tokens
 # are here, "caller" is whoever reaches 127.0.0.1.
 ROUTES = (
-    (health.blueprint, "", "open"),
-    (providers.blueprint, "/v1", "open"),
     (payments.blueprint, "/v1", "caller"),
     (refunds.blueprint, "/v1", "caller"),
     (receipts.blueprint, "/v1", "caller"),
+    (providers.blueprint, "/v1", "open"),
+    (health.blueprint, "", "open"),
 )
 
 

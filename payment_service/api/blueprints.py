@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import flask_smorest
-from flask import Flask
+from flask import Flask, render_template
 from flask_smorest import Api as SmorestApi
 from marshmallow import Schema
 from werkzeug.exceptions import NotFound
@@ -105,3 +105,12 @@ class Api(SmorestApi):
 
     def _register_responses(self) -> None:
         openapi.describe(self.spec, ProblemSchema, PROBLEM)
+
+    def _register_etag_headers(self) -> None:
+        """Not used here, so not described."""
+
+    def _register_pagination_header(self) -> None:
+        """The same."""
+
+    def _openapi_swagger_ui(self) -> str:
+        return render_template("docs.html", title=self.spec.title)

@@ -17,9 +17,14 @@ blueprint = Blueprint("payments", __name__, description="Charge, watch and steer
 ID = "<id:payment_id>"
 Body = dict[str, Any]
 
+# What the documentation page offers to send. The trip is in the demo data.
+CHARGE = {"trip_id": 32, "method": "CARD"}
+PAYMENT = {"order_id": 7001, "amount": "104.86", "currency": "INR", "method": "CARD"}
+REASON = {"reason": "Ordered twice"}
+
 
 @blueprint.post("/payments/charge")
-@blueprint.arguments(schemas.ChargeSchema)
+@blueprint.arguments(schemas.ChargeSchema, example=CHARGE)
 @blueprint.answers(201, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(409)
@@ -29,7 +34,7 @@ def charge(body: Body) -> Response:
 
 
 @blueprint.post("/payments")
-@blueprint.arguments(schemas.CreateSchema)
+@blueprint.arguments(schemas.CreateSchema, example=PAYMENT)
 @blueprint.answers(201, schemas.PaymentDetailSchema)
 @blueprint.keyed
 @blueprint.refuses(409)
@@ -39,7 +44,7 @@ def create(body: Body) -> Response:
 
 
 @blueprint.post(f"/payments/{ID}/charge")
-@blueprint.arguments(schemas.ChargePendingSchema, required=False)
+@blueprint.arguments(schemas.ChargePendingSchema, required=False, example={"method": "CARD"})
 @blueprint.answers(201, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
@@ -53,7 +58,7 @@ def charge_pending(body: Body, payment_id: int) -> Response:
 
 
 @blueprint.post(f"/payments/{ID}/capture")
-@blueprint.arguments(schemas.CaptureSchema, required=False)
+@blueprint.arguments(schemas.CaptureSchema, required=False, example={"amount": "60.00"})
 @blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
@@ -65,7 +70,7 @@ def capture(body: Body, payment_id: int) -> Response:
 
 
 @blueprint.post(f"/payments/{ID}/cancel")
-@blueprint.arguments(schemas.CancelSchema, required=False)
+@blueprint.arguments(schemas.CancelSchema, required=False, example=REASON)
 @blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
@@ -88,7 +93,7 @@ def delete(payment_id: int) -> Response:
 
 
 @blueprint.patch(f"/payments/{ID}/status")
-@blueprint.arguments(schemas.StatusSchema)
+@blueprint.arguments(schemas.StatusSchema, example={"status": "CANCELLED", **REASON})
 @blueprint.answers(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404, 409)
 def set_status(body: Body, payment_id: int) -> Response:

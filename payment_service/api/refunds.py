@@ -18,10 +18,11 @@ blueprint = Blueprint("refunds", __name__, description="Give captured funds back
 ID = "<id:payment_id>"
 REFUND_ID = "<id:refund_id>"
 Body = dict[str, Any]
+PART = {"amount": "10.00", "reason": "Detour"}
 
 
 @blueprint.post(f"/payments/{ID}/refund")
-@blueprint.arguments(schemas.RefundRequestSchema, required=False)
+@blueprint.arguments(schemas.RefundRequestSchema, required=False, example=PART)
 @blueprint.answers(200, schemas.RefundOutcomeSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
@@ -33,7 +34,7 @@ def refund(body: Body, payment_id: int) -> Response:
 
 
 @blueprint.post("/refunds")
-@blueprint.arguments(schemas.CreateRefundSchema)
+@blueprint.arguments(schemas.CreateRefundSchema, example={"payment_id": 1, **PART})
 @blueprint.answers(201, schemas.RefundSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
@@ -72,7 +73,7 @@ def list_of_payment(query: Body, payment_id: int) -> Body:
 
 
 @blueprint.patch(f"/refunds/{REFUND_ID}/status")
-@blueprint.arguments(schemas.RefundStatusSchema)
+@blueprint.arguments(schemas.RefundStatusSchema, example={"status": "SUCCESS"})
 @blueprint.response(200, schemas.RefundSchema)
 @blueprint.refuses(404, 409)
 def set_status(body: Body, refund_id: int) -> Body:
