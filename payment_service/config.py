@@ -68,7 +68,7 @@ class Settings:
     idempotency_key_ttl: float
     # Database pool
     db_pool_size: int
-    db_pool_timeout: float
+    db_pool_timeout: int
     db_prepare: bool
     # The rest
     rate_limit: str
@@ -198,7 +198,7 @@ def load(**overrides: Any) -> Settings:
         "idempotency_lock_seconds": env.float("IDEMPOTENCY_LOCK_SECONDS", 60.0, **seconds),
         "idempotency_key_ttl": env.float("IDEMPOTENCY_KEY_TTL", 86400.0, **seconds),
         "db_pool_size": env.int("DB_POOL_SIZE", 10, validate=_positive),
-        "db_pool_timeout": env.float("DB_POOL_TIMEOUT", 10.0, **seconds),
+        "db_pool_timeout": env.int("DB_POOL_TIMEOUT", 10, **seconds),
         "db_prepare": env.bool("DB_PREPARE", True),
         "rate_limit": env.str("RATE_LIMIT", "2000 per second"),
         "receipt_timezone": env.str("RECEIPT_TIMEZONE", "Asia/Kolkata", validate=_known_zone),

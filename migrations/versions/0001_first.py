@@ -25,7 +25,10 @@ TRIGGERS = (
     """
     CREATE FUNCTION raise_catalog_version() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        UPDATE catalog_version SET version = version + 1;
+        -- By the clock, so that a restored database doesn't come by a version that it had
+        -- before and that a cache still knows.
+        UPDATE catalog_version
+        SET version = greatest(version + 1, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint);
         RETURN NULL;
     END $$
     """,
