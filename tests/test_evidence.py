@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 
 from payment_service.services import expiry, resolution
 from payment_service.telemetry import metrics
+from tests.books import rows
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.sandbox_server import Sandbox
 
@@ -72,6 +74,37 @@ def test_a_charge_that_arrives_after_all_is_a_success(
     paid = _poll(client, failed["payment_id"], "SUCCESS")
     assert (paid["amount_captured"], paid["failure_code"]) == ("100.00", None)
     assert _contradictions() == before + 1
+
+
+def test_a_refund_that_arrives_after_all_is_counted_and_told(
+    client: FlaskClient, sandbox: Sandbox
+) -> None:
+    before, token = _contradictions(), f"card-{a_key()}"
+    order = an_order(payment_token=token)
+    headers = {"Idempotency-Key": a_key()}
+    paid = client.post("/v1/payments/charge", json=order, headers=headers).json
+    fault = {"operation": "refund", "fault": "arrive_late", "ms": 2500, "match": {"token": token}}
+    requests.post(f"{sandbox.url}/sandbox/faults", json=fault, timeout=5)
+    path = f"/v1/payments/{paid['payment_id']}"
+    assert client.post(f"{path}/refund", headers=headers).status_code == 202
+    assert _until_failed(client, path, headers).json["failure_code"] == "not_received"
+    _poll(client, paid["payment_id"], "REFUNDED", number=2)
+    assert _contradictions() == before + 1
+    query = "SELECT body FROM events WHERE payment_id = :id ORDER BY seq"
+    told = [
+        json.loads(row["body"]) for row in rows(client.application, query, id=paid["payment_id"])
+    ]
+    marked = [news["type"] for news in told if news["data"].get("contradicted")]
+    assert marked == ["refund.succeeded.v1"]
+
+
+def _until_failed(client: FlaskClient, path: str, headers: dict[str, str]) -> Any:
+    deadline = time.monotonic() + 10
+    while (told := client.post(f"{path}/refund", headers=headers)).status_code == 202:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert told.status_code == 402
+    return told
 
 
 @pytest.mark.parametrize(("operation", "ended"), [("charge", "REFUNDED"), ("authorize", "EXPIRED")])

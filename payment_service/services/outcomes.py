@@ -212,16 +212,21 @@ def _plan_refund(
     refunded = payment["refunded"] + amount
     share = Word.WHOLLY if refunded == payment["captured"] else Word.PARTLY
     edge = transitions.edge_of(payment, TransactionType.REFUND, share)
-    return transitions.plan(
+    data = {} if was_open else {"contradicted": True}
+    change = transitions.plan(
         payment=payment,
         transaction=closed,
         moment=moment,
-        news=[News("refund.succeeded", caller, None, details), News(edge.event, caller)],
+        news=[
+            News("refund.succeeded", caller, None, details | data),
+            News(edge.event, caller),
+        ],
         status=edge.to,
         refunded=refunded,
         refund_pending=pending,
         expires_at=None,
     )
+    return replace(change, contradicts=not was_open)
 
 
 def _taken_back(
