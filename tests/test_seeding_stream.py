@@ -122,6 +122,21 @@ def test_a_quote_that_is_never_closed_spoils_its_line_only() -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        '"1","2","","4","5","6","7"',
+        '"1",a"2","3","4","5","6","7"',
+        'a"1","2","3","4","5","6","7"',
+        '"1","2","3","4","5","6",a"7"',
+    ],
+)
+def test_quotes_are_taken_off_where_they_stand_around_a_cell(line: str) -> None:
+    for lines in ([line], [line, line], ['"1","2","3","4","5","6","7"', line]):
+        read = copied("".join(f"{text}\n" for text in lines).encode())
+        assert [row[3:] for row in read] == list(csv.reader(lines, strict=True))
+
+
+@pytest.mark.parametrize(
     ("date_format", "written", "moment"),
     [
         ("%d/%m/%Y", "31/12/2024", "2024-12-31T00:00:00"),
