@@ -206,9 +206,12 @@ def store(connection: Connection, key: Key, *, status: int, body: str) -> None:
     connection.execute(text(_STORE), {**key.columns(), "status": status, "body": body})
 
 
-def release(connection: Connection, key: Key) -> None:
-    """The first request tells its caller something provisional: from here on, retries look up."""
-    connection.execute(text(_RELEASE), key.columns())
+def release(connection: Connection, key: Key) -> bool:
+    """The first request tells its caller something provisional: from here on, retries look up.
+
+    From here on also nobody frees the key. False if that was done before, or it is answered.
+    """
+    return connection.execute(text(_RELEASE), key.columns()).rowcount == 1
 
 
 def lifetime(now: datetime) -> dict[str, datetime]:

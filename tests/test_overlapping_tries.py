@@ -12,7 +12,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from payment_service.domain.callers import Caller
 from payment_service.extensions import db
+from payment_service.idempotency import Found, Key
+from payment_service.services import moves
 from tests.books import a_charged_payment, post
 from tests.fixtures import a_key, an_order
 
@@ -55,3 +58,13 @@ def test_it_is_not_refused_for_its_own_doing(app: Flask, client: Any, verb: str)
             answer.json
         )
     assert post(client, path, key).status_code == done
+
+
+def test_a_retry_that_read_the_key_before_it_was_freed_begins_anew(app: Flask, client: Any) -> None:
+    """The first try surely sent nothing and gives the key back; a retry that had seen the key
+    before that must not tell a definite answer which is kept nowhere."""
+    payment = a_charged_payment(client)
+    key = Key("local", f"POST /v1/payments/{payment['payment_id']}/refund", a_key(), "{}")
+    seen = Found(payment["payment_id"], 1, None, None)
+    with app.test_request_context():
+        assert moves.resume(key=key, found=seen, caller=Caller("local")) is None

@@ -107,7 +107,9 @@ def once(
     """
     for turn in range(_TRIES):
         if key and (look_first or turn) and (found := idempotency.find(key)):
-            return resume(key=key, found=found, caller=caller)
+            if answer := resume(key=key, found=found, caller=caller):
+                return answer
+            continue
         try:
             move = begin()
         except idempotency.KeyTaken:
@@ -126,8 +128,9 @@ _TRIES = 5
 """A lost race for a key shows the winner's claim at the next look; more than two are unheard of."""
 
 
-def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Answer:
-    """What a retry is told: the kept answer, or after one look-up what stands by now.
+def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Answer | None:
+    """What a retry is told: the kept answer, or after one look-up what stands by now. None if
+    the key was given back meanwhile, because the first request surely sent nothing.
 
     It never sends anything.
     """
@@ -135,7 +138,10 @@ def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Answer:
         return Answer(found.answer_status, found.answer_body, replayed=True)
     payment_id, number = found.payment_id or 0, found.transaction_number or 0
     with db.engine.begin() as connection:
-        idempotency.release(connection, key)
+        open_still = idempotency.release(connection, key)
+    if not open_still:
+        now = idempotency.find(key)
+        return resume(key=key, found=now, caller=caller) if now else None
     resolution.resolve(payment_id=payment_id, number=number, caller=caller)
     return replace(tell(payment_id=payment_id, number=number, key=key), replayed=True)
 

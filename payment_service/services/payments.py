@@ -138,8 +138,9 @@ def cancel(
 
     Raises PaymentNotFound, IllegalTransition, OperationInProgress, IdempotencyKeyRequired.
     """
-    if key and (found := idempotency.find(key)):
-        return moves.resume(key=key, found=found, caller=caller)
+    found = idempotency.find(key) if key else None
+    if key and found and (told := moves.resume(key=key, found=found, caller=caller)):
+        return told
     if (done := _cancel_at_once(payment_id, key, caller, reason)) is not None:
         return done
 
