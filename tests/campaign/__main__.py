@@ -6,6 +6,7 @@ Exit code 1: an invariant is broken, or (from 120 s on) a boundary of a verb saw
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import random
 import secrets
@@ -96,7 +97,12 @@ class Run:
         books = ledger.read(self.stage, self.levers, asked)
         books.replays, books.left = replays, left
         books.never_sent, books.pauses = set(self.cells.never_sent), self.cells.pauses
-        return self._report(judge(books))
+        verdicts = judge(books)
+        if any(verdict.broken for verdict in verdicts):
+            # Whoever looks for the reason wants to see the rows.
+            asked_too = {"asked": [dataclasses.asdict(one) for one in books.asked]}
+            report.written(self.args.kept / "books.json", vars(books) | asked_too)
+        return self._report(verdicts)
 
     def _report(self, verdicts: list[Verdict]) -> dict[str, Any]:
         empty = report.empty_cells(self.cells.killed)
@@ -152,7 +158,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=seed)
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--service-tree", type=Path, default=tree, help="the code that is tried")
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.kept = Path(os.environ.get("VAR_DIR") or "var").resolve() / "faults"
+    return args
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -163,7 +171,7 @@ def main() -> int:
     args = _arguments()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    kept = Path(os.environ.get("VAR_DIR") or "var").resolve() / "faults"
+    kept = args.kept
     directory = Path(tempfile.mkdtemp(prefix="faults-"))
     say(f"seed {args.seed}, {args.seconds:.0f} s, the service of {args.service_tree}")
     stage = Stage(directory, args.service_tree.resolve(), say)

@@ -46,6 +46,7 @@ class Chaos:
             whole and waiting and time.monotonic() < deadline + EXTRA_SECONDS
         ):
             turn += 1
+            self._await_service()
             if turn % (CELLS_IN_A_ROW + 1):
                 cell = waiting.pop(0) if waiting else self.rng.choice(all_cells())
                 if not self.cells.kill(*cell) and not self.cells.killed[cell]:
@@ -62,6 +63,12 @@ class Chaos:
         while len(self.stage.workers) < 2:
             self.stage.start_worker()
         self.stage.start_web()
+
+    def _await_service(self) -> None:
+        """A service that is not there can't be hit; but it is not waited for for ever."""
+        until = time.monotonic() + 10
+        while not self.stage.answers() and time.monotonic() < until:
+            time.sleep(0.1)
 
     def _next(self) -> Callable[[], None]:
         if not self._deck:

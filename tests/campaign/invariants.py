@@ -167,7 +167,11 @@ def evidence_has_a_cause(index: Index) -> Iterator[str]:
                 continue
             row = references[data["transaction_reference"]]
             if index.cause(row) is None:
-                yield f"payment {payment_id}: {row['reference']} was given up, and was there"
+                there = [found["created_at"] for found in index.operation(row)]
+                yield (
+                    f"payment {payment_id}: {row['type']} {row['reference']}, asked at"
+                    f" {row['created_at']}, was given up, and the provider did it at {there}"
+                )
             if payment_id not in index.books.timelines:
                 yield f"payment {payment_id}: its time line could not be read"
 

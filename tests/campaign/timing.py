@@ -39,5 +39,5 @@ SERVICE = {
     "OUTBOX_BACKOFF_MAX_SECONDS": "2",
     # Nobody is there to release what is parked; it would stand for a delivery that was lost.
     "OUTBOX_MAX_ATTEMPTS": "100000",
-    "LOG_LEVEL": "WARNING",
+    "LOG_LEVEL": "INFO",
 }
