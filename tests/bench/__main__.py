@@ -7,6 +7,7 @@ socket of its own and ends with the run.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -15,14 +16,28 @@ import tempfile
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from tests.bench import charges, report, statements, world, yardstick
+from tests.bench import (
+    charges,
+    filling,
+    footprint,
+    openmodel,
+    reads,
+    report,
+    statements,
+    world,
+    yardstick,
+)
+from tests.bench.bare import Bare
 from tests.bench.load import Missing, require_wrk
 from tests.bench.report import Report
 from tests.bench.world import Servers
+from tests.sandbox_server import running_sandbox
 
 SMALL_ROWS = 10_000
 RATIO_AIM = 0.45
+SIZES_AIM = 1.2
 
 
 def main() -> None:
@@ -42,6 +57,9 @@ def main() -> None:
         say(f"PostgreSQL: {found.machine['postgres']}")
         say(f"service: {found.machine['service']}, events on, no sink on, one flask worker")
         measure_charges(servers, found, seconds)
+        measure_open_model(servers, found, seconds)
+        measure_sizes(servers, found, rows, seconds)
+        measure_import(servers, found, rows)
     found.sections["took_seconds"] = round(time.monotonic() - started)
     found.write(var / "report.json")
     print(found.table())
@@ -53,6 +71,7 @@ def measure_charges(servers: Servers, found: Report, seconds: float) -> None:
     say("charges beside the yardstick")
     yardstick.prepare(servers)
     servers.migrated("charges")
+    filling.fill(servers, "charges", SMALL_ROWS)
     with world.started(servers.service("charges", "charges")) as service:
         sent = statements.capture(servers, service, "charges")
         measured = charges.measure(servers, service, seconds)
@@ -72,7 +91,7 @@ def measure_charges(servers: Servers, found: Report, seconds: float) -> None:
     found.add("round trips of a charge", f"{len(sent.trips)}: {', '.join(sent.trips)}")
 
 
-def _add_charges(found: Report, count: int, shown: dict) -> None:
+def _add_charges(found: Report, count: int, shown: dict[str, Any]) -> None:
     ratio, cpu = shown["ratio"], shown["cpu_us_per_charge"]
     what = f"charges, {count} connections"
     aim = f">= {RATIO_AIM}"
@@ -83,6 +102,86 @@ def _add_charges(found: Report, count: int, shown: dict) -> None:
     found.add(f"{what}, answers by status", f"{shown['statuses']}", "only 2xx", bad == 0)
     found.add(f"{what}, CPU us per charge", ", ".join(f"{n} {us}" for n, us in cpu.items()))
     found.add(f"{what}, share of each worker", f"{shown['spread']}")
+
+
+def measure_open_model(servers: Servers, found: Report, seconds: float) -> None:
+    """Card charges at a constant rate through the sandbox."""
+    say("card charges at a constant rate, with the provider's latency")
+    with (
+        running_sandbox(servers.directory / "sandbox") as sandbox,
+        world.started(
+            servers.service("open", "charges", SANDBOX_PROVIDER_URL=sandbox.url)
+        ) as service,
+    ):
+        shown = openmodel.measure(servers, service, sandbox, seconds)
+    found.sections["open_model"] = shown
+    highest, aim = shown["highest"], openmodel.AIM_RATE
+    what = "card charges/s at a constant rate, p99 added < 50 ms"
+    found.add(what, f"{highest}", f">= {aim}", highest >= aim)
+    for tried in sorted(shown["tried"], key=lambda one: one["rate"]):
+        found.add(
+            f"  at {tried['rate']}/s",
+            f"added p50 {tried['added_p50_ms']} ms, p99 {tried['added_p99_ms']} ms; generator late"
+            f" {tried['generator_late_p99_ms']} ms; injected {tried['injected']},"
+            f" errors {tried['errors'] or 'none'}",
+        )
+
+
+def measure_sizes(servers: Servers, found: Report, rows: int, seconds: float) -> None:
+    """Reads, /metrics, memory and start-up at two sizes."""
+    say(f"filling {rows:,} payments")
+    for database, size in (("small", SMALL_ROWS), ("big", rows)):
+        servers.migrated(database)
+        filling.fill(servers, database, size)
+    say("reads at both sizes")
+    with contextlib.ExitStack() as stack:
+        services = {name: servers.service(name, name) for name in ("small", "big")}
+        bare = stack.enter_context(world.started(Bare(servers.directory / "bare"), worker=False))
+        seconds_to_ready = {}
+        for name, service in services.items():
+            stack.callback(service.close)
+            seconds_to_ready[name] = footprint.start_up(service)
+            service.start_worker()
+        small = reads.Target(services["small"], "small", SMALL_ROWS)
+        big = reads.Target(services["big"], "big", rows)
+        shown = reads.measure(servers, small, big, bare, max(1.0, seconds / 3))
+        scrapes = {name: footprint.scrape(service) for name, service in services.items()}
+        memory = footprint.memory(services["big"])
+    found.sections |= {"reads": shown, "metrics_scrape": scrapes, "memory": memory}
+    found.sections["seconds_to_ready"] = seconds_to_ready
+    for kind, read in shown.items():
+        if isinstance(read, dict):
+            _add_read(found, kind, read)
+    times = ", ".join(f"{scrape['median_ms']:.0f} ms" for scrape in scrapes.values())
+    found.add(f"/metrics at {SMALL_ROWS:,} and {rows:,}", times)
+    found.add("memory of each worker, RSS and USS", f"{memory['rss_mb']}, {memory['uss_mb']} MB")
+    ready = ", ".join(f"{one:.1f} s" for one in seconds_to_ready.values())
+    found.add(f"start-up to ready at {SMALL_ROWS:,} and {rows:,}", ready)
+
+
+def _add_read(found: Report, kind: str, read: dict[str, Any]) -> None:
+    ratio = read["ratio_of_sizes"]
+    small, big = read["small_per_second"], read["big_per_second"]
+    met = ratio < SIZES_AIM and read["not_2xx"] == 0
+    found.add(f"{kind}, small to big", f"{ratio:.2f}", f"< {SIZES_AIM}", met)
+    found.add(
+        f"{kind}, /s",
+        f"{small:,.0f} small, {big:,.0f} big: {read['ratio_to_bare']:.2f} of a bare view's"
+        f" {read['bare_per_second']:,.0f}",
+    )
+    cpu = ", ".join(f"{name} {read[f'{name}_cpu_us']:.0f}" for name in ("small", "big", "bare"))
+    found.add(f"{kind}, CPU us per request", cpu)
+
+
+def measure_import(servers: Servers, found: Report, rows: int) -> None:
+    """Our import beside a bare \\copy."""
+    say("import")
+    shown = footprint.imported(servers, max(footprint.IMPORT_LEAST, rows // footprint.IMPORT_SHARE))
+    found.sections["import"] = shown
+    found.add(
+        f"import of {shown['rows']:,} rows, speed beside bare \\copy",
+        f"{shown['ratio']:.2f} ({shown['import_seconds']:.1f} s, {shown['copy_seconds']:.1f} s)",
+    )
 
 
 def _roomy(var: Path) -> str | None:

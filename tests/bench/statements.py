@@ -62,39 +62,53 @@ def _charge(
 
 def as_script(sent: Sent, path: Path) -> Path:
     """Writes a pgbench script that makes such a charge with ids of its own at each run."""
-    reference = sent.answer["reference"]
-    variables = {
-        f"'{KEY}'": "('k' || :n)",
-        str(ORDER): ":n",
-        f"'{reference}'": "('PAY-' || :n)",
-        f"'{reference}-1'": "('PAY-' || :n || '-1')",
-        str(sent.answer["payment_id"]): ":payment_id",
-    }
     lines = [r"\set n random(1, 9000000000000000)"]
-    for statement in sent.statements:
+    for statement in _templates(sent):
         writes = "INSERT INTO payments" in statement
-        for literal, variable in variables.items():
-            statement = statement.replace(f"(({literal})::", f"(({variable})::")
         lines.append(statement + (r" \gset" if writes else ";"))
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
 def explain(servers: Servers, database: str, sent: Sent) -> list[list[str]]:
-    """EXPLAIN (ANALYZE, BUFFERS, WAL) of the statements, one after the other, then undone."""
+    """EXPLAIN (ANALYZE, BUFFERS, WAL) of the statements on a charge that is undone then."""
     url = servers.url(database).set(drivername="postgresql")
     connection = psycopg2.connect(url.render_as_string(hide_password=False))
     try:
         with connection.cursor() as cursor:
-            return [_explained(cursor, statement) for statement in sent.statements]
+            for number in (ORDER + 1, ORDER + 2):  # the first fills the connection's caches
+                found = [_explained(cursor, one, number) for one in _templates(sent)]
+        return found
     finally:
         connection.rollback()
         connection.close()
 
 
-def _explained(cursor: Any, statement: str) -> list[str]:
-    cursor.execute("EXPLAIN (ANALYZE, BUFFERS, WAL, SETTINGS) " + statement)
+def _explained(cursor: Any, template: str, number: int) -> list[str]:
+    if ":payment_id" in template:
+        cursor.execute("SELECT currval(pg_get_serial_sequence('payments', 'payment_id'))")
+        template = template.replace("((:payment_id)::", f"(({cursor.fetchone()[0]})::")
+    template = template.replace(":n)", f"{number})").replace(":n ", f"{number} ")
+    cursor.execute("EXPLAIN (ANALYZE, BUFFERS, WAL) " + template)
     return [line for (line,) in cursor.fetchall()]
+
+
+def _templates(sent: Sent) -> list[str]:
+    """The statements with pgbench's variables where each charge has values of its own."""
+    reference = sent.answer["reference"]
+    variables = {
+        f"'{KEY}'": "'k' || :n",
+        str(ORDER): ":n",
+        f"'{reference}'": "'PAY-' || :n",
+        f"'{reference}-1'": "'PAY-' || :n || '-1'",
+        str(sent.answer["payment_id"]): ":payment_id",
+    }
+    found = []
+    for statement in sent.statements:
+        for literal, variable in variables.items():
+            statement = statement.replace(f"(({literal})::", f"(({variable})::")
+        found.append(statement)
+    return found
 
 
 def _logged(log: Path, start: int) -> list[str]:

@@ -32,6 +32,7 @@ SERVICE = {
     "RATE_LIMIT": "1000000 per second",  # counted in Redis at each request, but never reached
     "LOG_FORMAT": "json",
     "LOG_LEVEL": "INFO",
+    "PYTHONUNBUFFERED": "1",  # as make run and the image set it
 }
 
 
