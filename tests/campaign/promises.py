@@ -40,7 +40,7 @@ def _wrong_with(index: Index, one: Asked) -> Iterator[str]:
                 yield f"{final.status} was told, and nothing stands under the key"
             return
         if (row["answer_status"], row["answer_body"]) != (final.status, final.body):
-            yield f"told {final.status} {final.body[:200]}, kept {row['answer_body'][:200]}"
+            yield f"told {final.status} {final.body[:200]}, kept {row['answer_body']!s:.200}"
         yield from _still_true(index, row, final)
     elif row is not None:
         yield f"refused with {final.status}, yet payment {row['payment_id']} stands under the key"
