@@ -114,8 +114,6 @@ def _wanted(name: str, value: Any) -> Filter:
         return PAYMENT.c.created_at >= value
     if name == "created_to":
         return PAYMENT.c.created_at < value
-    if name == "payment_method":
-        return PAYMENT.c.method == value
     return PAYMENT.c[name] == value
 
 

@@ -27,7 +27,7 @@ from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.providers.cash import CashProvider
 from payment_service.schemas.payments import detail_body, dumps
-from payment_service.services import amounts, moves, rows, transitions
+from payment_service.services import amounts, listings, moves, rows, transitions
 from payment_service.services.answers import Answer
 from payment_service.services.charges import draft, route
 from payment_service.services.moves import Move
@@ -87,8 +87,6 @@ def _create(command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answ
 
 def _exists(command: Mapping[str, Any]) -> PaymentExists:
     """Says which payment is in the way."""
-    from payment_service.services import listings
-
     for name in ("trip_id", "order_id"):
         if command.get(name):
             payment = listings.find_live(**{name: command[name]})
