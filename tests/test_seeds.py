@@ -112,14 +112,15 @@ def test_loading_the_catalog_again_keeps_what_operators_edited(engine: Engine) -
     execute(engine, "DELETE FROM provider_offers WHERE currency = 'INR'")
     before = version(engine)
     assert load_catalog(engine, path=SEEDS / "providers.csv") == 4
-    assert version(engine) == before + 1
+    after = version(engine)
+    assert after > before
     swedish = query(
         engine,
         "SELECT is_active, position FROM provider_offers WHERE currency = 'SEK'",
     )
     assert swedish == [{"is_active": False, "position": 99}] * 2
     assert load_catalog(engine, path=SEEDS / "providers.csv") == 0
-    assert version(engine) == before + 1
+    assert version(engine) == after
 
 
 @pytest.mark.parametrize(
