@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 import pytest
-from structlog.contextvars import bound_contextvars, clear_contextvars, clear_contextvars
+from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from payment_service import http as outbound
 from tests.own_process import printed
@@ -124,7 +124,6 @@ def test_the_request_s_id_is_passed_on() -> None:
         url = f"http://127.0.0.1:{server.server_port}/"
         with bound_contextvars(request_id="mine"):
             outbound.get(url, timeout=5)
-        clear_contextvars()  # an earlier test's request may have left its own
         outbound.get(url, timeout=5)
         server.shutdown()
         thread.join()
