@@ -35,6 +35,7 @@ class Sandbox:
 
     def __init__(self, directory: Path, **env: str) -> None:
         self.directory = directory
+        self.root = ROOT
         self._reservation = reserved_port()
         self.port: int = self._reservation.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -54,11 +55,11 @@ class Sandbox:
         clean = {name: value for name, value in os.environ.items() if name[:8] != "SANDBOX_"}
         clean.pop("GUNICORN_CMD_ARGS", None)
         command = [sys.executable, "-m", "gunicorn", "payment_service.sandbox:create_app()"]
-        command += ["-c", str(ROOT / "payment_service" / "sandbox" / "gunicorn.conf.py")]
+        command += ["-c", str(self.root / "payment_service" / "sandbox" / "gunicorn.conf.py")]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=self.root,
                 env=clean | self.env,
                 stdout=log,
                 stderr=log,

@@ -7,12 +7,12 @@ import http.client
 import json
 import random
 import secrets
-import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -91,7 +91,7 @@ class Cells:
                 request = _Request(self.market.url, asked, hold.request_id)
                 worker = self._worker_of(request)
                 hold.victim(request.over)
-                worker.send_signal(signal.SIGSTOP)
+                _stop(worker)
                 hold.release()
                 try:
                     row = holds.until(hold.row, request.over, "the end of begin")
@@ -136,7 +136,7 @@ class Cells:
             request = _Request(self.market.url, asked, hold.request_id)
             worker = self._worker_of(request)
             hold.victim(request.over)
-            worker.send_signal(signal.SIGSTOP)
+            _stop(worker)
             try:
                 hold.release()
                 wanted = {"begin": "PROCESSING"}.get(place)
@@ -170,7 +170,7 @@ class Cells:
         if not done:
             worker.kill()
             return
-        worker.send_signal(signal.SIGSTOP)
+        _stop(worker)
         try:
             with self.stage.connect() as connection:
                 row = holds.row_of(connection, request_id)
@@ -260,6 +260,22 @@ def _stands(row: dict[str, Any] | None, wanted: str | None) -> bool:
     if row is None:
         return False
     return row["status"] == wanted if wanted else row["status"] != "PROCESSING"
+
+
+def _stop(process: psutil.Process) -> None:
+    """SIGSTOP, and wait until it has come: on a busy machine the first thread to see it may be
+    late, and the others run on until then."""
+    process.suspend()
+    tasks = Path(f"/proc/{process.pid}/task")
+
+    def stopped() -> bool:
+        if not tasks.exists():  # not Linux
+            return bool(process.status() == psutil.STATUS_STOPPED)
+        states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in
+                  tasks.iterdir()]  # fmt: skip
+        return set(states) <= {"T", "t"}
+
+    holds.until(stopped, lambda: False, "a stop")
 
 
 def _wake(process: psutil.Process) -> None:

@@ -62,6 +62,7 @@ class Stage:
         self.directory, self.say = directory, say
         self.tree = copied(tree, directory / "tree")
         self.sandbox = Sandbox(directory / "sandbox")
+        self.sandbox.root = copied(ROOT, directory / "outside")
         script = find_server()
         self.broker = Broker(directory / "rabbitmq", script) if script else None
         self._reservation = reserved_port()
