@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Flask
 
-from payment_service import api, cli, config
-from payment_service.extensions import HOT, cache, db, limiter, migrate
+from payment_service import api, cli, config, flask_settings
+from payment_service.extensions import cache, db, limiter, migrate
 from payment_service.providers.registry import Registry
 from payment_service.telemetry import logs, requests
 
@@ -16,23 +16,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     app = Flask(__name__, template_folder="../templates", static_folder="../static")
     app.extensions["settings"] = settings
     app.extensions["providers"] = Registry(settings)
-    pool = {
-        "pool_size": settings.db_pool_size,
-        "max_overflow": 0,
-        "pool_timeout": settings.db_pool_timeout,
-        "hide_parameters": True,  # what callers sent stays out of logged errors
-    }
-    app.config.update(
-        SQLALCHEMY_DATABASE_URI=settings.database_url,
-        # The ordinary pool makes sure of a connection before it is used; the charge path does not
-        # pay for that, and repeats its first read instead (idempotency.find).
-        SQLALCHEMY_ENGINE_OPTIONS={**pool, "pool_pre_ping": True},
-        SQLALCHEMY_BINDS={
-            HOT: {"url": settings.database_url, "isolation_level": "AUTOCOMMIT", **pool}
-        },
-        RATELIMIT_DEFAULT=settings.rate_limit,
-        RATELIMIT_STORAGE_URI=settings.redis_url or "memory://",
-    )
+    app.config.update(flask_settings.of(settings))
     app.json.sort_keys = False  # type: ignore[attr-defined]
     logs.configure(level=settings.log_level, output=settings.log_format)
     db.init_app(app)

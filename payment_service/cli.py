@@ -65,6 +65,8 @@ def seed(
                 **place,
             )
         elif demo:
+            # The demo's amounts are rupees, whatever is the default elsewhere.
+            place["currency"] = "INR"
             report = seeding.seed_demo_if_empty(db.engine, path=SEEDS / "payments.csv", **place)
         else:
             report = None

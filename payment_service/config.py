@@ -164,7 +164,7 @@ def load(**overrides: Any) -> Settings:
         "rate_per_km": env.decimal("RATE_PER_KM", None, validate=_amount),
         "provider_routes": env.str(
             "PROVIDER_ROUTES",
-            "CARD=sandbox,WALLET=sandbox,UPI=sandbox,NET_BANKING=sandbox,CASH=cash",
+            "CARD=sandbox,WALLET=sandbox,UPI=sandbox,NET_BANKING=sandbox,SWISH=sandbox,CASH=cash",
         ),
         "provider_timeout_seconds": env.float("PROVIDER_TIMEOUT_SECONDS", 10.0, **seconds),
         "provider_concurrency": env.int("PROVIDER_CONCURRENCY", 40, validate=_positive),

@@ -22,19 +22,15 @@ NAMING = {
 HOT = "hot"
 """Bind key of the AUTOCOMMIT engine that the charge path uses: one round trip per phase."""
 
-REDIS_SECONDS = 0.5
-"""Redis only speeds things up; a request waits no longer than this for a dead one."""
+REDIS_PATIENCE = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+"""Seconds. Redis only speeds things up; a request waits no longer than this for a dead one."""
 
 
 class Cache:
     """A Redis client per app; `client` is None where no Redis is set."""
 
     def init_app(self, app: Flask, url: str | None) -> None:
-        app.extensions["redis"] = (
-            Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
-            if url
-            else None
-        )
+        app.extensions["redis"] = Redis.from_url(url, **REDIS_PATIENCE) if url else None
 
     @property
     def client(self) -> Redis | None:

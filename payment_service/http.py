@@ -13,7 +13,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from structlog.contextvars import get_contextvars
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
 CONNECT_SECONDS = 3.0
 """A service on our own network answers a SYN at once or not at all."""
@@ -111,12 +111,19 @@ def _headers(extra: Mapping[str, str] | None, *, has_json: bool) -> dict[str, st
 
 
 def _read(response: requests.Response, deadline: float) -> bytes:
-    """The whole body. A server that drips its answer is as silent as one that sends none."""
+    """The whole body. A server that drips its answer is as silent as one that sends none.
+
+    Read as it comes, because waiting for a full block would wait past the deadline. A body that
+    ends before its announced length raises too.
+    """
     received = bytearray()
-    for chunk in response.iter_content(65536):
-        received += chunk
-        if len(received) > MAX_ANSWER_BYTES or time.monotonic() > deadline:
-            raise requests.exceptions.ReadTimeout("answer too long or too slow")
+    try:
+        while chunk := response.raw.read1(65536, decode_content=True):
+            received += chunk
+            if len(received) > MAX_ANSWER_BYTES or time.monotonic() > deadline:
+                raise requests.exceptions.ReadTimeout("answer too long or too slow")
+    except HTTPError as error:
+        raise requests.exceptions.ConnectionError(error) from error
     return bytes(received)
 
 

@@ -44,6 +44,7 @@ _STORE = """
 _RELEASE = """
     UPDATE idempotency_keys SET locked_until = NULL
     WHERE caller = :caller AND operation = :operation AND key = :key AND answer_body IS NULL
+    RETURNING transaction_number
 """
 _CLAIM = """
     INSERT INTO idempotency_keys (caller, operation, key, fingerprint, payment_id,
@@ -63,13 +64,15 @@ _FREE = """
     WHERE caller = :caller AND operation = :operation AND key = :key
       AND answer_body IS NULL AND locked_until IS NOT NULL
 """
+REAPED_AT_ONCE = 5000
+
 _REAP = """
     DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
         SELECT k.ctid FROM idempotency_keys k
         LEFT JOIN transactions t ON t.payment_id = k.payment_id AND t.number = k.transaction_number
         WHERE k.expires_at < :now
           AND (k.answer_body IS NOT NULL OR t.status IN ('SUCCESS', 'FAILED') OR t.status IS NULL)
-        LIMIT 5000 FOR UPDATE OF k SKIP LOCKED))
+        LIMIT :at_once FOR UPDATE OF k SKIP LOCKED))
 """
 
 
@@ -190,15 +193,18 @@ def free(connection: Connection, key: Key) -> bool:
     return connection.execute(text(_FREE), key.columns()).rowcount == 1
 
 
-def point_to(connection: Connection, key: Key, *, number: int) -> None:
-    """The key's move goes on under another request of the same payment."""
-    connection.execute(
-        text(
-            "UPDATE idempotency_keys SET transaction_number = :number"
-            " WHERE caller = :caller AND operation = :operation AND key = :key"
-        ),
-        {**key.columns(), "number": number},
+def point_to(connection: Connection, key: Key, *, number: int) -> bool:
+    """The key's move goes on under another request of the same payment.
+
+    False, and nothing done, if a retry took the key over: then nobody may send any more.
+    """
+    pointed = text(
+        "UPDATE idempotency_keys SET transaction_number = :number"
+        " WHERE caller = :caller AND operation = :operation AND key = :key"
+        " AND answer_body IS NULL AND locked_until > :now"
     )
+    values = {**key.columns(), "number": number, "now": datetime.now(UTC)}
+    return connection.execute(pointed, values).rowcount == 1
 
 
 def store(connection: Connection, key: Key, *, status: int, body: str) -> None:
@@ -206,12 +212,13 @@ def store(connection: Connection, key: Key, *, status: int, body: str) -> None:
     connection.execute(text(_STORE), {**key.columns(), "status": status, "body": body})
 
 
-def release(connection: Connection, key: Key) -> bool:
+def release(connection: Connection, key: Key) -> int | None:
     """The first request tells its caller something provisional: from here on, retries look up.
 
-    From here on also nobody frees the key. False if that was done before, or it is answered.
+    From here on also nobody frees the key or sends under it. Gives the number of the request that
+    it stands for; None if the key was freed before, or is answered.
     """
-    return connection.execute(text(_RELEASE), key.columns()).rowcount == 1
+    return connection.execute(text(_RELEASE), key.columns()).scalar_one_or_none()
 
 
 def lifetime(now: datetime) -> dict[str, datetime]:
@@ -223,10 +230,12 @@ def lifetime(now: datetime) -> dict[str, datetime]:
 
 
 def reap() -> dict[str, int]:
-    """Deletes keys whose time is over, 5000 at once so that no lock is long. One step."""
+    """Deletes keys whose time is over, so many at once that no lock is long. One step."""
     with db.engine.begin() as connection:
-        gone = connection.execute(text(_REAP), {"now": datetime.now(UTC)}).rowcount
-    return {"reaped": gone}
+        gone = connection.execute(
+            text(_REAP), {"now": datetime.now(UTC), "at_once": REAPED_AT_ONCE}
+        ).rowcount
+    return {"reaped": gone, "more": gone // REAPED_AT_ONCE}
 
 
 def _reused(first: str, second: str) -> IdempotencyKeyReused:

@@ -186,7 +186,7 @@ def test_a_reference_that_was_given_up_is_watched_for_a_day(
     assert due is not None and due > datetime.now(UTC)
     with app.app_context(), db.engine.begin() as connection:
         connection.execute(
-            text("UPDATE transactions SET created_at = :then WHERE payment_id = :id"),
+            text("UPDATE transactions SET occurred_at = :then WHERE payment_id = :id"),
             {"then": datetime.now(UTC) - timedelta(hours=25), "id": payment["payment_id"]},
         )
     _resolve(app, payment)

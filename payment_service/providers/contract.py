@@ -173,7 +173,8 @@ class Provider(abc.ABC):
         """
         with self._measured("lookup", operation):
             try:
-                return self._lookup(operation)
+                found = self._lookup(operation)
+                return found and _believable(found, operation)
             except NotSent as error:
                 raise OutcomeUnknown(f"look-up not possible: {error}") from error
 
@@ -195,7 +196,7 @@ class Provider(abc.ABC):
                 if datetime.now(UTC) >= operation.send_before:
                     raise NotSent("too late to send", counts=False)
                 with self._measured(operation.type.lower(), operation):
-                    return ask(operation)
+                    return _believable(ask(operation), operation)
         except CircuitOpen as error:
             raise NotSent(f"{self.name} is failing", retry_after=error.retry_after) from error
         finally:
@@ -222,3 +223,14 @@ class Provider(abc.ABC):
                 ending=ending,
                 milliseconds=round(seconds * 1000, 1),
             )
+
+
+def _believable(result: Result, operation: Operation) -> Result:
+    """The result, if its amount can be that of what was asked: a part or all of it.
+
+    Raises OutcomeUnknown: an answer about another amount says nothing that could be booked.
+    """
+    approved = result.amount_approved
+    if approved is not None and not 0 < approved <= operation.amount:
+        raise OutcomeUnknown(f"{approved} approved of {operation.amount}")
+    return result

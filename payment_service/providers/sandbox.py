@@ -102,6 +102,8 @@ def _read(answer: http.Answer, operation: Operation) -> Result:
             outcome = Outcome.DECLINED  # asked for as a hold or charge, it holds nothing now
         if found["reference"] != operation.reference:
             raise ValueError("another reference")
+        if found["currency"] != operation.currency:
+            raise ValueError("another currency")
         return Result(
             outcome=outcome,
             provider_reference=str(found["id"]),

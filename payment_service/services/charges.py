@@ -288,6 +288,13 @@ def _take_over_live(
                     payment_status=other["status"],
                 )
         standing = live[0]
+        for name in ("trip_id", "order_id"):
+            if None not in (standing[name], payment[name]) and standing[name] != payment[name]:
+                raise PaymentExists(
+                    f"payment {standing['payment_id']} is for {name} {standing[name]}",
+                    payment_id=standing["payment_id"],
+                    payment_status=standing["status"],
+                )
         if standing["provider"] == "import":
             standing |= {"amount": payment["amount"], "currency": payment["currency"]}
         elif fare is not None or "amount" in command or "amount_minor" in command:

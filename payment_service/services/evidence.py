@@ -44,6 +44,9 @@ def accept(*, payment_id: int, number: int, word: Word, result: Result, caller: 
             result=result,
             caller=caller,
         )
+    if moved is not None and moved.contradicts:
+        metrics.CONTRADICTED.inc()
+        log.error("payment_contradicted", payment_id=payment_id, status=moved.payment["status"])
     return moved is not None
 
 
@@ -71,9 +74,6 @@ def accept_locked(
     )
     if change is None:
         return None
-    if change.contradicts:
-        metrics.CONTRADICTED.inc()
-        log.error("payment_contradicted", payment_id=payment_id, status=change.payment["status"])
     if payment["status"] in DEAD and change.payment["status"] not in DEAD:
         change = _brought_back(connection, change)
     if word is Word.NOT_RECEIVED and change.transaction is not None:

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 BATCH = 20
 """Few at once: each is a call to a provider."""
 
+PAID = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED)
 EXPIRY = "expiry"
 SURPLUS = "surplus"
 
@@ -43,7 +44,7 @@ def run_once() -> dict[str, int]:
 def _standing_still() -> ColumnElement[bool]:
     """Nothing is under way with the money. What moves would only stand in the others' way."""
     voidable = PAYMENT.c.status == PaymentStatus.AUTHORIZED
-    surplus = and_(PAYMENT.c.status == PaymentStatus.SUCCESS, PAYMENT.c.refund_pending == 0)
+    surplus = and_(PAYMENT.c.status.in_(PAID), PAYMENT.c.refund_pending == 0)
     voiding = exists().where(
         TRANSACTION.c.payment_id == PAYMENT.c.payment_id,
         TRANSACTION.c.type == TransactionType.VOID,
@@ -63,6 +64,10 @@ def _end(payment_id: int) -> bool:
     except DomainError as error:
         # Not asked this time; the payment still stands as over, and the next beat tries again.
         log.warning("not_ended", payment_id=payment_id, why=error.code)
+        return False
+    except Exception:
+        # One that can't be ended must not keep the others waiting.
+        log.exception("not_ended", payment_id=payment_id)
         return False
     return True
 
@@ -84,7 +89,7 @@ def _begin(connection: Connection, payment_id: int) -> Move | None:
             key=None,
             cause=EXPIRY,
         )
-    if payment["status"] == PaymentStatus.SUCCESS and not payment["refund_pending"]:
+    if payment["status"] in PAID and not payment["refund_pending"]:
         return refunds.begin_refund(
             connection,
             payment=payment,
@@ -92,6 +97,7 @@ def _begin(connection: Connection, payment_id: int) -> Move | None:
             reason=SURPLUS,
             caller=WORKER,
             key=None,
+            cause=SURPLUS,
         )
     return None
 

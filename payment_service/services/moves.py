@@ -136,12 +136,12 @@ def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Answer | No
     """
     if found.answer_status is not None and found.answer_body is not None:
         return Answer(found.answer_status, found.answer_body, replayed=True)
-    payment_id, number = found.payment_id or 0, found.transaction_number or 0
     with db.engine.begin() as connection:
-        open_still = idempotency.release(connection, key)
-    if not open_still:
+        number = idempotency.release(connection, key)
+    if number is None:
         now = idempotency.find(key)
         return resume(key=key, found=now, caller=caller) if now else None
+    payment_id = found.payment_id or 0
     resolution.resolve(payment_id=payment_id, number=number, caller=caller)
     return replace(tell(payment_id=payment_id, number=number, key=key), replayed=True)
 
@@ -151,8 +151,10 @@ def carry_out(move: Move) -> Answer:
 
     Raises ProviderUnavailable if surely nothing was sent to anyone.
     """
-    provider = providers().get(move.transaction["provider"])
+    provider = providers().find(move.transaction["provider"])
     try:
+        if provider is None:
+            raise NotSent(f"{move.transaction['provider']} is not on here")
         result = provider.ask(operation_of(move.payment, move.transaction, move.earlier))
     except NotSent as error:
         return _not_sent(move, error)
@@ -164,7 +166,8 @@ def carry_out(move: Move) -> Answer:
 def finish(move: Move, result: Result) -> Answer:
     """Writes the outcome together with the caller's answer, and gives the answer."""
     word = outcomes.word_of(result)
-    if word is None:
+    asked = move.transaction["type"] in outcomes.ASKS
+    if word is None or (word is Word.REQUIRES_ACTION and not asked):
         return _leave_open(move)
     payment_id, number = move.payment["payment_id"], move.transaction["number"]
     change = outcomes.plan(
@@ -269,9 +272,16 @@ def _not_sent(move: Move, error: NotSent) -> Answer:
 
 
 def _reroute(connection: Connection, move: Move) -> Move | None:
-    """The same move with the next provider and a fresh reference; None if others moved it."""
+    """The same move with the next provider and a fresh reference.
+
+    None if others moved the payment, or a retry took the key over: whoever was paused that long
+    sends nothing any more.
+    """
     payment = rows.read_payment(connection, move.payment["payment_id"], lock=True)
     if payment is None or payment["version"] != move.payment["version"]:
+        return None
+    number = move.transaction["number"] + 1
+    if move.key and not idempotency.point_to(connection, move.key, number=number):
         return None
     provider, *others = move.fallbacks
     failed = {
@@ -289,7 +299,7 @@ def _reroute(connection: Connection, move: Move) -> Move | None:
     )
     fresh = new_transaction(
         payment=payment,
-        number=move.transaction["number"] + 1,
+        number=number,
         kind=TransactionType(move.transaction["type"]),
         amount=move.transaction["amount"],
         provider=provider,
@@ -300,8 +310,6 @@ def _reroute(connection: Connection, move: Move) -> Move | None:
     fresh["transaction_id"] = connection.execute(
         insert(TRANSACTION).values(fresh).returning(TRANSACTION.c.transaction_id)
     ).scalar_one()
-    if move.key:
-        idempotency.point_to(connection, move.key, number=fresh["number"])
     return replace(
         move,
         payment=change.payment,

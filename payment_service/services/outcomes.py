@@ -210,6 +210,11 @@ def _plan_refund(
             expires_at=moment + _pause_after(closed) if surplus else None,
         )
     refunded = payment["refunded"] + amount
+    if refunded + pending > payment["captured"]:
+        # It was given up, and others took its room since: more went back than was captured. There
+        # is no true row for that until one of them fails; it stays due, and in the alarm.
+        log.error("refunds_beyond_captured", reference=closed["reference"])
+        return None
     share = Word.WHOLLY if refunded == payment["captured"] else Word.PARTLY
     edge = transitions.edge_of(payment, TransactionType.REFUND, share)
     data = {} if was_open else {"contradicted": True}
@@ -224,7 +229,8 @@ def _plan_refund(
         status=edge.to,
         refunded=refunded,
         refund_pending=pending,
-        expires_at=None,
+        # A surplus stays one until all of it went back.
+        expires_at=None if share is Word.WHOLLY else payment["expires_at"],
     )
     return replace(change, contradicts=not was_open)
 

@@ -67,6 +67,7 @@ def begin_refund(
     reason: str | None,
     caller: Caller,
     key: Key | None,
+    cause: str | None = None,
 ) -> Move:
     """Begins a refund of the locked payment with the provider that took the money."""
     earlier = rows.read_transactions(connection, payment["payment_id"])
@@ -79,6 +80,7 @@ def begin_refund(
         provider=taken_by["provider"] if taken_by else payment["provider"],
         caller=caller,
         moment=datetime.now(UTC),
+        cause=cause,
     )
     details = {
         "refund": {"transaction_reference": transaction["reference"], "amount_minor": amount}

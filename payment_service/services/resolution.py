@@ -139,7 +139,8 @@ def _ask_again(
     due: datetime | None = now + _pause(transaction["lookups"])
     if no_later_than is not None and due is not None:
         due = max(min(due, no_later_than), now + timedelta(milliseconds=100))
-    if transaction["status"] not in OPEN and now - transaction["created_at"] > evidence.WATCH:
+    given_up = transaction["occurred_at"] or transaction["created_at"]
+    if transaction["status"] not in OPEN and now - given_up > evidence.WATCH:
         due = None  # surely never received, and looked up long enough
     with db.engine.begin() as connection:
         connection.execute(

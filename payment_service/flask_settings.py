@@ -1,0 +1,41 @@
+"""Our settings as Flask's extensions want them: the two database pools and the rate limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from payment_service.config import Settings
+from payment_service.extensions import HOT, REDIS_PATIENCE
+
+# A host that is gone without a word, or a process that stopped while it held a lock, must not hold
+# everybody else up. No lock here is held across a call to anyone, so 10 s is an accident already.
+DATABASE_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+}
+
+
+def of(settings: Settings) -> dict[str, Any]:
+    """What goes into app.config."""
+    pool = {
+        "pool_size": settings.db_pool_size,
+        "max_overflow": 0,
+        "pool_timeout": settings.db_pool_timeout,
+        "connect_args": DATABASE_PATIENCE,
+        "hide_parameters": True,  # what callers sent stays out of logged errors
+    }
+    return {
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        # The ordinary pool makes sure of a connection before it is used; the charge path looks at
+        # the socket instead (statements.hot).
+        "SQLALCHEMY_ENGINE_OPTIONS": {**pool, "pool_pre_ping": True},
+        "SQLALCHEMY_BINDS": {
+            HOT: {"url": settings.database_url, "isolation_level": "AUTOCOMMIT", **pool}
+        },
+        "RATELIMIT_DEFAULT": settings.rate_limit,
+        "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
+        "RATELIMIT_STORAGE_OPTIONS": REDIS_PATIENCE if settings.redis_url else {},
+    }
