@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from payment_service import embedded
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = pytest.StashKey[list[embedded.Server]]()
 DIRECTORY = pytest.StashKey[Path]()
+DROP_TRIES = 50
 # Nothing in the test server has to outlive a power cut.
 UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 
@@ -84,7 +86,16 @@ def _drop_databases() -> None:
 
 
 def _drop(cursor: psycopg2.extensions.cursor, name: str) -> None:
-    cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    for turn in range(DROP_TRIES):
+        try:
+            cursor.execute(drop)
+            return
+        except psycopg2.errors.InsufficientPrivilege:
+            # An autovacuum worker is at work there, which only a superuser may end; it ends soon.
+            if turn == DROP_TRIES - 1:
+                raise
+            time.sleep(0.2)
 
 
 @contextlib.contextmanager
