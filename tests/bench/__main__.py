@@ -84,6 +84,7 @@ def measure_charges(servers: Servers, found: Report, seconds: float) -> None:
     shown = {**measured.shown(), "own_statements": own, "round_trips": sent.trips, "plans": plans}
     found.sections["charges"] = shown
     found.add("yardstick, charges/s", f"{shown['yardstick_per_second']:,.0f}")
+    found.add("yardstick, CPU us per charge", f"{shown['yardstick_cpu_us']:.0f}")
     for mode, rate in own.items():
         found.add(f"own statements, {mode}, charges/s", f"{rate:,.0f}")
     for count in charges.CONNECTIONS:
@@ -96,6 +97,7 @@ def _add_charges(found: Report, count: int, shown: dict[str, Any]) -> None:
     what = f"charges, {count} connections"
     aim = f">= {RATIO_AIM}"
     found.add(f"{what}, ratio to the yardstick", f"{ratio:.2f}", aim, ratio >= RATIO_AIM)
+    found.add(f"{what}, the same by CPU time", f"{shown['ratio_by_cpu']:.2f}")
     found.add(f"{what}, /s", f"{shown['per_second']:,.0f}")
     found.add(f"{what}, p50 and p99", f"{shown['p50_ms']:.0f} ms, {shown['p99_ms']:.0f} ms")
     bad = shown["not_2xx"] + shown["socket_errors"]

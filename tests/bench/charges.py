@@ -42,11 +42,16 @@ class Charges:
         pairs = zip(self.rounds[connections], self.yardstick, strict=True)
         return median(ours.load.rate / classic.rate for ours, classic in pairs)
 
+    def yardstick_cpu_us(self) -> float:
+        """Median CPU time of the yardstick's charge."""
+        return median(one.cpu_us for one in self.yardstick)
+
     def shown(self) -> dict[str, Any]:
         """For the report."""
         return {
             "yardstick_per_second": median(one.rate for one in self.yardstick),
             "yardstick_rounds": [round(one.rate) for one in self.yardstick],
+            "yardstick_cpu_us": self.yardstick_cpu_us(),
             "yardstick_aborted_clients": sum(one.aborted for one in self.yardstick),
             **{f"charges_{count}": self._of(count) for count in self.rounds},
         }
@@ -58,6 +63,7 @@ class Charges:
             statuses.update(one.statuses)
         return {
             "ratio": self.ratio(connections),
+            "ratio_by_cpu": self.yardstick_cpu_us() / median(_cpu_us(one) for one in rounds),
             "per_second": median(one.load.rate for one in rounds),
             "rounds": [round(one.load.rate) for one in rounds],
             "p50_ms": median(one.load.p50_ms for one in rounds),
@@ -96,6 +102,12 @@ def one_round(servers: Servers, service: Service, connections: int, seconds: flo
     base = str(next(_bases))
     load = wrk(service.url, "charge.lua", base, connections=connections, seconds=seconds)
     return Round(load, meter.seconds(), meter.spread(), meter.statuses())
+
+
+def _cpu_us(one: Round) -> float:
+    """All CPU time of a charge, wrk's too."""
+    spent = sum(seconds for name, seconds in one.cpu.items() if name != "machine")
+    return 1e6 * spent / one.load.requests
 
 
 def _per_charge(rounds: list[Round]) -> dict[str, int]:

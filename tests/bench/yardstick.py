@@ -13,6 +13,7 @@ from pathlib import Path
 
 from payment_service import embedded
 from scripts.databases import client_variables
+from tests.bench.processes import Meter
 from tests.bench.world import Servers
 
 HERE = Path(__file__).parent
@@ -22,10 +23,14 @@ DATABASE = "yardstick"
 
 @dataclass(frozen=True)
 class Round:
-    """`aborted` clients met a random trip twice, which ends them for the rest of the round."""
+    """`aborted` clients met a random trip twice, which ends them for the rest of the round.
+
+    `cpu_us` is what PostgreSQL and pgbench spent on a charge.
+    """
 
     rate: float
     aborted: int
+    cpu_us: float
 
 
 def prepare(servers: Servers) -> None:
@@ -41,6 +46,8 @@ def measure(servers: Servers, seconds: float) -> Round:
 
 def pgbench(servers: Servers, database: str, script: Path, mode: str, seconds: float) -> Round:
     """Runs the script by 16 clients for that long."""
+    meter = Meter({"postgres": servers.postgres.process.pid})
+    meter.start()
     done = program(
         servers,
         database,
@@ -48,12 +55,14 @@ def pgbench(servers: Servers, database: str, script: Path, mode: str, seconds: f
         *("-T", str(max(1, round(seconds)))),
         timeout=seconds + 60,
     )
+    spent = meter.seconds()
     rate = re.search(r"tps = ([0-9.]+)", done.stdout)
-    if rate is None:
+    count = re.search(r"actually processed: (\d+)", done.stdout)
+    if rate is None or count is None:
         raise RuntimeError(f"pgbench failed: {done.stderr[-2000:]}")
-    return Round(
-        float(rate[1]), len(re.findall(r"client \d+ (?:script \d+ )?aborted", done.stderr))
-    )
+    aborted = len(re.findall(r"client \d+ (?:script \d+ )?aborted", done.stderr))
+    cpu_us = 1e6 * (spent["postgres"] + spent["load"]) / max(1, int(count[1]))
+    return Round(float(rate[1]), aborted, cpu_us)
 
 
 def program(
