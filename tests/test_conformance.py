@@ -269,6 +269,32 @@ def test_beyond_its_places_nothing_is_sent(harness: Harness) -> None:
     assert harness.provider.ask(operation).outcome is Outcome.APPROVED
 
 
+class Careless(CashProvider):
+    """Answers about an amount that nobody asked for."""
+
+    answered = 0
+
+    def _ask(self, operation: Operation) -> Result:
+        return Result(Outcome.APPROVED, "careless", amount_approved=self.answered)
+
+
+@pytest.mark.parametrize("answered", [0, -1, 10_001])
+def test_another_amount_is_no_answer(answered: int) -> None:
+    provider = Careless(LIMITS)
+    provider.answered = answered
+    operation = Operation(
+        type=TransactionType.CHARGE,
+        reference="PAY-20260101-CARELESS-1",
+        amount=10_000,
+        currency="INR",
+        method=Method.CASH,
+        send_before=datetime.now(UTC) + timedelta(seconds=60),
+    )
+    for call in (provider.ask, provider.lookup):
+        with pytest.raises(OutcomeUnknown):
+            call(operation)
+
+
 def test_tokens_and_descriptions_are_not_shown(harness: Harness) -> None:
     shown = repr(an_operation(harness, TransactionType.CHARGE, payment_token="secret-token"))
     assert "secret-token" not in shown

@@ -621,3 +621,18 @@ def test_a_key_whose_retry_was_told_something_is_not_freed(app: Flask, client: F
         assert not idempotency.free(connection, key)
     with app.app_context():
         assert idempotency.find(key) is not None
+
+
+def test_a_move_goes_on_elsewhere_only_while_its_key_is_its_own(
+    app: Flask, client: FlaskClient
+) -> None:
+    """The next provider in line is not asked by whoever was paused until a retry took over."""
+    paid = a_charged_payment(client)
+    key = idempotency.Key("local", f"POST /v1/payments/{paid['payment_id']}/refund", a_key(), "{}")
+    claim = {"payment_id": paid["payment_id"], "number": 1, "now": datetime.now(UTC)}
+    with app.app_context(), db.engine.begin() as connection:
+        idempotency.claim(connection, key, **claim)
+        assert idempotency.point_to(connection, key, number=2)
+        assert idempotency.release(connection, key) == 2
+        assert not idempotency.point_to(connection, key, number=3)
+        assert idempotency.release(connection, key) == 2
