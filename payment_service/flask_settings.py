@@ -33,7 +33,12 @@ def of(settings: Settings) -> dict[str, Any]:
         # the socket instead (statements.hot).
         "SQLALCHEMY_ENGINE_OPTIONS": {**pool, "pool_pre_ping": True},
         "SQLALCHEMY_BINDS": {
-            HOT: {"url": settings.database_url, "isolation_level": "AUTOCOMMIT", **pool}
+            HOT: {
+                "url": settings.database_url,
+                "isolation_level": "AUTOCOMMIT",
+                "pool_reset_on_return": None,  # there is no transaction to roll back
+                **pool,
+            }
         },
         "RATELIMIT_DEFAULT": settings.rate_limit,
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",

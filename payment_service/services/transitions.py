@@ -63,7 +63,9 @@ _TYPES = {
 }
 
 # All or nothing, in one round trip: everything is taken FROM the row that `l` locked at the
-# version that the change was planned from. Locks in the order payment, transaction, key.
+# version that the change was planned from. Locks in the order payment, transaction, key. The rows
+# are named by the parameter and not by l's column: planned on empty tables, a join would be made
+# by the number alone and read the whole index (from 782 to 313 charges a second as rows grew).
 _APPLY = Statement(
     "apply_change",
     """
@@ -79,14 +81,14 @@ _APPLY = Statement(
             failure_message = :failure_message, next_action = :next_action,
             updated_at = :updated_at, completed_at = :completed_at, captured_at = :captured_at,
             expires_at = :expires_at
-        FROM l WHERE payments.payment_id = l.payment_id
+        FROM l WHERE payments.payment_id = :payment_id
     ), t AS (
         UPDATE transactions SET
             status = :t_status, amount_approved = :t_amount_approved,
             provider_reference = :t_provider_reference, fee = :t_fee,
             failure_code = :t_failure_code, failure_message = :t_failure_message,
             occurred_at = :t_occurred_at, due_at = :t_due_at
-        FROM l WHERE transactions.payment_id = l.payment_id AND transactions.number = :number
+        FROM l WHERE transactions.payment_id = :payment_id AND transactions.number = :number
     ), e AS (
         INSERT INTO events (payment_id, seq, type, from_status, to_status, actor, request_id,
                             reason, occurred_at, body, chain)
