@@ -97,6 +97,7 @@ class Run:
         books = ledger.read(self.stage, self.levers, asked)
         books.replays, books.left = replays, left
         books.never_sent, books.pauses = set(self.cells.never_sent), self.cells.pauses
+        books.restarts = self.chaos.restarts
         verdicts = judge(books)
         if any(verdict.broken for verdict in verdicts):
             # Whoever looks for the reason wants to see the rows.

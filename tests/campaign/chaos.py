@@ -33,6 +33,8 @@ class Chaos:
     ) -> None:
         self.stage, self.cells, self.levers, self.rng, self.say = stage, cells, levers, rng, say
         self.done: Counter[str] = Counter()
+        # When the provider was away, as (from, to) in seconds since the epoch.
+        self.restarts: list[tuple[float, float]] = []
         self._beside: dict[str, threading.Thread] = {}
         self._deck: list[Callable[[], None]] = []
 
@@ -103,9 +105,11 @@ class Chaos:
 
     def kill_sandbox(self) -> None:
         self.levers.forgotten += 1
+        gone = time.time()
         self.stage.sandbox.kill()
         time.sleep(self.rng.uniform(0, 1.0))
         self.stage.sandbox.start()
+        self.restarts.append((gone, time.time()))
         self.done["kill -9 of the sandbox"] += 1
 
     def crash_postgres(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -96,7 +97,14 @@ class Index:
         for start, end in self.books.pauses:
             if begun.timestamp() <= end and until.timestamp() >= start:
                 return "its sender was stopped while it sent"
+        for gone, back in self.books.restarts:
+            if begun.timestamp() <= back and self._done_within(transaction, gone, back + 2):
+                return "it waited at the provider's door until that was up again"
         return None
+
+    def _done_within(self, transaction: Row, start: float, end: float) -> bool:
+        times = [datetime.fromisoformat(o["created_at"]) for o in self.operation(transaction)]
+        return all(start <= moment.timestamp() <= end for moment in times)
 
     def contradicted(self, transaction: Row) -> bool:
         """Whether the time line says that evidence overturned what was said about it."""

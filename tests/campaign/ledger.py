@@ -59,6 +59,8 @@ class Books:
     never_sent: set[str] = field(default_factory=set)
     # When web workers stood still, as (from, to) in seconds since the epoch.
     pauses: list[tuple[float, float]] = field(default_factory=list)
+    # When the provider was away. What reaches a port whose server is starting waits there.
+    restarts: list[tuple[float, float]] = field(default_factory=list)
     left: dict[str, int] = field(default_factory=dict)
 
 

@@ -21,6 +21,7 @@ import requests
 from sqlalchemy.engine import make_url
 
 from payment_service import config, embedded
+from payment_service.embedded.server import lives
 from tests.campaign import timing
 from tests.rabbitmq_server import Broker, find_server
 from tests.sandbox_server import ROOT, Sandbox, reserved_port
@@ -33,7 +34,7 @@ SINK_URLS = (
     "DRIVER_SERVICE_URL",
 )
 READY_SECONDS = 60.0
-LET_GO_SECONDS = 8.0
+LET_GO_SECONDS = 15.0
 """How long the workers of a killed master may take to notice; then they are killed as well."""
 
 _COPIED = ("payment_service", "migrations", "templates", "static", "seeds", "gunicorn.conf.py")
@@ -200,8 +201,9 @@ class Stage:
         self._orphans = self.web_workers()
         self.web.kill()
         self.web.wait()
-        _, alive = psutil.wait_procs(self._orphans, timeout=LET_GO_SECONDS)
-        for orphan in alive:
+        with contextlib.suppress(TimeoutError):
+            _wait_for(lambda: not any(map(lives, self._orphans)), LET_GO_SECONDS, "orphans")
+        for orphan in filter(lives, self._orphans):
             self.say(f"web worker {orphan.pid} outlived its master by {LET_GO_SECONDS} s: killed")
             _kill(orphan)
         self._orphans = []
