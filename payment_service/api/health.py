@@ -9,13 +9,13 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema, fields, validate
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.outbox import OutboxCollector
 from payment_service.api.totals import TotalsCollector
 from payment_service.domain.events import iso
 from payment_service.services import deliveries, health, totals
+from payment_service.telemetry import metrics
 from payment_service.version import VERSION
 
 blueprint = Blueprint("health", __name__, description="Watching", watching=True)
@@ -73,8 +73,8 @@ def get_ready() -> tuple[dict[str, Any], int]:
 def get_metrics() -> Response:
     """Prometheus text: this pod's processes together, and the totals over all payments"""
     registry = CollectorRegistry()
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    if directory := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry.register(metrics.ProcessesCollector(directory))
     else:
         registry.register(REGISTRY)
     registry.register(TotalsCollector(totals.read()))
