@@ -34,15 +34,40 @@ from tests.campaign.stage import ROOT, Stage
 from tests.campaign.told import Told
 
 WHOLE_SECONDS = 120.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REPLAYED = 1500
 """How many of the newest answers are asked for once more at the end."""
+
+
+class Stopped(Exception):
+    """Somebody wants it to end."""
+
+
+class Stop:
+    """What the signals said. Heard where nothing is half started; the second time at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in SIGNALS:
+            signal.signal(number, self._hear)
+
+    def check(self) -> None:
+        """Raises Stopped if it was said."""
+        if self.asked:
+            raise Stopped
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        say("stopping; once more to hurry")
+        self.asked = True
 
 
 class Run:
     """One campaign on one stage."""
 
-    def __init__(self, args: argparse.Namespace, stage: Stage) -> None:
-        self.args, self.stage = args, stage
+    def __init__(self, args: argparse.Namespace, stage: Stage, stop: Stop) -> None:
+        self.args, self.stage, self.stop = args, stage, stop
         self.whole = args.seconds >= WHOLE_SECONDS
         self.started = time.monotonic()
 
@@ -62,12 +87,13 @@ class Run:
         self.bank = Bank(self.levers, random.Random(rng.random()))
         callers = self._callers(rng)
         try:
-            self.chaos.run(self.args.seconds, self.whole)
+            self.chaos.run(self.args.seconds, self.whole, self.stop.check)
             left = self._settle(callers)
         finally:
             self.market.closing.set()
             self.market.giving_up.set()
             self.bank.close()
+            self.chaos.wait_for_all()  # or a server that is away would come back after the end
         return self._judged(left)
 
     def _callers(self, rng: random.Random) -> list[threading.Thread]:
@@ -83,7 +109,7 @@ class Run:
         say(f"time is up; {len(self.told.owed())} requests are on their way, all comes back")
         self.market.closing.set()
         self.chaos.heal()
-        left = settling.settle(self.stage, self.market, self.bank, self.levers)
+        left = settling.settle(self.stage, self.market, self.bank, self.levers, self.stop.check)
         self.market.giving_up.set()
         for caller in callers:
             caller.join(30)
@@ -164,25 +190,20 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     args = _arguments()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+    stop = Stop()
     kept = args.kept
     directory = Path(tempfile.mkdtemp(prefix="faults-"))
     say(f"seed {args.seed}, {args.seconds:.0f} s, the service of {args.service_tree}")
-    stage = Stage(directory, args.service_tree.resolve(), say)
+    stage = Stage(directory, args.service_tree.resolve(), say, stop.check)
     try:
-        found = Run(args, stage).play()
-    except KeyboardInterrupt:
+        found = Run(args, stage, stop).play()
+    except (Stopped, KeyboardInterrupt):
         say("stopped before the end; nothing was judged")
         return 130
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # what was started is ended first
         stage.close()
         _keep_logs(directory, kept)

@@ -38,8 +38,9 @@ class Chaos:
         self._beside: dict[str, threading.Thread] = {}
         self._deck: list[Callable[[], None]] = []
 
-    def run(self, seconds: float, whole: bool) -> None:
-        """Blows for that long; a `whole` run goes on for a while until each cell has its kill."""
+    def run(self, seconds: float, whole: bool, check: Callable[[], None]) -> None:
+        """Blows for that long; a `whole` run goes on for a while until each cell has its kill.
+        Raises what `check` raises, between two blows."""
         deadline = time.monotonic() + seconds
         waiting = all_cells()
         self.rng.shuffle(waiting)
@@ -48,6 +49,7 @@ class Chaos:
             whole and waiting and time.monotonic() < deadline + EXTRA_SECONDS
         ):
             turn += 1
+            check()
             self._await_service()
             if turn % (CELLS_IN_A_ROW + 1):
                 cell = waiting.pop(0) if waiting else self.rng.choice(all_cells())
@@ -59,12 +61,16 @@ class Chaos:
 
     def heal(self) -> None:
         """Brings everything back."""
-        for thread in self._beside.values():
-            thread.join(timing.PAUSE_SECONDS + 60)
+        self.wait_for_all()
         self.levers.calm()
         while len(self.stage.workers) < 2:
             self.stage.start_worker()
         self.stage.start_web()
+
+    def wait_for_all(self) -> None:
+        """Until nothing goes on beside any more."""
+        for thread in self._beside.values():
+            thread.join(timing.PAUSE_SECONDS + 60)
 
     def _await_service(self) -> None:
         """A service that is not there can't be hit; but it is not waited for for ever."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tests.campaign import timing
@@ -59,13 +60,16 @@ class Bank:
             self.decide(0.4)
 
 
-def settle(stage: Stage, market: Market, bank: Bank, levers: Levers) -> dict[str, int]:
+def settle(
+    stage: Stage, market: Market, bank: Bank, levers: Levers, check: Callable[[], None]
+) -> dict[str, int]:
     """Waits until nothing is under way any more, and says what still is if that takes too long."""
     deadline = time.monotonic() + timing.SETTLED_SECONDS
     left: dict[str, int] = {}
     looked = False
     with stage.connect() as connection:
         while time.monotonic() < deadline:
+            check()
             bank.decide(1.0)
             left = _left(connection, market, levers)
             if any(left.values()):

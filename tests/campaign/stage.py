@@ -59,8 +59,10 @@ def copied(tree: Path, to: Path) -> Path:
 class Stage:
     """One of everything. Each part can be killed and started again at any time."""
 
-    def __init__(self, directory: Path, tree: Path, say: Callable[[str], None]) -> None:
-        self.directory, self.say = directory, say
+    def __init__(
+        self, directory: Path, tree: Path, say: Callable[[str], None], check: Callable[[], None]
+    ) -> None:
+        self.directory, self.say, self._check = directory, say, check
         self.tree = copied(tree, directory / "tree")
         self.sandbox = Sandbox(directory / "sandbox")
         self.sandbox.root = copied(ROOT, directory / "outside")
@@ -77,17 +79,13 @@ class Stage:
     # -- the whole
 
     def start(self) -> None:
-        """Starts all of it; returns once the service is ready."""
-        self.start_postgres()
-        self.start_redis()
-        if self.broker:
-            self.broker.start()
-        self.sandbox.start()
-        self.env = self._environment()
-        self._run("-m", "flask", "db", "upgrade")
-        self.start_web()
-        for _ in range(2):
-            self.start_worker()
+        """Starts all of it; returns once the service is ready. Raises what `check` raises."""
+        steps: list[Callable[[], Any]] = [self.start_postgres, self.start_redis]
+        steps += [self.broker.start] if self.broker else []
+        steps += [self.sandbox.start, self._migrate, self.start_web]
+        for step in (*steps, self.start_worker, self.start_worker):
+            self._check()
+            step()
 
     def close(self) -> None:
         """Ends all that was started, whatever is missing."""
@@ -234,12 +232,11 @@ class Stage:
             cwd=self.tree, env=self.env, capture_output=True, text=True, timeout=120,
         )  # fmt: skip
 
-    def _run(self, *command: str) -> None:
-        done = subprocess.run(
-            [sys.executable, *command], cwd=self.tree, env=self.env, capture_output=True, text=True
-        )
+    def _migrate(self) -> None:
+        self.env = self._environment()
+        done = self.flask("db", "upgrade")
         if done.returncode != 0:
-            raise RuntimeError(f"{command} failed:\n{done.stderr[-2000:]}")
+            raise RuntimeError(f"flask db upgrade failed:\n{done.stderr[-2000:]}")
 
     def _spawn(self, log: str, *command: str) -> subprocess.Popen[bytes]:
         with (self.directory / f"{log}.log").open("ab") as out:
