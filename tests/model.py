@@ -52,6 +52,8 @@ class Paid:
     captured: int = 0
     refunded: int = 0
     surplus: bool = False
+    # How often we were told yes after we had said no.
+    contradicted: int = 0
     asks: list[Ask] = field(default_factory=list)
     # The provider's side.
     held: bool = False
@@ -96,6 +98,7 @@ class Paid:
         """We learn how the request ended."""
         ask.open = False
         if well:
+            self.contradicted += ask.given_up
             self._succeeds(ask)
         elif ask.verb in ("charge", "authorize"):
             self.status = "FAILED"

@@ -202,7 +202,9 @@ class Steps(RuleBasedStateMachine):
         ids = [paid.payment_id for paid in self.paid]
         return rows(
             self.world.app,
-            "SELECT p.*, array_agg(t.number ORDER BY t.number) AS numbers,"
+            "SELECT p.*, (SELECT count(*) FROM events e WHERE e.payment_id = p.payment_id"
+            "   AND CAST(e.body AS json) -> 'data' ->> 'contradicted' = 'true') AS contradicted,"
+            " array_agg(t.number ORDER BY t.number) AS numbers,"
             " array_agg(t.number ORDER BY t.number) FILTER (WHERE t.status = 'PROCESSING') AS open"
             " FROM payments p JOIN transactions t USING (payment_id)"
             " WHERE p.payment_id = ANY (:ids) GROUP BY p.payment_id",

@@ -146,6 +146,7 @@ class Histories(Steps):
             assert row["numbers"] == [ask.number for ask in paid.asks], vars(paid)
             open_now = [ask.number for ask in paid.asks if ask.open]
             assert (row["open"] or []) == open_now, vars(paid)
+            assert row["contradicted"] == paid.contradicted, vars(paid)
 
     @invariant()
     def the_provider_has_what_it_should(self) -> None:
