@@ -49,7 +49,9 @@ class Stop:
     def __init__(self) -> None:
         self.asked = False
         for number in SIGNALS:
-            signal.signal(number, self._hear)
+            # SIGINT is ignored in a shell's background job, and still meant; SIGHUP under nohup.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._hear)
 
     def check(self) -> None:
         """Raises Stopped if it was said."""
@@ -59,7 +61,7 @@ class Stop:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
-        say("stopping; once more to hurry")
+        say(f"{signal.Signals(number).name}: stopping; once more to hurry")
         self.asked = True
 
 
