@@ -19,7 +19,7 @@ from tests.campaign import timing
 from tests.campaign.faulty import Levers
 from tests.campaign.told import KEPT, Answer, Asked, Told
 
-FAULTY = 0.35
+FAULTY = 0.45
 """The share of requests for whose card a fault is armed."""
 
 DECLINING = ("insufficient_funds", "do_not_honor", "expired_card", "fraud_suspected")
@@ -76,13 +76,18 @@ class Caller:
     # -- what a caller may want
 
     def charge(self) -> None:
-        self._charge("charge", {})
+        known = self._charge("charge", {})
+        if known and self.rng.random() < 0.3:
+            self._refund(known)
 
     def authorize(self) -> None:
-        self._charge("authorize", {"capture": False})
+        """A hold; often its end follows at once, before others may have come to it."""
+        known = self._charge("authorize", {"capture": False})
+        if known and self.rng.random() < 0.6:
+            self.rng.choice([self.capture, self.void])(known)
 
-    def capture(self) -> None:
-        if known := self._pick(self.market.held):
+    def capture(self, known: Known | None = None) -> None:
+        if known := known or self._pick(self.market.held):
             some = self.rng.random() < 0.4
             body = {"amount_minor": self.rng.randint(1, known.amount)} if some else {}
             asked = self.ask("capture", f"/v1/payments/{known.payment_id}/capture", body, known)
@@ -90,8 +95,8 @@ class Caller:
                 amount = body.get("amount_minor", known.amount)
                 self.market.captured.append(Known(known.payment_id, known.token, amount))
 
-    def void(self) -> None:
-        if known := self._pick(self.market.held):
+    def void(self, known: Known | None = None) -> None:
+        if known := known or self._pick(self.market.held):
             self.ask("void", f"/v1/payments/{known.payment_id}/cancel", {}, known)
 
     def refund(self) -> None:
@@ -123,15 +128,14 @@ class Caller:
             if asked.final and asked.final.status in KEPT:
                 self.send(asked)
 
-    def _charge(self, verb: str, more: dict[str, Any]) -> None:
+    def _charge(self, verb: str, more: dict[str, Any]) -> Known | None:
         body, token = self._priced()
         if self.rng.random() < 0.35:
             body = self._of_a_trip(token)
         elif verb == "charge" and self.rng.random() < 0.06:
             body["method"] = "CASH"
         known = Known(0, token, body.get("amount_minor", 0))
-        asked = self.ask(verb, "/v1/payments/charge", body | more, known)
-        self._publish(asked)
+        return self._publish(self.ask(verb, "/v1/payments/charge", body | more, known))
 
     def _priced(self) -> tuple[dict[str, Any], str]:
         token, amount = self._token(), self.rng.randint(100, 50_000)
@@ -177,13 +181,14 @@ class Caller:
     def _pick(self, known: list[Known]) -> Known | None:
         return self.rng.choice(known[-RECENT:]) if known else None
 
-    def _publish(self, asked: Asked) -> None:
-        if self._done(asked) and asked.final:
-            body = asked.final.json()
-            if body["method"] == "CASH":
-                return  # its refunds wait for a person
-            known = Known(body["payment_id"], asked.token, asked.body.get("amount_minor", 4000))
-            (self.market.held if asked.verb == "authorize" else self.market.captured).append(known)
+    def _publish(self, asked: Asked) -> Known | None:
+        """What all callers know from here on; cash is not, its refunds wait for a person."""
+        if not (self._done(asked) and asked.final) or asked.final.json()["method"] == "CASH":
+            return None
+        payment_id = asked.final.json()["payment_id"]
+        known = Known(payment_id, asked.token, asked.body.get("amount_minor", 4000))
+        (self.market.held if asked.verb == "authorize" else self.market.captured).append(known)
+        return known
 
     def _done(self, asked: Asked) -> bool:
         return asked.final is not None and asked.final.status in (200, 201)
