@@ -148,7 +148,8 @@ def load(**overrides: Any) -> Settings:
 
     Raises BadSettings, naming every variable that is missing or wrong.
     """
-    env = FileAwareEnv(eager=False)
+    # A secret's file ends in a new line more often than not, which is no part of the secret.
+    env = FileAwareEnv(eager=False, strip_whitespace=True)
     seconds = {"validate": _positive}
     values: dict[str, Any] = {
         "database_url": _database_url(env),

@@ -124,10 +124,10 @@ def test_the_servers_can_be_named_in_parts(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_secret_can_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     secret = tmp_path / "url"
-    secret.write_text("postgresql://a:hidden@c/d")
+    secret.write_text("postgresql://a:hidden@c/d\n")
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("DATABASE_URL_FILE", str(secret))
-    assert "hidden" in config.load().database_url
+    assert config.load().database_url == "postgresql+psycopg2://a:hidden@c/d"
 
 
 BAD = {

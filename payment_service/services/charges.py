@@ -106,7 +106,7 @@ COPIED = (
 def charge(*, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
     """Charges the trip's fare or the order's amount, once, whatever is repeated or dies.
 
-    Raises the domain errors that api.md lists for a charge.
+    Raises domain errors; api/errors.py has their statuses.
     """
     # A trip is asked for its fare first, so a finished key is worth a look before that. An order
     # is not, and its begin finds the key claimed just as well: one round trip less.
