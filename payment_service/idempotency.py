@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from payment_service.config import settings
+from payment_service.domain import jsontext
 from payment_service.domain.errors import IdempotencyKeyInProgress, IdempotencyKeyReused
 from payment_service.extensions import db
 from payment_service.statements import Disconnected, Statement, hot
@@ -120,12 +121,10 @@ def fingerprint(fields: Mapping[str, Any]) -> str:
     Member order and white space of the body make no difference.
     """
     hashes = {
-        name: hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[
-            :32
-        ]
+        name: hashlib.sha256(jsontext.canonical(value)).hexdigest()[:32]
         for name, value in sorted(fields.items())
     }
-    return json.dumps(hashes, separators=(",", ":"))
+    return jsontext.dumps(hashes)
 
 
 def find(key: Key) -> Found | None:

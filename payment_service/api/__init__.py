@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from flask import Flask
 
-from payment_service.api import body, errors, health, payments, providers, receipts, refunds
+from payment_service.api import (
+    body,
+    errors,
+    health,
+    payments,
+    providers,
+    ratelimit,
+    receipts,
+    refunds,
+)
 from payment_service.api.blueprints import Api
 from payment_service.api.gateway import without_prefix
 
@@ -24,6 +33,7 @@ def register(app: Flask) -> None:
     # One more than is taken: of a body without a length, what is beyond this is cut off unsaid.
     app.config.update(MAX_CONTENT_LENGTH=body.MOST_BYTES + 1)
     app.url_map.merge_slashes = False  # a path has one spelling
+    ratelimit.register(app)
     app.before_request(body.refuse_surprises)
     api = Api(app)
     for blueprint, prefix, _ in ROUTES:

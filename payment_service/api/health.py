@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Response
 from marshmallow import Schema, fields, validate
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.outbox import OutboxCollector
@@ -73,10 +73,7 @@ def get_ready() -> tuple[dict[str, Any], int]:
 def get_metrics() -> Response:
     """Prometheus text: this pod's processes together, and the totals over all payments"""
     registry = CollectorRegistry()
-    if directory := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        registry.register(metrics.ProcessesCollector(directory))
-    else:
-        registry.register(REGISTRY)
+    registry.register(metrics.CountsCollector(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
     registry.register(TotalsCollector(totals.read()))
     registry.register(OutboxCollector(deliveries.standings()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

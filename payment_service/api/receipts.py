@@ -7,8 +7,8 @@ from typing import Any
 from flask import Response, request
 
 from payment_service.api.blueprints import Blueprint
+from payment_service.domain.jsontext import dumps
 from payment_service.domain.receipts import as_dict
-from payment_service.schemas.payments import dumps
 from payment_service.schemas.receipts import FORMS, ReceiptQuery, ReceiptSchema
 from payment_service.services import receipts
 

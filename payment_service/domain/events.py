@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from payment_service.domain import jsontext
 
 SOURCE = "/payment-service"
 VERSION = "v1"
@@ -52,7 +53,7 @@ def cloud_event(
     *, payment_id: int, seq: int, event_type: str, occurred_at: datetime, data: dict[str, Any]
 ) -> str:
     """The CloudEvents 1.0 JSON text of one event; `data` is described in docs/events.md."""
-    return json.dumps(
+    return jsontext.dumps(
         {
             "specversion": "1.0",
             "id": event_id(payment_id, seq),
@@ -63,6 +64,4 @@ def cloud_event(
             "datacontenttype": "application/json",
             "data": data,
         },
-        ensure_ascii=False,
-        separators=(",", ":"),
     )

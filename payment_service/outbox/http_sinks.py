@@ -12,6 +12,7 @@ from typing import Any
 
 from payment_service import http
 from payment_service.config import Settings
+from payment_service.domain import jsontext
 from payment_service.outbox import notes, signing
 from payment_service.outbox.contract import Delivery, Ending
 
@@ -108,7 +109,7 @@ class HttpSink:
         try:
             event = json.loads(delivery.body)
             call = self._call(delivery.type, event)
-            body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode()
+            body = jsontext.dumps(call.body).encode()
             answer = http.call(
                 call.method,
                 self._url + call.path,

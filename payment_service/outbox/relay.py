@@ -7,7 +7,6 @@ future, so what a killed relay had in hand comes back by itself; any number of r
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from flask import current_app
 from sqlalchemy import text
 
 from payment_service.config import settings
+from payment_service.domain import jsontext
 from payment_service.domain.events import event_id
 from payment_service.extensions import HOT, db
 from payment_service.outbox import routes, sinks
@@ -225,7 +225,7 @@ def _mark(name: str, endings: Sequence[Ending]) -> Counter[str]:
 
 def _values(name: str, endings: Sequence[Ending]) -> dict[str, Any]:
     told = [ending.as_json(_wait(ending)) for ending in endings]
-    return {"sink": name, "endings": json.dumps(told, ensure_ascii=False)}
+    return {"sink": name, "endings": jsontext.dumps(told)}
 
 
 def _wait(ending: Ending) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from marshmallow import Schema, fields, validate
@@ -223,8 +222,3 @@ def detail_body(payment: dict[str, Any], transactions: list[dict[str, Any]]) -> 
     """A payment row with its transactions as the wire shows it."""
     body: dict[str, Any] = _DETAIL.dump({**payment, "transactions": transactions})
     return body
-
-
-def dumps(body: Any) -> str:
-    """The text of an answer: the bytes that a replay repeats."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))

@@ -7,9 +7,10 @@ from typing import Any
 
 from payment_service.domain import money
 from payment_service.domain.events import iso
+from payment_service.domain.jsontext import dumps
 from payment_service.domain.vocabulary import RefundStatus, TransactionStatus, TransactionType
 from payment_service.idempotency import Key
-from payment_service.schemas.payments import detail_body, dumps
+from payment_service.schemas.payments import detail_body
 from payment_service.schemas.refunds import refund_body
 from payment_service.services.rows import Row
 

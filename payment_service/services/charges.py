@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -219,7 +218,7 @@ def _begin(command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
         "key_expires_at": times["expires_at"],
         "now": moment,
         "t_reference": transaction["reference"],
-        "metadata": json.dumps(payment["metadata"], ensure_ascii=False),
+        "metadata": dumped(payment["metadata"]),
         "fare": dumped(payment["fare"]),
     }
     try:

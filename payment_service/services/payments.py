@@ -20,13 +20,14 @@ from payment_service.domain.errors import (
     PaymentExists,
     PaymentNotFound,
 )
+from payment_service.domain.jsontext import dumps
 from payment_service.domain.states import Outcome as Word
 from payment_service.domain.states import Trigger
 from payment_service.domain.vocabulary import Method, PaymentStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.providers.cash import CashProvider
-from payment_service.schemas.payments import detail_body, dumps
+from payment_service.schemas.payments import detail_body
 from payment_service.services import amounts, listings, moves, rows, transitions
 from payment_service.services.answers import Answer
 from payment_service.services.charges import draft, route

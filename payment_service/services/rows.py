@@ -6,11 +6,11 @@ provider is asked.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from payment_service.domain import jsontext
 from payment_service.models import Payment, Refund, Transaction
 
 Row = dict[str, Any]
@@ -54,4 +54,4 @@ def find_transaction(transactions: list[Row], number: int) -> Row:
 
 def dumped(value: Any) -> str | None:
     """A JSON column's value as a statement takes it."""
-    return None if value is None else json.dumps(value, ensure_ascii=False)
+    return None if value is None else jsontext.dumps(value)

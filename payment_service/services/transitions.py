@@ -3,7 +3,6 @@ faster, with its events, deliveries, totals and the caller's answer, or not at a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, PoolProxiedConnection
 
 from payment_service.config import settings
-from payment_service.domain import events, money, states
+from payment_service.domain import events, jsontext, money, states
 from payment_service.domain.callers import Caller
 from payment_service.domain.vocabulary import PaymentStatus, TransactionStatus
 from payment_service.idempotency import Key
@@ -206,9 +205,9 @@ def apply(
         **change.payment,
         "old_version": change.before["version"],
         "next_action": dumped(change.payment["next_action"]),
-        "events": json.dumps(change.events, ensure_ascii=False),
-        "deliveries": json.dumps(_deliveries(change)),
-        "deltas": json.dumps(_deltas(change)),
+        "events": jsontext.dumps(change.events),
+        "deliveries": jsontext.dumps(_deliveries(change)),
+        "deltas": jsontext.dumps(_deltas(change)),
         **_transaction_values(change.transaction),
         **_key_values(key, answer),
     }

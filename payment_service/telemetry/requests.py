@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import time
 import uuid
+from collections.abc import Callable
 
 import structlog
 from flask import Flask, Response, g, request
 from prometheus_flask_exporter import PrometheusMetrics
 from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from payment_service.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -20,18 +24,30 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
 
 # Once per process, however many apps it makes: the registry takes each name once.
 _EXPORTER = PrometheusMetrics.for_app_factory(path=None, export_defaults=False)
-_LABELS = {
-    "method": lambda: request.method,
-    "route": lambda: request.url_rule.rule if request.url_rule else "unknown",
-    "status": lambda response: response.status_code,
-}
-_COUNTED = _EXPORTER.counter(
-    "payment_service_http_requests_total", "Requests answered", labels=_LABELS
-)
+
+
+class _Label:
+    """Reads one label off a response. The exporter asks each for its signature at each request,
+    and to say it takes a quarter of the time of having it found out."""
+
+    __signature__ = inspect.signature(lambda response: None)
+
+    def __init__(self, read: Callable[[Response], object]) -> None:
+        self._read = read
+
+    def __call__(self, response: Response) -> object:
+        return self._read(response)
+
+
+# How many there were is the histogram's count: telemetry/metrics tells it under a name of its own.
 _TIMED = _EXPORTER.histogram(
-    "payment_service_http_request_duration_seconds",
+    metrics.REQUEST_SECONDS,
     "Time from the request's arrival to its answer",
-    labels=_LABELS,
+    labels={
+        "method": _Label(lambda _: request.method),
+        "route": _Label(lambda _: request.url_rule.rule if request.url_rule else "unknown"),
+        "status": _Label(lambda response: response.status_code),
+    },
     buckets=BUCKETS,
 )
 
@@ -42,7 +58,7 @@ def watch(app: Flask) -> None:
     app.after_request(_finish)
     _EXPORTER.init_app(app)
     # Around the whole dispatch rather than around each view: a 404 and what a hook refuses count.
-    app.full_dispatch_request = _COUNTED(_TIMED(app.full_dispatch_request))  # type: ignore[method-assign]
+    app.full_dispatch_request = _TIMED(app.full_dispatch_request)  # type: ignore[method-assign]
 
 
 def _start() -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 from prometheus_client.mmap_dict import MmapedDict
 
-REQUESTS = "payment_service_http_requests_total"
+# In a process's file each bucket holds what fell into it alone, so that together they are all.
+REQUESTS = "payment_service_http_request_duration_seconds_bucket"
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -38,7 +39,7 @@ def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
 def answered(metrics: Path) -> Counter[tuple[int, str]]:
     """Requests by worker's pid and status, from the files that the workers count in."""
     counts: Counter[tuple[int, str]] = Counter()
-    for file in metrics.glob("counter_*.db"):
+    for file in metrics.glob("histogram_*.db"):
         pid = int(file.stem.split("_")[1])
         for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):
             _, sample, labels, *_ = json.loads(key)
