@@ -7,6 +7,7 @@ from flask import Flask
 from payment_service import api, cli, config, flask_settings
 from payment_service.extensions import cache, db, migrate
 from payment_service.providers.registry import Registry
+from payment_service.ratelimit import limiter
 from payment_service.telemetry import logs, requests
 
 
@@ -23,6 +24,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     migrate.init_app(app, db)
     cache.init_app(app, settings.redis_url)
     requests.watch(app)
+    limiter.init_app(app)
     api.register(app)
     cli.register(app)
     return app

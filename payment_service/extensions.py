@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from flask import Flask, current_app
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from redis import Redis
@@ -40,6 +38,4 @@ class Cache:
 
 db = SQLAlchemy(metadata=MetaData(naming_convention=NAMING))
 migrate = Migrate(compare_type=True)
-# Without Redis each process counts for itself, rather than refusing or slowing everybody.
-limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True)
 cache = Cache()

@@ -30,6 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "telemetry",
             "embedded",
             "flask_settings",
+            "ratelimit",
             "statements",
             "version",
         }

@@ -10,7 +10,6 @@ from payment_service.api import (
     health,
     payments,
     providers,
-    ratelimit,
     receipts,
     refunds,
 )
@@ -33,7 +32,6 @@ def register(app: Flask) -> None:
     # One more than is taken: of a body without a length, what is beyond this is cut off unsaid.
     app.config.update(MAX_CONTENT_LENGTH=body.MOST_BYTES + 1)
     app.url_map.merge_slashes = False  # a path has one spelling
-    ratelimit.register(app)
     app.before_request(body.refuse_surprises)
     api = Api(app)
     for blueprint, prefix, _ in ROUTES:

@@ -14,7 +14,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from payment_service.api.body import BadJSON
-from payment_service.api.ratelimit import TooManyRequests
 from payment_service.domain import errors as domain
 from payment_service.domain.errors import DomainError
 from payment_service.statements import Disconnected
@@ -37,7 +36,6 @@ STATUS: dict[type[DomainError], int] = {
     domain.ReceiptNotAvailable: 409,
     domain.IdempotencyKeyInProgress: 409,
     domain.InvalidRequest: 422,
-    TooManyRequests: 429,
     domain.ProviderUnavailable: 503,
     domain.TripServiceUnavailable: 503,
 }
