@@ -14,6 +14,7 @@ from babel import Locale, UnknownLocaleError
 from environs import EnvValidationError, FileAwareEnv, ValidationError, validate
 from flask import current_app
 from iso4217 import Currency
+from limits import parse_many
 
 
 class BadSettings(SystemExit):
@@ -85,6 +86,13 @@ def _known_zone(name: str) -> None:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise ValidationError(f"{name} is no IANA time zone, such as Asia/Kolkata") from error
+
+
+def _rate_limit(text: str) -> None:
+    try:
+        parse_many(text)
+    except ValueError as error:
+        raise ValidationError(f"{text} is no rate limit, such as 2000 per second") from error
 
 
 def _known_currency(code: str) -> None:
@@ -201,7 +209,7 @@ def load(**overrides: Any) -> Settings:
         "db_pool_size": env.int("DB_POOL_SIZE", 10, validate=_positive),
         "db_pool_timeout": env.int("DB_POOL_TIMEOUT", 10, **seconds),
         "db_prepare": env.bool("DB_PREPARE", True),
-        "rate_limit": env.str("RATE_LIMIT", "2000 per second"),
+        "rate_limit": env.str("RATE_LIMIT", "2000 per second", validate=_rate_limit),
         "receipt_timezone": env.str("RECEIPT_TIMEZONE", "Asia/Kolkata", validate=_known_zone),
         "receipt_locale": env.str("RECEIPT_LOCALE", "en_IN", validate=_known_locale),
         "receipt_issuer": env.str("RECEIPT_ISSUER", "Ride receipt"),

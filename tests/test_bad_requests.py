@@ -259,17 +259,39 @@ def test_a_view_that_fails_is_a_500_that_tells_nothing(make_app: MakeApp) -> Non
 
 
 def test_too_many_requests_are_told_when_to_come_back(postgres_url: str) -> None:
+    """All views together; but for those of probes and scrapers, which are always answered."""
     script = """
 import json
-answers = [client.get("/v1/payments/providers/IN") for _ in range(3)]
+paths = ["/v1/payments/providers/IN", "/health", "/no/such", "/v1/payments/1", "/health"]
+answers = [client.get(path) for path in paths]
 print(json.dumps([[a.status_code, a.content_type, a.text, dict(a.headers)] for a in answers]))
 """
     env = {"DATABASE_URL": postgres_url, "RATE_LIMIT": "2 per minute", "LOG_LEVEL": "ERROR"}
     [line] = printed(script, **env)
-    status, content_type, text, headers = json.loads(line)[-1]
-    assert (status, content_type) == (429, "application/problem+json")
+    answers = json.loads(line)
+    assert [status for status, *_ in answers] == [200, 200, 404, 429, 200]
+    _, content_type, text, headers = answers[3]
+    assert content_type == "application/problem+json"
     assert json.loads(text)["code"] == "too_many_requests"
-    assert int(headers["Retry-After"]) >= 1
+    assert 1 <= int(headers["Retry-After"]) <= 60
+
+
+def test_the_limit_is_one_for_all_processes_and_holds_while_redis_is_away(
+    postgres_url: str, redis_url: str
+) -> None:
+    script = """
+for _ in range(3):
+    print(client.get("/v1/payments/providers/IN").status_code)
+"""
+    limit = {"RATE_LIMIT": "4 per hour", "LOG_LEVEL": "ERROR", "DATABASE_URL": postgres_url}
+    here = {**limit, "REDIS_URL": redis_url}
+    assert printed(script, **here) == ["200", "200", "200"]
+    assert printed(script, **here) == ["200", "429", "429"]
+    with reserved_port() as port:
+        away = f"redis://127.0.0.1:{port.getsockname()[1]}/0"
+        said = printed(script, **{**limit, "RATE_LIMIT": "2 per hour", "REDIS_URL": away})
+        assert [line for line in said if line.isdigit()] == ["200", "200", "429"]
+        assert any("falling back" in line for line in said)
 
 
 @pytest.fixture

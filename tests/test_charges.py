@@ -515,11 +515,11 @@ def test_an_order_that_is_charged_just_then_is_no_500(
     app: Flask, client: FlaskClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look for live payments and the take-over another one takes the order."""
-    from payment_service.services import charges
+    from payment_service.services import takeover
 
     trip_id, order_id = a_trip(sandbox), a_number()
     client.post("/v1/payments", json={"trip_id": trip_id, "amount": "104.86"})
-    look = charges._lock_live
+    look = takeover._lock_live
     others: list[Any] = []
 
     def look_and_be_late(*args: Any) -> Any:
@@ -528,7 +528,7 @@ def test_an_order_that_is_charged_just_then_is_no_500(
             others.append(post(app.test_client(), CHARGE, order_id=order_id, amount="1.00"))
         return found
 
-    monkeypatch.setattr(charges, "_lock_live", look_and_be_late)
+    monkeypatch.setattr(takeover, "_lock_live", look_and_be_late)
     answer = post(client, CHARGE, trip_id=trip_id, order_id=order_id)
     assert others[0].status_code == 201
     assert (answer.status_code, answer.json["code"]) == (409, "payment_exists")

@@ -140,6 +140,7 @@ BAD = {
     "PROVIDER_CONCURRENCY": "-1",
     "DB_POOL_SIZE": "0",
     "DB_PREPARE": "perhaps",
+    "RATE_LIMIT": "many",
     "RECEIPT_TIMEZONE": "Mars/Olympus",
     "RECEIPT_LOCALE": "xx_YY",
     "SEED_TIMEZONE": "",

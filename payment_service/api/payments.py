@@ -10,7 +10,7 @@ from payment_service.api.auth import caller
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import optional_key, required_key, respond
 from payment_service.schemas import payments as schemas
-from payment_service.services import charges, listings, payments, timeline
+from payment_service.services import charges, listings, payments, takeover, timeline
 
 blueprint = Blueprint("payments", __name__, description="Charge, watch and steer payments")
 
@@ -51,7 +51,7 @@ def create(body: Body) -> Response:
 def charge_pending(body: Body, payment_id: int) -> Response:
     """Charge a PENDING payment"""
     return respond(
-        charges.charge_pending(
+        takeover.charge_pending(
             payment_id=payment_id, command=body, key=required_key(), caller=caller()
         )
     )

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection
+
+from payment_service import idempotency
 from payment_service.domain import money
 from payment_service.domain.events import iso
 from payment_service.domain.jsontext import dumps
 from payment_service.domain.vocabulary import RefundStatus, TransactionStatus, TransactionType
+from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.schemas.payments import detail_body
 from payment_service.schemas.refunds import refund_body
+from payment_service.services import rows
 from payment_service.services.rows import Row
 
 _DONE = {
@@ -87,3 +92,33 @@ def _outcome(payment: Row, refund: Row) -> dict[str, Any]:
         "failure_message": refund["failure_message"],
         "timestamp": iso(refund["updated_at"]),
     }
+
+
+def tell(*, payment_id: int, number: int, key: Key | None) -> Answer:
+    """What stands about the payment's request `number`; kept under the key if it is definite.
+
+    The first answer that was kept wins.
+    """
+    with db.engine.begin() as connection:
+        answer = _standing(connection, payment_id, number, key)
+        if key is None or not answer.definite:
+            return answer
+        idempotency.store(connection, key, status=answer.status, body=answer.body)
+    found = idempotency.find(key)
+    if found is None or found.answer_body is None or found.answer_status is None:
+        return answer
+    return Answer(found.answer_status, found.answer_body)
+
+
+def _standing(connection: Connection, payment_id: int, number: int, key: Key | None) -> Answer:
+    # Locked, so that nobody moves it between this and the next read: an answer that is kept must
+    # not show half of a move.
+    payment = rows.read_payment(connection, payment_id, lock=True)
+    if payment is None:
+        raise LookupError(f"no payment {payment_id}")
+    transactions = rows.read_transactions(connection, payment_id)
+    transaction = rows.find_transaction(transactions, number)
+    if transaction["type"] == TransactionType.REFUND:
+        refund = rows.read_refund(connection, payment_id, number)
+        return of_refund(payment, refund, as_resource=wants_resource(key))
+    return of_payment(payment, transactions, transaction)

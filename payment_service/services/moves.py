@@ -143,7 +143,7 @@ def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Answer | No
         return resume(key=key, found=now, caller=caller) if now else None
     payment_id = found.payment_id or 0
     resolution.resolve(payment_id=payment_id, number=number, caller=caller)
-    return replace(tell(payment_id=payment_id, number=number, key=key), replayed=True)
+    return replace(answers.tell(payment_id=payment_id, number=number, key=key), replayed=True)
 
 
 def carry_out(move: Move) -> Answer:
@@ -189,37 +189,7 @@ def finish(move: Move, result: Result) -> Answer:
     evidence.accept(
         payment_id=payment_id, number=number, word=word, result=result, caller=move.caller
     )
-    return tell(payment_id=payment_id, number=number, key=move.key)
-
-
-def tell(*, payment_id: int, number: int, key: Key | None) -> Answer:
-    """What stands about the payment's request `number`; kept under the key if it is definite.
-
-    The first answer that was kept wins.
-    """
-    with db.engine.begin() as connection:
-        answer = _standing(connection, payment_id, number, key)
-        if key is None or not answer.definite:
-            return answer
-        idempotency.store(connection, key, status=answer.status, body=answer.body)
-    found = idempotency.find(key)
-    if found is None or found.answer_body is None or found.answer_status is None:
-        return answer
-    return Answer(found.answer_status, found.answer_body)
-
-
-def _standing(connection: Connection, payment_id: int, number: int, key: Key | None) -> Answer:
-    # Locked, so that nobody moves it between this and the next read: an answer that is kept must
-    # not show half of a move.
-    payment = rows.read_payment(connection, payment_id, lock=True)
-    if payment is None:
-        raise LookupError(f"no payment {payment_id}")
-    transactions = rows.read_transactions(connection, payment_id)
-    transaction = rows.find_transaction(transactions, number)
-    if transaction["type"] == TransactionType.REFUND:
-        refund = rows.read_refund(connection, payment_id, number)
-        return answers.of_refund(payment, refund, as_resource=answers.wants_resource(key))
-    return answers.of_payment(payment, transactions, transaction)
+    return answers.tell(payment_id=payment_id, number=number, key=move.key)
 
 
 def _leave_open(move: Move) -> Answer:
@@ -237,7 +207,7 @@ def _leave_open(move: Move) -> Answer:
         )
         if move.key:
             idempotency.release(connection, move.key)
-    return tell(
+    return answers.tell(
         payment_id=move.payment["payment_id"], number=move.transaction["number"], key=move.key
     )
 
@@ -263,7 +233,7 @@ def _not_sent(move: Move, error: NotSent) -> Answer:
     if next_move:
         return carry_out(next_move)
     if not freed:
-        return tell(payment_id=payment_id, number=number, key=move.key)
+        return answers.tell(payment_id=payment_id, number=number, key=move.key)
     raise ProviderUnavailable(
         "the provider could not be asked; nothing was charged or moved, ask again later",
         payment_id=payment_id,

@@ -30,7 +30,7 @@ from payment_service.providers.cash import CashProvider
 from payment_service.schemas.payments import detail_body
 from payment_service.services import amounts, listings, moves, rows, transitions
 from payment_service.services.answers import Answer
-from payment_service.services.charges import draft, route
+from payment_service.services.drafts import draft, route
 from payment_service.services.moves import Move
 from payment_service.services.operations import charge_of, new_transaction
 from payment_service.services.rows import PAYMENT, Row

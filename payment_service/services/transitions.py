@@ -13,9 +13,10 @@ from sqlalchemy import Connection, PoolProxiedConnection
 from payment_service.config import settings
 from payment_service.domain import events, jsontext, money, states
 from payment_service.domain.callers import Caller
-from payment_service.domain.vocabulary import PaymentStatus, TransactionStatus
+from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.idempotency import Key
 from payment_service.outbox import routes
+from payment_service.services import deltas
 from payment_service.services.rows import Row, dumped
 from payment_service.statements import Statement
 
@@ -207,7 +208,7 @@ def apply(
         "next_action": dumped(change.payment["next_action"]),
         "events": jsontext.dumps(change.events),
         "deliveries": jsontext.dumps(_deliveries(change)),
-        "deltas": jsontext.dumps(_deltas(change)),
+        "deltas": jsontext.dumps(deltas.of(change.before, change.payment)),
         **_transaction_values(change.transaction),
         **_key_values(key, answer),
     }
@@ -263,38 +264,6 @@ def _deliveries(change: Change) -> list[dict[str, Any]]:
         for event in change.events
         for sink in routes.sinks_for(event["type"], change.payment, settings())
     ]
-
-
-# In the totals a payment is counted under its status from its first event on. One that a charge
-# created is PROCESSING until then, and /metrics counts the few of those from their index.
-_UNCOUNTED = PaymentStatus.PROCESSING
-
-
-def _deltas(change: Change) -> list[dict[str, Any]]:
-    """What this change adds to the totals."""
-    before, after = change.before, change.payment
-    deltas = []
-    first = before["audit_head"] is None and before["provider"] != "import"
-    moved = before["status"] != after["status"]
-    if moved and not first and before["status"] != _UNCOUNTED:
-        deltas.append(_delta(before, payments=-1))
-    gain = {
-        "payments": int((moved or first) and after["status"] != _UNCOUNTED),
-        "entered": int(moved or first),
-        "created": int(first),
-        "captured": after["captured"] - before["captured"],
-        "refunds": int(after["refunded"] > before["refunded"]),
-        "refunded": max(0, after["refunded"] - before["refunded"]),
-    }
-    if any(gain.values()):
-        deltas.append(_delta(after, **gain))
-    return deltas
-
-
-def _delta(row: Row, **counts: int) -> dict[str, Any]:
-    zero = dict.fromkeys(("payments", "created", "entered", "captured", "refunds", "refunded"), 0)
-    labels = {name: row[name] for name in ("method", "currency", "status")}
-    return {**labels, "provider": row["provider"] or "none", **zero, **counts}
 
 
 def edge_of(payment: Row, trigger: str, outcome: states.Outcome) -> states.Edge:
