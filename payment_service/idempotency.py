@@ -39,8 +39,10 @@ _FIND = Statement(
     _TYPES,
 )
 _STORE = """
-    UPDATE idempotency_keys SET answer_status = :status, answer_body = :body, locked_until = NULL
-    WHERE caller = :caller AND operation = :operation AND key = :key AND answer_body IS NULL
+    UPDATE idempotency_keys SET answer_status = coalesce(answer_status, :status),
+        answer_body = coalesce(answer_body, :body), locked_until = NULL
+    WHERE caller = :caller AND operation = :operation AND key = :key AND payment_id = :payment_id
+    RETURNING answer_status, answer_body
 """
 _RELEASE = """
     UPDATE idempotency_keys SET locked_until = NULL
@@ -206,9 +208,14 @@ def point_to(connection: Connection, key: Key, *, number: int) -> bool:
     return connection.execute(pointed, values).rowcount == 1
 
 
-def store(connection: Connection, key: Key, *, status: int, body: str) -> None:
-    """Keeps a definite answer, unless another was kept first."""
-    connection.execute(text(_STORE), {**key.columns(), "status": status, "body": body})
+def store(
+    connection: Connection, key: Key, *, payment_id: int, status: int, body: str
+) -> tuple[int, str]:
+    """Keeps a definite answer about the payment that the key was claimed for, unless another was
+    kept first. Gives the one that counts."""
+    values = {**key.columns(), "payment_id": payment_id, "status": status, "body": body}
+    kept = connection.execute(text(_STORE), values).one_or_none()
+    return (kept.answer_status, kept.answer_body) if kept else (status, body)
 
 
 def release(connection: Connection, key: Key) -> int | None:

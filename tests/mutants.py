@@ -134,10 +134,18 @@ MUTANTS = (
     Mutant(
         "the first kept answer wins",
         "payment_service/idempotency.py",
-        """SET answer_status = :status, answer_body = :body, locked_until = NULL
-    WHERE caller = :caller AND operation = :operation AND key = :key AND answer_body IS NULL""",
-        """SET answer_status = :status, answer_body = :body, locked_until = NULL
-    WHERE caller = :caller AND operation = :operation AND key = :key""",
+        """SET answer_status = coalesce(answer_status, :status),
+        answer_body = coalesce(answer_body, :body), locked_until = NULL""",
+        "SET answer_status = :status, answer_body = :body, locked_until = NULL",
+        ("tests/test_idempotency.py",),
+    ),
+    Mutant(
+        "an answer is kept under its own payment's key only",
+        "payment_service/idempotency.py",
+        """AND key = :key AND payment_id = :payment_id
+    RETURNING answer_status""",
+        """AND key = :key AND (payment_id = :payment_id OR true)
+    RETURNING answer_status""",
         ("tests/test_idempotency.py",),
     ),
     Mutant(

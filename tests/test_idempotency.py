@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from payment_service import idempotency
+from payment_service.domain.errors import IdempotencyKeyInProgress
 from payment_service.extensions import db
-from payment_service.services import moves, resolution
+from payment_service.services import answers, moves, resolution
 from tests.books import (
     a_charged_payment,
     a_pending_payment,
@@ -602,12 +604,38 @@ def test_the_first_answer_that_is_kept_stays(app: Flask, client: FlaskClient) ->
     claim = {"payment_id": paid["payment_id"], "number": 1, "now": datetime.now(UTC)}
     with app.app_context(), db.engine.begin() as connection:
         idempotency.claim(connection, key, **claim)
-        idempotency.store(connection, key, status=402, body='{"first":1}')
-        idempotency.store(connection, key, status=200, body='{"second":2}')
+        told = [
+            idempotency.store(connection, key, payment_id=payment_id, status=status, body=body)
+            for payment_id, status, body in (
+                (paid["payment_id"], 402, '{"first":1}'),
+                (paid["payment_id"], 200, '{"second":2}'),
+            )
+        ]
+    assert told == [(402, '{"first":1}')] * 2
     with app.app_context():
         found = idempotency.find(key)
     assert found is not None
     assert (found.answer_status, found.answer_body) == (402, '{"first":1}')
+
+
+def test_an_answer_is_kept_under_its_own_payment_s_key_only(
+    app: Flask, client: FlaskClient
+) -> None:
+    """Somebody was stopped so long that the key was given up and claimed for another payment."""
+    late, paid = a_charged_payment(client), a_charged_payment(client)
+    key = idempotency.Key("local", "POST /v1/payments/charge", a_key(), "{}")
+    claim = {"payment_id": paid["payment_id"], "number": 1, "now": datetime.now(UTC)}
+    with app.app_context(), db.engine.begin() as connection:
+        idempotency.claim(connection, key, **claim)
+        answers.tell_locked(connection, payment_id=late["payment_id"], number=1, key=key)
+    with app.app_context():
+        with pytest.raises(IdempotencyKeyInProgress):
+            idempotency.find(key)
+        told = answers.tell(payment_id=paid["payment_id"], number=1, key=key)
+        found = idempotency.find(key)
+    assert found is not None
+    assert (found.answer_status, found.answer_body) == (told.status, told.body)
+    assert json.loads(told.body)["payment_id"] == paid["payment_id"]
 
 
 def test_a_key_whose_retry_was_told_something_is_not_freed(app: Flask, client: FlaskClient) -> None:

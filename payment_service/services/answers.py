@@ -100,14 +100,18 @@ def tell(*, payment_id: int, number: int, key: Key | None) -> Answer:
     The first answer that was kept wins.
     """
     with db.engine.begin() as connection:
-        answer = _standing(connection, payment_id, number, key)
-        if key is None or not answer.definite:
-            return answer
-        idempotency.store(connection, key, status=answer.status, body=answer.body)
-    found = idempotency.find(key)
-    if found is None or found.answer_body is None or found.answer_status is None:
+        return tell_locked(connection, payment_id=payment_id, number=number, key=key)
+
+
+def tell_locked(connection: Connection, *, payment_id: int, number: int, key: Key | None) -> Answer:
+    """The same within the connection's transaction, which must end soon: it locks the payment."""
+    answer = _standing(connection, payment_id, number, key)
+    if key is None or not answer.definite:
         return answer
-    return Answer(found.answer_status, found.answer_body)
+    status, body = idempotency.store(
+        connection, key, payment_id=payment_id, status=answer.status, body=answer.body
+    )
+    return Answer(status, body)
 
 
 def _standing(connection: Connection, payment_id: int, number: int, key: Key | None) -> Answer:

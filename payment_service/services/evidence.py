@@ -44,10 +44,18 @@ def accept(*, payment_id: int, number: int, word: Word, result: Result, caller: 
             result=result,
             caller=caller,
         )
-    if moved is not None and moved.contradicts:
-        metrics.CONTRADICTED.inc()
-        log.error("payment_contradicted", payment_id=payment_id, status=moved.payment["status"])
+    tell_contradiction(moved)
     return moved is not None
+
+
+def tell_contradiction(change: Change | None) -> None:
+    """Counts and logs a change that overturned what callers had been told. After its commit."""
+    if change is not None and change.contradicts:
+        metrics.CONTRADICTED.inc()
+        payment = change.payment
+        log.error(
+            "payment_contradicted", payment_id=payment["payment_id"], status=payment["status"]
+        )
 
 
 def accept_locked(

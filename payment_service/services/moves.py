@@ -186,10 +186,18 @@ def finish(move: Move, result: Result) -> Answer:
             if transitions.apply(connection, change, key=move.key, answer=kept):
                 return answer
     # The payment moved meanwhile; or it is a refund, whose own row moves along.
-    evidence.accept(
-        payment_id=payment_id, number=number, word=word, result=result, caller=move.caller
-    )
-    return answers.tell(payment_id=payment_id, number=number, key=move.key)
+    with db.engine.begin() as connection:
+        moved = evidence.accept_locked(
+            connection,
+            payment_id=payment_id,
+            number=number,
+            word=word,
+            result=result,
+            caller=move.caller,
+        )
+        answer = answers.tell_locked(connection, payment_id=payment_id, number=number, key=move.key)
+    evidence.tell_contradiction(moved)
+    return answer
 
 
 def _leave_open(move: Move) -> Answer:
