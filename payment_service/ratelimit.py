@@ -52,5 +52,9 @@ class OneLimit(Limiter):
         )
 
 
-# Without Redis each process counts for itself, rather than refusing or slowing everybody.
-limiter = OneLimit(key_func=get_remote_address, in_memory_fallback_enabled=True)
+# Without Redis each process counts for itself, rather than refusing or slowing everybody. Of the
+# threads that find it gone at the same moment Flask-Limiter turns one to memory, and would fail the
+# requests of the others; they pass.
+limiter = OneLimit(
+    key_func=get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True
+)

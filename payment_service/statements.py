@@ -94,8 +94,11 @@ class Statement:
             with cursor:
                 self._run(cursor, pooled.info, values)
                 row: tuple[Any, ...] | None = cursor.fetchone()
-        except _NO_ANSWER as error:
-            raise Disconnected from error
+        except psycopg2.Error as error:
+            # A connection that breaks off while an answer comes in gives the bare class at times.
+            if isinstance(error, _NO_ANSWER) or type(error) is psycopg2.DatabaseError:
+                raise Disconnected from error
+            raise
         return row
 
     def _run(self, cursor: Any, known: dict[Any, Any], values: dict[str, Any]) -> None:

@@ -471,3 +471,29 @@ def test_the_handlers_know_every_domain_error() -> None:
     ]
     for kind in kinds:
         assert 400 <= status_of(kind("x")) < 600
+
+
+def test_redis_going_away_under_many_threads_fails_no_request(postgres_url: str) -> None:
+    """All of them find it gone at the same moment."""
+    script = """
+import threading
+from payment_service.ratelimit import limiter
+usual, meet = limiter.storage.incr, threading.Barrier(8, timeout=10)
+def gone(*args, **kwargs):
+    meet.wait()
+    return usual(*args, **kwargs)
+limiter.storage.incr = gone
+found = []
+def ask():
+    found.append(app.test_client().get("/v1/payments/providers/IN").status_code)
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("statuses", *found)
+"""
+    with reserved_port() as port:
+        away = f"redis://127.0.0.1:{port.getsockname()[1]}/0"
+        said = printed(script, DATABASE_URL=postgres_url, REDIS_URL=away, LOG_LEVEL="ERROR")
+    assert "statuses" + " 200" * 8 in said

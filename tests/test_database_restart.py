@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections import defaultdict
+from typing import Any, ClassVar
 
+import psycopg2
+import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import create_engine, text
 
+from payment_service import idempotency
 from payment_service.config import load
+from payment_service.statements import Disconnected
 from tests.fixtures import MakeApp
 
 
@@ -42,3 +48,27 @@ def test_charges_and_reads_go_on(make_app: MakeApp, client: FlaskClient, charge:
     assert charge().status_code == 201
     assert client.get(f"/v1/payments/{made.json['payment_id']}").status_code == 200
     assert client.get("/health/ready").json["dependencies"]["database"] == "UP"
+
+
+class _BreaksOff:
+    """A connection to a server that ends while its answer comes in, as psycopg2 shows it then."""
+
+    info: ClassVar[dict[str, bool]] = {"find_key": True}
+
+    def cursor(self) -> _BreaksOff:
+        return self
+
+    def __enter__(self) -> _BreaksOff:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def execute(self, *asked: object) -> None:
+        raise psycopg2.DatabaseError("server closed the connection unexpectedly")
+
+
+def test_a_connection_that_breaks_off_is_no_internal_error(app: Flask) -> None:
+    """Seen under `pg_ctl stop -m immediate`: neither OperationalError nor any other subclass."""
+    with app.app_context(), pytest.raises(Disconnected):
+        idempotency._FIND.one(_BreaksOff(), defaultdict(str))  # type: ignore[arg-type]
