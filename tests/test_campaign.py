@@ -158,6 +158,9 @@ SABOTAGE: dict[str, tuple[Callable[[Books], Any], str]] = {
     "a key without an answer": (
         lambda books: books.keys[0].update(answer_body=None), "no answer is owed"),
     "a caller waits": (lambda books: books.asked[0].answers.clear(), "no answer is owed"),
+    "an internal error": (
+        lambda books: books.asked[0].answers.insert(0, Answer(0.0, 500, "{}", False)),
+        "whatever was down"),
     "given up, and it was there": (_given_up_wrongly, "every answer that a caller"),
     "given up without a cause": (_given_up_wrongly, "evidence overturned"),
     "another answer later": (_other_answer_later, "every answer that a caller"),

@@ -194,6 +194,9 @@ CHECKS: dict[str, tuple[Check, Callable[[Books], int]]] = {
         sums_agree, lambda books: sum(map(len, books.journal.values()))),
     "nothing is PROCESSING or open": (nothing_is_open, lambda books: len(books.payments)),
     "no answer is owed": (promises.nothing_is_owed, lambda books: len(books.asked)),
+    "whatever was down, nobody was told internal_error": (
+        promises.nobody_was_told_internal_error,
+        lambda books: sum(len(one.answers) for one in books.asked)),
     "every answer that a caller was given is true": (
         promises.answers_are_true, lambda books: sum(len(one.answers) for one in books.asked)),
     "evidence overturned only what it had to, and said so": (

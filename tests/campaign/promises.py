@@ -22,6 +22,14 @@ def nothing_is_owed(index: Index) -> Iterator[str]:
             yield f"key {row['key']} on {row['operation']} has no answer"
 
 
+def nobody_was_told_internal_error(index: Index) -> Iterator[str]:
+    """Who can't be served is told why (503, 202, 409); a 500 is something nobody thought of."""
+    for one in index.books.asked:
+        for answer in one.answers:
+            if answer.status == 500:
+                yield f"{one.verb} {one.key} ({one.note or one.path}): {answer.body[:300]}"
+
+
 def answers_are_true(index: Index) -> Iterator[str]:
     for one in index.books.asked:
         for wrong in _wrong_with(index, one):
