@@ -14,7 +14,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from payment_service.extensions import db
-from payment_service.services import resolution
+from payment_service.providers.registry import BUILDERS
+from payment_service.services import resolution, worker
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.sandbox_server import Sandbox
 
@@ -129,6 +130,20 @@ def test_what_is_due_is_looked_up_by_one_worker(
         list(pool.map(work, range(6)))
     assert {_status(client, payment) for payment in lost} == {"SUCCESS"}
     assert [_look_ups(sandbox, payment) for payment in lost] == [1] * 5
+
+
+def test_a_silent_provider_delays_no_other(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    """Its beat is its own; and one with more due than it asks at once goes on without a pause."""
+    beats = {beat.name: beat for beat in worker.BEATS if beat.name.startswith("resolution-")}
+    assert beats.keys() == {f"resolution-{name}" for name in BUILDERS}
+    lost = [_lost(client, sandbox) for _ in range(resolution.BATCH + 1)]
+    time.sleep(FIRST_PAUSE + 0.1)
+    assert worker.step(app, beats["resolution-cash"])["looked_up"] == 0
+    assert worker.step(app, beats["resolution-sandbox"])["more"]
+    assert not worker.step(app, beats["resolution-sandbox"])["more"]
+    assert {_status(client, payment) for payment in lost} == {"SUCCESS"}
 
 
 def test_look_ups_grow_seldom_and_never_stop(

@@ -24,33 +24,38 @@ from payment_service.services.transitions import OPEN
 log = structlog.get_logger(__name__)
 
 BATCH = 16
-"""Look-ups at once, each on a thread of its own, so that one silent provider delays no other."""
+"""Look-ups at once, each on a thread of its own."""
 
 _LEASE = """
     UPDATE transactions SET due_at = :until
     WHERE (payment_id, number) IN (
-        SELECT payment_id, number FROM transactions WHERE due_at <= :now
+        SELECT payment_id, number FROM transactions
+        WHERE due_at <= :now AND (CAST(:provider AS text) IS NULL OR provider = :provider)
         ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
     RETURNING payment_id, number
 """
 
 
-def run_once() -> dict[str, int]:
-    """Looks up what is due. Any number of workers may run it at once."""
+def run_once(provider: str | None = None) -> dict[str, int]:
+    """Looks up what is due, at this provider only if it is named: a silent one delays no other.
+
+    Any number of workers may run it at once. `more` says that more may be due.
+    """
     now = datetime.now(UTC)
     # A look-up is a read that is tried twice; a lease outlives both, and not by much, because
     # what a killed worker had leased waits for its end.
     lease = timedelta(seconds=2 * settings().provider_timeout_seconds + 5)
     with db.engine.begin() as connection:
         due = connection.execute(
-            text(_LEASE), {"now": now, "until": now + lease, "batch": BATCH}
+            text(_LEASE),
+            {"now": now, "until": now + lease, "batch": BATCH, "provider": provider},
         ).all()
     if not due:
-        return {"looked_up": 0, "moved": 0}
+        return {"looked_up": 0, "moved": 0, "more": 0}
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     with ThreadPoolExecutor(BATCH) as pool:
         moved = sum(pool.map(lambda row: _resolve_in(app, row.payment_id, row.number), due))
-    return {"looked_up": len(due), "moved": moved}
+    return {"looked_up": len(due), "moved": moved, "more": len(due) // BATCH}
 
 
 def _resolve_in(app: Flask, payment_id: int, number: int) -> bool:

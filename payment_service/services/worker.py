@@ -13,6 +13,7 @@ from flask import Flask
 
 from payment_service import idempotency
 from payment_service.outbox import relay, routes, sinks
+from payment_service.providers.registry import BUILDERS
 from payment_service.services import expiry, resolution, totals
 
 log = structlog.get_logger(__name__)
@@ -30,13 +31,13 @@ class Beat:
 
 
 BEATS = (
-    Beat("resolution", resolution.run_once, 1.0),
+    # A beat for each provider and each sink: one that is slow or dead holds up no other.
+    *(Beat(f"resolution-{name}", partial(resolution.run_once, name), 1.0) for name in BUILDERS),
+    *(Beat(f"relay-{sink}", partial(relay.run_once, [sink]), 0.5) for sink in routes.SINKS),
     Beat("expiry", expiry.run_once, 1.0),
     # /metrics promises to be at most 5 s behind.
     Beat("totals", totals.run_once, 1.0),
     Beat("reaping", idempotency.reap, 60.0),
-    # A beat for each sink: one that is slow or dead holds up no other.
-    *(Beat(f"relay-{sink}", partial(relay.run_once, [sink]), 0.5) for sink in routes.SINKS),
     Beat("reaping-deliveries", relay.reap, 60.0),
 )
 

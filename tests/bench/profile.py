@@ -29,13 +29,22 @@ SMALL_ROWS = 10_000
 # Each sample counts for the innermost of its frames that one of these names; what none names is
 # "the rest". A name is the beginning of a file's path, as py-spy shortens it.
 PARTS = {
-    "rate limit: flask-limiter, Redis": ("flask_limiter/", "limits/", "redis/"),
+    "rate limit: flask-limiter, Redis": (
+        "payment_service/ratelimit.py",
+        "flask_limiter/",
+        "limits/",
+        "redis/",
+    ),
     "SQL: psycopg2, statements.py": ("payment_service/statements.py",),
     "pool: SQLAlchemy": ("sqlalchemy/",),
     "logs: structlog": ("structlog/",),
     "metrics: exporter, prometheus": ("prometheus_flask_exporter/", "prometheus_client/"),
     "validation: webargs, marshmallow": ("webargs/", "marshmallow/", "payment_service/schemas/"),
-    "answer and event as JSON": ("json/", "payment_service/domain/events.py"),
+    "answer and event as JSON": (
+        "json/",
+        "payment_service/domain/jsontext.py",
+        "payment_service/domain/events.py",
+    ),
     "key and fingerprint": ("payment_service/idempotency.py", "payment_service/api/idem"),
     "provider: fence, circuit": ("payment_service/providers/",),
     "services": ("payment_service/services/", "payment_service/domain/"),
