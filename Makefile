@@ -8,7 +8,7 @@ WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
 TEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-api bench lint fmt check faults mutants smoke seed migrate db-shell db-backup \
+.PHONY: setup run test test-api bench lint fmt check faults mutants histories smoke seed migrate db-shell db-backup \
         db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
@@ -51,6 +51,9 @@ faults: setup ## Two minutes of everything dying, and what holds after: make fau
 
 mutants: setup ## Take each guard out in a copy, and see which test notices
 	@$(BIN)/python -m tests.mutants $(ARGS)
+
+histories: setup ## Thousands of random histories against a model: make histories [MODEL_EXAMPLES=3000]
+	@MODEL_EXAMPLES="$${MODEL_EXAMPLES:-3000}" $(BIN)/python -m pytest -q -n $(TEST_WORKERS) tests/test_model.py $(ARGS)
 
 smoke: ## Walk through a running service with curl: make smoke [BASE_URL=...]
 	@scripts/smoke.sh $(BASE_URL)
