@@ -22,10 +22,14 @@ DROPPED = ("DATABASE_URL", "REDIS_URL", "RABBITMQ_URL", "GUNICORN_CMD_ARGS", "FL
 
 
 class Service:
-    """gunicorn with the app, and on demand flask workers, on one database and one sandbox."""
+    """gunicorn with the app, and on demand flask workers, on one database and one sandbox.
 
-    def __init__(self, directory: Path, **env: str) -> None:
+    `tree` is the checkout whose code runs.
+    """
+
+    def __init__(self, directory: Path, tree: Path = ROOT, **env: str) -> None:
         self.directory = directory
+        self.tree = tree
         self._reservation = reserved_port()
         self.url = f"http://127.0.0.1:{self._reservation.getsockname()[1]}"
         self.log = directory / "service.log"
@@ -47,7 +51,7 @@ class Service:
         """Starts gunicorn and returns once it is ready; `env` stays for later starts."""
         self.env |= env
         app = "payment_service:create_app()"
-        self.web = self._spawn("-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), app)
+        self.web = self._spawn("-m", "gunicorn", "-c", str(self.tree / "gunicorn.conf.py"), app)
         deadline = time.monotonic() + START_SECONDS
         while not self._ready():
             if self.web.poll() is not None or time.monotonic() > deadline:
@@ -93,7 +97,7 @@ class Service:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, *command],
-                cwd=ROOT,
+                cwd=self.tree,
                 env=self.env,
                 stdout=log,
                 stderr=log,

@@ -15,6 +15,7 @@ from sqlalchemy import URL, make_url
 from payment_service import embedded
 from scripts.bench_import import fresh_database
 from tests.running_service import Service
+from tests.sandbox_server import ROOT
 
 # Beside the embedded server's own. fsync, full_page_writes and synchronous_commit are on, as they
 # are unless somebody turns them off; they are named so that the report shows it.
@@ -70,10 +71,11 @@ class Servers:
         fresh_database(self.url("postgres"), database)
         return self.url(database).render_as_string(hide_password=False)
 
-    def service(self, name: str, database: str, **env: str) -> Service:
+    def service(self, name: str, database: str, tree: Path = ROOT, **env: str) -> Service:
         """A service on that database, with all on that production has; not started yet."""
         return Service(
             self.directory / name,
+            tree,
             DATABASE_URL=self.url(database).render_as_string(hide_password=False),
             REDIS_URL=self.redis.url,
             **{**SERVICE, **env},
