@@ -40,7 +40,7 @@ def of(settings: Settings) -> dict[str, Any]:
                 **pool,
             }
         },
-        "RATELIMIT_DEFAULT": settings.rate_limit,
+        "RATELIMIT_APPLICATION": settings.rate_limit,
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
         "RATELIMIT_STORAGE_OPTIONS": REDIS_PATIENCE if settings.redis_url else {},
     }

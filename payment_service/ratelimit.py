@@ -15,7 +15,7 @@ PROBES = "health"
 
 
 class OneLimit(Limiter):
-    """RATELIMIT_DEFAULT for all views together.
+    """RATELIMIT_APPLICATION, and nothing else.
 
     Flask-Limiter gathers the limits of each blueprint and view anew for each request, which took
     an eighth of a charge's time in Python. Where there is but one, its strategy is asked directly.
@@ -25,7 +25,7 @@ class OneLimit(Limiter):
 
     def init_app(self, app: Flask) -> None:
         super().init_app(app)
-        self._limits = parse_many(app.config["RATELIMIT_DEFAULT"])
+        self._limits = parse_many(app.config["RATELIMIT_APPLICATION"])
 
     def _check_request_limit(
         self, callable_name: str | None = None, in_middleware: bool = True

@@ -226,6 +226,13 @@ MUTANTS = (
         ("tests/test_relay.py",),
     ),
     Mutant(
+        "a provider's look-ups are its own beat's",
+        f"{SERVICES}/resolution.py",
+        "OR provider = :provider)",
+        "OR provider = :provider OR true)",
+        ("tests/test_resolution.py",),
+    ),
+    Mutant(
         "bulkhead: beyond its places nothing is sent",
         "payment_service/providers/contract.py",
         "        if not self._places.acquire(blocking=False):",

@@ -11,6 +11,7 @@ import itertools
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -270,19 +271,18 @@ def test_beyond_its_places_nothing_is_sent(harness: Harness) -> None:
 
 
 class Careless(CashProvider):
-    """Answers about an amount that nobody asked for."""
+    """Answers whatever it is set to."""
 
-    answered = 0
+    def __init__(self, answer: Result) -> None:
+        super().__init__(LIMITS)
+        self._answer = answer
 
     def _ask(self, operation: Operation) -> Result:
-        return Result(Outcome.APPROVED, "careless", amount_approved=self.answered)
+        return self._answer
 
 
-@pytest.mark.parametrize("answered", [0, -1, 10_001])
-def test_another_amount_is_no_answer(answered: int) -> None:
-    provider = Careless(LIMITS)
-    provider.answered = answered
-    operation = Operation(
+def a_cash_charge() -> Operation:
+    return Operation(
         type=TransactionType.CHARGE,
         reference="PAY-20260101-CARELESS-1",
         amount=10_000,
@@ -290,9 +290,24 @@ def test_another_amount_is_no_answer(answered: int) -> None:
         method=Method.CASH,
         send_before=datetime.now(UTC) + timedelta(seconds=60),
     )
+
+
+@pytest.mark.parametrize("answered", [0, -1, 10_001])
+def test_another_amount_is_no_answer(answered: int) -> None:
+    provider = Careless(Result(Outcome.APPROVED, "careless", amount_approved=answered))
     for call in (provider.ask, provider.lookup):
         with pytest.raises(OutcomeUnknown):
-            call(operation)
+            call(a_cash_charge())
+
+
+@pytest.mark.parametrize("odd", [{"wait": Decimal("1.5")}, {"url": "\ud800"}, {"id": 2**64}])
+def test_a_next_action_that_can_t_be_kept_is_left_out(odd: dict[str, Any]) -> None:
+    """And not the answer with it: what the payer is to do, the provider tells the payer too."""
+    provider = Careless(Result(Outcome.REQUIRES_ACTION, "careless", next_action=odd))
+    for call in (provider.ask, provider.lookup):
+        found = call(a_cash_charge())
+        assert found is not None
+        assert (found.outcome, found.next_action) == (Outcome.REQUIRES_ACTION, None)
 
 
 def test_tokens_and_descriptions_are_not_shown(harness: Harness) -> None:

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 import structlog
 
+from payment_service.domain import jsontext
 from payment_service.domain.vocabulary import Method, TransactionType
 from payment_service.providers.circuit import Circuit, CircuitOpen
 from payment_service.telemetry import metrics
@@ -226,11 +227,17 @@ class Provider(abc.ABC):
 
 
 def _believable(result: Result, operation: Operation) -> Result:
-    """The result, if its amount can be that of what was asked: a part or all of it.
+    """The result, if its amount can be that of what was asked: a part or all of it. Without its
+    next action if that is nothing that could be kept and told.
 
     Raises OutcomeUnknown: an answer about another amount says nothing that could be booked.
     """
     approved = result.amount_approved
     if approved is not None and not 0 < approved <= operation.amount:
         raise OutcomeUnknown(f"{approved} approved of {operation.amount}")
+    try:
+        jsontext.dumps(result.next_action)
+    except TypeError as error:
+        log.warning("next_action_dropped", reference=operation.reference, why=str(error))
+        return replace(result, next_action=None)
     return result

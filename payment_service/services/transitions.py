@@ -113,7 +113,7 @@ _APPLY = Statement(
         UPDATE idempotency_keys SET
             answer_status = :answer_status, answer_body = :answer_body, locked_until = NULL
         FROM l WHERE caller = :caller AND operation = :operation AND key = :key
-            AND answer_body IS NULL AND idempotency_keys.payment_id = :payment_id
+            AND answer_body IS NULL
     )
     SELECT payment_id FROM l
     """,
