@@ -163,6 +163,18 @@ def test_a_hold_that_can_not_be_voided_stands_and_is_not_hammered(
     assert len(standing["transactions"]) == 2
 
 
+def test_a_capture_that_was_refused_too_late_leaves_a_hold_whose_time_is_over(
+    app: Flask, hold: Call, send: Call, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    """It is released at the next beat, and not an hour later as after a void in vain."""
+    held = hold(payment_token="tok_capture_decline")
+    over(app, held["payment_id"])
+    assert send(f"/v1/payments/{held['payment_id']}/capture").status_code == 402
+    run(app, expiry.run_once)
+    _until(app, client, held["payment_id"], "EXPIRED")
+    assert at_provider(sandbox, held)["state"] == "voided"
+
+
 def test_a_payer_who_must_act_and_does(
     app: Flask, send: Call, client: FlaskClient, sandbox: Sandbox
 ):

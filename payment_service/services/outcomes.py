@@ -165,8 +165,8 @@ _AFTER_SILENCE = timedelta(minutes=1)
 
 
 def _expiry(payment: Row, closed: Row, to: PaymentStatus, moment: datetime) -> datetime | None:
-    """When a hold or a wait for the payer is over. One that stands again keeps its time, or is
-    ended a little later if that was over."""
+    """When a hold or a wait for the payer is over. One that stands again keeps its time; if it is
+    over, and the void for it was in vain, the next is a little later."""
     lasts = {
         PaymentStatus.REQUIRES_ACTION: settings().action_ttl,
         PaymentStatus.AUTHORIZED: settings().authorization_ttl,
@@ -176,7 +176,8 @@ def _expiry(payment: Row, closed: Row, to: PaymentStatus, moment: datetime) -> d
     kept: datetime | None = payment["expires_at"]
     if kept is None:
         return moment + timedelta(seconds=lasts[to])
-    return kept if kept > moment else moment + _pause_after(closed)
+    over = kept <= moment and closed["type"] == TransactionType.VOID
+    return moment + _pause_after(closed) if over else kept
 
 
 def _pause_after(closed: Row) -> timedelta:
