@@ -31,6 +31,7 @@ from tests.bench import (
 )
 from tests.bench.bare import Bare
 from tests.bench.load import Missing, require_wrk
+from tests.bench.processes import memory_ns
 from tests.bench.report import Report
 from tests.bench.world import Servers
 from tests.sandbox_server import running_sandbox
@@ -38,6 +39,7 @@ from tests.sandbox_server import running_sandbox
 SMALL_ROWS = 10_000
 RATIO_AIM = 0.45
 SIZES_AIM = 1.2
+MEMORY = [1_000, 20_000]
 
 
 def main() -> None:
@@ -74,7 +76,9 @@ def measure_charges(servers: Servers, found: Report, seconds: float) -> None:
     filling.fill(servers, "charges", SMALL_ROWS)
     with world.started(servers.service("charges", "charges")) as service:
         sent = statements.capture(servers, service, "charges")
+        before = [round(memory_ns(objects)) for objects in MEMORY]
         measured = charges.measure(servers, service, seconds)
+        after = [round(memory_ns(objects)) for objects in MEMORY]
         plans = statements.explain(servers, "charges", sent)
     script = statements.as_script(sent, servers.directory / "statements.sql")
     own = {
@@ -82,7 +86,9 @@ def measure_charges(servers: Servers, found: Report, seconds: float) -> None:
         for mode in ("simple", "prepared")
     }
     shown = {**measured.shown(), "own_statements": own, "round_trips": sent.trips, "plans": plans}
+    shown["memory_ns"] = {"objects": MEMORY, "before": before, "after": after}
     found.sections["charges"] = shown
+    found.add(f"a look into one of {MEMORY} objects, ns", f"before {before}, after {after}")
     found.add("yardstick, charges/s", f"{shown['yardstick_per_second']:,.0f}")
     found.add("yardstick, CPU us per charge", f"{shown['yardstick_cpu_us']:.0f}")
     for mode, rate in own.items():
