@@ -30,6 +30,12 @@ class Disconnected(Exception):
     """The database did not answer. Whether it did what was asked is not known."""
 
 
+def is_silence(error: psycopg2.Error) -> bool:
+    """Whether the database did not answer. A connection that breaks off while an answer comes in
+    gives the bare DatabaseError at times."""
+    return isinstance(error, _NO_ANSWER) or type(error) is psycopg2.DatabaseError
+
+
 @contextmanager
 def hot() -> Iterator[PoolProxiedConnection]:
     """A pooled connection in AUTOCOMMIT, for single statements. Raises Disconnected."""
@@ -52,7 +58,7 @@ def _fresh(engine: Engine) -> PoolProxiedConnection:
         while _hung_up(connection):
             connection.invalidate()
             connection = engine.raw_connection()
-    except (*_NO_ANSWER, DBAPIError) as error:
+    except (psycopg2.Error, DBAPIError) as error:
         raise Disconnected from error
     return connection
 
@@ -95,8 +101,7 @@ class Statement:
                 self._run(cursor, pooled.info, values)
                 row: tuple[Any, ...] | None = cursor.fetchone()
         except psycopg2.Error as error:
-            # A connection that breaks off while an answer comes in gives the bare class at times.
-            if isinstance(error, _NO_ANSWER) or type(error) is psycopg2.DatabaseError:
+            if is_silence(error):
                 raise Disconnected from error
             raise
         return row

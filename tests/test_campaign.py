@@ -189,6 +189,19 @@ def test_a_broken_one_does_not(what: str) -> None:
     assert any(found.startswith(name) for found in _broken(books)), _broken(books)
 
 
+def test_a_hold_that_our_void_released_before_we_heard_of_it_is_none() -> None:
+    def judged(void: str) -> set[str]:
+        books = _whole()
+        books.transactions[0].update(type="AUTHORIZATION", status="FAILED")
+        for book in (books.provider, books.journal):
+            book["charges"][0].update(state="voided")
+        books.transactions.append(_asked(9, "VOID", 100) | {"status": void, "provider": "cash"})
+        return {name for name in _broken(books) if name.startswith("each request")}
+
+    assert judged("FAILED")
+    assert not judged("SUCCESS")
+
+
 def test_what_the_provider_did_late_is_no_lie() -> None:
     books = _whole()
     _given_up_wrongly(books)

@@ -10,12 +10,13 @@ import psycopg2
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from payment_service import idempotency
 from payment_service.config import load
+from payment_service.extensions import db
 from payment_service.statements import Disconnected
-from tests.fixtures import MakeApp
+from tests.fixtures import MakeApp, a_key, an_order
 
 
 def _cut_all(url: str) -> None:
@@ -72,3 +73,22 @@ def test_a_connection_that_breaks_off_is_no_internal_error(app: Flask) -> None:
     """Seen under `pg_ctl stop -m immediate`: neither OperationalError nor any other subclass."""
     with app.app_context(), pytest.raises(Disconnected):
         idempotency._FIND.one(_BreaksOff(), defaultdict(str))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [psycopg2.DatabaseError, psycopg2.OperationalError])
+def test_nor_is_one_that_breaks_off_while_it_is_made(
+    make_app: MakeApp, kind: type[Exception]
+) -> None:
+    """SQLAlchemy asks a new connection for its types, and lets what comes of that through."""
+    app = make_app()
+
+    def breaks_off(*_: Any) -> None:
+        raise kind("server closed the connection unexpectedly")
+
+    with app.app_context():
+        for engine in db.engines.values():
+            event.listen(engine, "connect", breaks_off)
+    client = app.test_client()
+    body = {**an_order(), "idempotency_key": a_key()}
+    for answer in (client.post("/v1/payments/charge", json=body), client.get("/v1/payments/1")):
+        assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")

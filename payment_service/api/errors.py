@@ -6,6 +6,7 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+import psycopg2
 import structlog
 from flask import Flask, Response
 from marshmallow import Schema, fields
@@ -16,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from payment_service.api.body import BadJSON
 from payment_service.domain import errors as domain
 from payment_service.domain.errors import DomainError
-from payment_service.statements import Disconnected
+from payment_service.statements import Disconnected, is_silence
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +88,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(PoolTimeout, _busy)
     app.register_error_handler(DBAPIError, _of_database)
     app.register_error_handler(Disconnected, _no_database)
+    app.register_error_handler(psycopg2.Error, _of_driver)
     app.register_error_handler(Exception, _of_anything)
 
 
@@ -130,6 +132,12 @@ def _of_database(error: DBAPIError) -> Response:
     if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
         return _no_database(error)
     return _internal()
+
+
+def _of_driver(error: psycopg2.Error) -> Response:
+    """What SQLAlchemy lets through as it is: the database went away while it was connected to."""
+    log.exception("database_error", exc_info=error)
+    return _no_database(error) if is_silence(error) else _internal()
 
 
 def _no_database(error: Exception) -> Response:

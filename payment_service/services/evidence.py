@@ -44,18 +44,7 @@ def accept(*, payment_id: int, number: int, word: Word, result: Result, caller: 
             result=result,
             caller=caller,
         )
-    tell_contradiction(moved)
     return moved is not None
-
-
-def tell_contradiction(change: Change | None) -> None:
-    """Counts and logs a change that overturned what callers had been told. After its commit."""
-    if change is not None and change.contradicts:
-        metrics.CONTRADICTED.inc()
-        payment = change.payment
-        log.error(
-            "payment_contradicted", payment_id=payment["payment_id"], status=payment["status"]
-        )
 
 
 def accept_locked(
@@ -90,6 +79,10 @@ def accept_locked(
     transitions.apply(connection, change)
     if transaction["type"] == TransactionType.REFUND:
         _move_refund(connection, change)
+    if change.contradicts:
+        # Before the commit: who dies in between has counted one too many, and never one too few.
+        metrics.CONTRADICTED.inc()
+        log.error("payment_contradicted", payment_id=payment_id, status=change.payment["status"])
     return change
 
 

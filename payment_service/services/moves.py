@@ -187,7 +187,7 @@ def finish(move: Move, result: Result) -> Answer:
                 return answer
     # The payment moved meanwhile; or it is a refund, whose own row moves along.
     with db.engine.begin() as connection:
-        moved = evidence.accept_locked(
+        evidence.accept_locked(
             connection,
             payment_id=payment_id,
             number=number,
@@ -195,9 +195,7 @@ def finish(move: Move, result: Result) -> Answer:
             result=result,
             caller=move.caller,
         )
-        answer = answers.tell_locked(connection, payment_id=payment_id, number=number, key=move.key)
-    evidence.tell_contradiction(moved)
-    return answer
+        return answers.tell_locked(connection, payment_id=payment_id, number=number, key=move.key)
 
 
 def _leave_open(move: Move) -> Answer:
