@@ -1,5 +1,6 @@
 """What a charge costs in Python, by part: py-spy's samples, times the CPU time of a charge.
 
+pip install py-spy
 python -m tests.bench.profile [--seconds 20] [--svg docs/charge.svg] [--live]
 
 Without --live the charges are made on one thread of one process (tests.bench.loop). Samples are of
@@ -53,6 +54,7 @@ PARTS = {
     "Flask, Werkzeug": ("flask/", "werkzeug/"),
 }
 REST = "the rest"
+_PROGRAM = str(Path(sys.executable).with_name("py-spy"))
 
 
 def main() -> None:
@@ -87,6 +89,7 @@ def alone(
     _looped(servers, seconds, ["-f", "raw", "-o", str(raw)])
     if svg:
         _looped(servers, seconds, ["-f", "flamegraph", "-o", str(svg)])
+        svg.write_text(svg.read_text().replace(_PROGRAM, "py-spy"))  # its title is its command
     lines = (line.rsplit(" ", 1) for line in raw.read_text().splitlines())
     return spent, [(stack, int(count)) for stack, count in lines if "(bench/loop.py" in stack]
 
@@ -130,10 +133,9 @@ def _looped(servers: Servers, seconds: int, spying: list[str] | None = None) -> 
 
 
 def _spy(pid: int, seconds: int, options: list[str]) -> subprocess.Popen[bytes]:
-    program = str(Path(sys.executable).with_name("py-spy"))
     watched = ["record", "-p", str(pid), "-d", str(seconds), "-r", str(RATE), "--gil"]
     return subprocess.Popen(
-        [program, *watched, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [_PROGRAM, *watched, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
 
