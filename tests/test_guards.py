@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from payment_service.domain.callers import WORKER
 from payment_service.domain.vocabulary import TransactionType
 from payment_service.extensions import db
-from payment_service.services import charges, outcomes, payments, refunds, transitions
+from payment_service.services import outcomes, payments, refunds, takeover, transitions
 from payment_service.services.rows import read_payment
 from tests.books import (
     a_charged_payment,
@@ -281,7 +281,7 @@ def test_charging_a_paid_trip_that_nobody_finds_live(
 ) -> None:
     trip_id = a_trip(sandbox)
     paid = post(client, "/v1/payments/charge", trip_id=trip_id).json
-    monkeypatch.setattr(charges, "_lock_live", lambda *_: [])
+    monkeypatch.setattr(takeover, "_lock_live", lambda *_: [])
     answer = post(client, "/v1/payments/charge", trip_id=trip_id)
     assert answer.status_code == 409
     assert [row["payment_id"] for row in payments_of(app, trip_id=trip_id)] == [paid["payment_id"]]

