@@ -52,8 +52,8 @@ faults: setup ## Two minutes of everything dying, and what holds after: make fau
 mutants: setup ## Take each guard out in a copy, and see which test notices
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-histories: setup ## Thousands of random histories against a model: make histories [MODEL_EXAMPLES=3000]
-	@MODEL_EXAMPLES="$${MODEL_EXAMPLES:-3000}" $(BIN)/python -m pytest -q -n $(TEST_WORKERS) tests/test_model.py $(ARGS)
+histories: setup ## Thousands of random histories against a model: make histories [MODEL_EXAMPLES=2000]
+	@MODEL_EXAMPLES="$${MODEL_EXAMPLES:-2000}" $(BIN)/python -m pytest -q -n $(TEST_WORKERS) tests/test_model.py $(ARGS)
 
 smoke: ## Walk through a running service with curl: make smoke [BASE_URL=...]
 	@scripts/smoke.sh $(BASE_URL)

@@ -1,7 +1,7 @@
 """Random histories against a model: after each step our tables, the provider and what callers were
 told are what they should be.
 
-They are always the same four hundred. `make histories` takes three thousand fresh ones.
+They are always the same four hundred. `make histories` takes two thousand fresh ones.
 """
 
 from __future__ import annotations
