@@ -265,7 +265,12 @@ def _caught_by(mutant: Mutant) -> str | None:
     for tree in _copy():
         _mutate(tree / mutant.path, mutant)
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
-        environ = {**os.environ, "PYTHONPATH": str(tree), "HYPOTHESIS_STORAGE_DIRECTORY": str(tree)}
+        environ = {
+            **os.environ,
+            "PYTHONPATH": str(tree),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(tree),
+            "PYTEST_ADDOPTS": "-rfE",  # the names of what failed are read from what it says
+        }
         try:
             done = subprocess.run(
                 [*command, *mutant.tests],
