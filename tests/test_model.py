@@ -1,7 +1,7 @@
 """Random histories against a model: after each step our tables, the provider and what callers were
 told are what they should be.
 
-They are always the same four hundred. `make histories` takes two thousand fresh ones.
+They are always the same two thousand. `make histories` takes as many fresh ones.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def test_every_history_ends_as_the_model_says(world: World, part: int) -> None:
     run_state_machine_as_test(
         seed(start)(lambda: Histories(world)),
         settings=settings(
-            max_examples=max(1, (EXAMPLES or 400) // PARTS),
+            max_examples=max(1, (EXAMPLES or 2000) // PARTS),
             stateful_step_count=STEPS,
             database=None,
             deadline=None,

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from payment_service.api import (
-    body,
-    errors,
-    health,
-    payments,
-    providers,
-    receipts,
-    refunds,
-)
+from payment_service.api import body, errors, health, payments, providers, receipts, refunds
 from payment_service.api.blueprints import Api
 from payment_service.api.gateway import without_prefix
 

@@ -1,6 +1,6 @@
 """One campaign: python -m tests.campaign [--seconds N] [--seed N] [--service-tree DIR].
 
-Exit code 1: an invariant is broken, or (from 300 s on) a boundary of a verb saw no kill.
+Exit code 1: an invariant is broken, or (from 120 s on) a boundary of a verb saw no kill.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.campaign.settling import Bank
 from tests.campaign.stage import ROOT, Stage
 from tests.campaign.told import Told
 
-WHOLE_SECONDS = 300.0
+WHOLE_SECONDS = 120.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REPLAYED = 1500
 """How many of the newest answers are asked for once more at the end."""
