@@ -222,6 +222,23 @@ def test_checks_of_refunds(connection: Connection, guard: str, changes: dict[str
 
 
 @pytest.mark.parametrize(
+    ("country", "currency"), [("in", "INR"), ("IND", "INR"), ("IN", "inr"), ("IN", "INRR")]
+)
+def test_checks_of_offers(connection: Connection, country: str, currency: str) -> None:
+    offer = text(
+        "INSERT INTO provider_offers (provider_name, country_code, currency, payment_method)"
+        " VALUES ('test', :country, :currency, 'CARD')"
+    )
+    values = {"country": country, "currency": currency}
+    refused(connection, "ck_provider_offers_codes", lambda: connection.execute(offer, values))
+
+
+def test_the_catalog_has_one_version(connection: Connection) -> None:
+    another = text("INSERT INTO catalog_version (only_row, version) VALUES (false, 1)")
+    refused(connection, "ck_catalog_version_only_row", lambda: connection.execute(another))
+
+
+@pytest.mark.parametrize(
     "statement",
     [
         "UPDATE events SET reason = 'x' WHERE payment_id = :id",
