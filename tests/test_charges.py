@@ -290,13 +290,17 @@ def test_cash_for_a_trip_needs_the_driver(
     assert post(client, CHARGE, trip_id=trip_id, method="CASH", driver_id=9).status_code == 201
 
 
-def test_a_created_cash_payment_of_a_trip_needs_the_driver_too(client: FlaskClient) -> None:
+def test_a_created_cash_payment_of_a_trip_needs_the_driver_too(
+    client: FlaskClient, sandbox: Sandbox
+) -> None:
     created = a_pending_payment(client, method="CASH")
     assert post(client, f"/v1/payments/{created['payment_id']}/charge").status_code == 201
-    of_trip = client.post(
-        "/v1/payments", json={"trip_id": a_number(), "amount": "5.00", "method": "CASH"}
-    ).json
-    answer = post(client, f"/v1/payments/{of_trip['payment_id']}/charge")
+    trip_id = a_trip(sandbox, driver_id=None)
+    answer = client.post("/v1/payments", json={"trip_id": trip_id, "method": "CASH"})
+    assert answer.status_code == 422, answer.json
+    assert "driver_id" in answer.json["errors"]
+    by_card = client.post("/v1/payments", json={"trip_id": trip_id}).json
+    answer = post(client, f"/v1/payments/{by_card['payment_id']}/charge", method="CASH")
     assert answer.status_code == 422, answer.json
     assert "driver_id" in answer.json["errors"]
 
@@ -435,8 +439,9 @@ def test_a_created_payments_amount_must_match(
 def test_a_created_payment_of_a_trip_must_match_the_fare(
     client: FlaskClient, sandbox: Sandbox
 ) -> None:
-    trip_id = a_trip(sandbox)
+    trip_id = a_trip(sandbox, total_fare=99)
     assert client.post("/v1/payments", json={"trip_id": trip_id, "amount": 99}).status_code == 201
+    change_trip(sandbox, trip_id, total_fare=100)
     answer = post(client, CHARGE, trip_id=trip_id)
     assert (answer.status_code, answer.json["code"]) == (422, "amount_mismatch")
 

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from tests.books import (
     a_charged_payment,
     a_pending_payment,
+    a_trip,
     arrived,
     at_provider,
     execute,
@@ -51,9 +52,9 @@ def test_nothing_but_an_amount_is_needed(client: FlaskClient, sandbox: Sandbox) 
     assert arrived(sandbox, made["reference"], "charge") == 0
 
 
-def test_a_created_payment_keeps_what_was_sent(client: FlaskClient) -> None:
+def test_a_created_payment_keeps_what_was_sent(client: FlaskClient, sandbox: Sandbox) -> None:
     sent = {
-        "trip_id": a_number(),
+        "trip_id": a_trip(sandbox, total_fare="9.999", currency="KWD"),
         "order_id": a_number(),
         "rider_id": 1,
         "driver_id": 2,
@@ -296,8 +297,10 @@ def test_a_declined_capture_leaves_the_hold(client: FlaskClient) -> None:
 # Found
 
 
-def test_by_trip_by_order_and_by_the_providers_reference(client: FlaskClient) -> None:
-    trip_id, order_id = a_number(), a_number()
+def test_by_trip_by_order_and_by_the_providers_reference(
+    client: FlaskClient, sandbox: Sandbox
+) -> None:
+    trip_id, order_id = a_trip(sandbox, total_fare=5), a_number()
     body = {"trip_id": trip_id, "order_id": order_id, "amount": "5.00"}
     created = client.post("/v1/payments", json=body).json
     paid = post(client, url_of(created, "/charge")).json
@@ -355,7 +358,7 @@ def test_acting_on_what_is_not_there(client: FlaskClient, verb: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def listed(app: Flask) -> dict[str, dict[str, Any]]:
+def listed(app: Flask, sandbox: Sandbox) -> dict[str, dict[str, Any]]:
     """Payments of one rider of their own, one of each kind that the filters tell apart."""
     client = app.test_client()
     same = {"rider_id": a_number(), "driver_id": a_number(), "user_id": a_number()}
@@ -364,7 +367,7 @@ def listed(app: Flask) -> dict[str, dict[str, Any]]:
         "upi": a_charged_payment(client, **same, method="UPI", reference=f"ref {same['rider_id']}"),
         "cash": a_charged_payment(client, **same, method="CASH"),
         "pending": client.post(
-            "/v1/payments", json={**same, "trip_id": a_number(), "amount": "3.00"}
+            "/v1/payments", json={**same, "trip_id": a_trip(sandbox, total_fare=3)}
         ).json,
         "failed": post(
             client,

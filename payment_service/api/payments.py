@@ -10,7 +10,7 @@ from payment_service.api.auth import caller
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import optional_key, required_key, respond
 from payment_service.schemas import payments as schemas
-from payment_service.services import charges, listings, payments, takeover, timeline
+from payment_service.services import charges, listings, payments, settling, takeover, timeline
 
 blueprint = Blueprint("payments", __name__, description="Charge, watch and steer payments")
 
@@ -99,7 +99,7 @@ def delete(payment_id: int) -> Response:
 def set_status(body: Body, payment_id: int) -> Response:
     """Settle a PENDING payment by hand"""
     return respond(
-        payments.set_status(
+        settling.set_status(
             payment_id=payment_id,
             status=body["status"],
             reason=body.get("reason"),

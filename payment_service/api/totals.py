@@ -76,7 +76,7 @@ class TotalsCollector(Collector):
         ):
             sums: dict[str, int] = defaultdict(int)
             for row in self._summary.rows:
-                sums[row.currency] += getattr(row, column)
+                sums[row.currency] += int(getattr(row, column))
             # A gauge to Prometheus, because a counter's name would end in _total.
             family = GaugeMetricFamily(name, text, labels=["currency"])
             for currency, minor in sorted(sums.items()):

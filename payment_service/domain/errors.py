@@ -45,6 +45,12 @@ class AmountMismatch(InvalidRequest):
     code = "amount_mismatch"
 
 
+class FareTooHigh(InvalidRequest):
+    """A trip, or imported history, names an amount beyond what is ever charged here."""
+
+    code = "fare_too_high"
+
+
 class TripNotFound(InvalidRequest):
     code = "trip_not_found"
 

@@ -122,6 +122,12 @@ class Payment(db.Model):  # type: ignore[name-defined]
             " ELSE captured = 0 END",
             name="status_amounts",
         ),
+        # What lies beside the place of a trip or order was paid before our time, or is given back:
+        # nobody is asked for its money.
+        CheckConstraint(
+            "share = 0 OR status NOT IN ('PROCESSING', 'REQUIRES_ACTION') OR authorized > 0",
+            name="charged_in_its_place",
+        ),
         Index("uq_payments_reference", "reference", unique=True),
         # One live payment for each part of a trip's or an order's money.
         Index(

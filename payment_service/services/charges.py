@@ -20,8 +20,9 @@ from payment_service.services.rows import dumped
 from payment_service.statements import Statement, hot
 
 # Claim of the key, payment and request in one statement: all, or nothing at all. A live payment
-# for the trip or the order (any unique index) leaves `p` empty; the scalar sub-select then makes
-# payment_id null in the request, and that violation takes the claim of the key back with it.
+# for the trip or the order (any unique index), or history that paid for the trip and lies on
+# another share (services/due.py), leaves `p` empty; the scalar sub-select then makes payment_id
+# null in the request, and that violation takes the claim of the key back with it.
 # Nothing returned means that the key was claimed by another request while this one waited.
 _BEGIN = Statement(
     "begin_charge",
@@ -47,6 +48,10 @@ _BEGIN = Statement(
         SELECT k.payment_id, :trip_id, :order_id, :rider_id, :driver_id, :user_id, :amount,
             :currency, :method, :provider, 'PROCESSING', :reference, :caller, :caller_reference,
             :payment_token, :description, :metadata, :fare, :now, :now FROM k
+        WHERE NOT EXISTS (
+            SELECT FROM payments h WHERE h.live AND h.trip_id = :trip_id AND h.purpose = 'FARE'
+                AND h.share > 0 AND h.status IN ('SUCCESS', 'PARTIALLY_REFUNDED')
+                AND h.expires_at IS NULL)
         ON CONFLICT DO NOTHING RETURNING payment_id
     ), t AS (
         INSERT INTO transactions (payment_id, number, type, status, amount, currency, provider,
@@ -93,7 +98,6 @@ def _begin(command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
         raise InvalidRequest.field("trip_id", "send trip_id or order_id")
     willing = drafts.route(command, drafts.method_of(command) or Method.CARD)
     payment = drafts.priced(command, caller)
-    drafts.expect_driver(payment, payment["method"])
     moment = payment["created_at"]
     payment["provider"] = willing[0].name
     transaction = new_transaction(

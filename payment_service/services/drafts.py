@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
+
 from payment_service import trips
 from payment_service.config import settings
+from payment_service.domain import money
 from payment_service.domain.callers import Caller
-from payment_service.domain.errors import InvalidRequest
+from payment_service.domain.errors import FareTooHigh, InvalidRequest
 from payment_service.domain.references import payment_reference
 from payment_service.domain.vocabulary import Method, PaymentStatus, Purpose, TransactionType
 from payment_service.providers.contract import Provider
 from payment_service.services import amounts
 from payment_service.services.operations import providers
 from payment_service.services.rows import PAYMENT_COLUMNS, Row
+from payment_service.telemetry import metrics
+from payment_service.trips import Trip
+
+log = structlog.get_logger(__name__)
 
 COPIED = (
     "trip_id",
@@ -81,24 +88,62 @@ def type_of(command: Mapping[str, Any]) -> TransactionType:
 
 
 def priced(command: Mapping[str, Any], caller: Caller) -> Row:
-    """The payment to be with its amount: the trip's fare if the trip service is there to say."""
-    if "trip_id" in command and settings().trip_service_url:
-        trip = trips.ask(trip_id=command["trip_id"], currency=command.get("currency"))
-        payment = draft(command, caller, datetime.now(UTC))
-        payment["currency"] = trip.fare.currency
-        payment["rider_id"] = payment["rider_id"] or trip.rider_id
-        payment["driver_id"] = payment["driver_id"] or trip.driver_id
-        payment["amount"] = trip.fare.total
-        payment["fare"] = trip.fare.as_json() | trip.zones
-        amounts.expect(command, trip.fare.currency, trip.fare.total)
-        if trip.fare.total <= 0:
-            raise InvalidRequest.field(
-                "trip_id", "the trip's fare is 0; there is nothing to charge"
-            )
-    else:
-        payment = draft(command, caller, datetime.now(UTC))
+    """The payment to be with its amount: the trip's fare if the trip service is there to say.
+
+    Raises AmountMismatch, InvalidRequest and what ask_trip raises.
+    """
+    trip = ask_trip(command.get("trip_id"), command.get("currency"))
+    payment = draft(command, caller, datetime.now(UTC))
+    if trip is None:
         payment["amount"] = amounts.required_amount(command, payment["currency"])
+    else:
+        payment = at_fare_of(payment, trip)
+        amounts.expect(command, payment["currency"], payment["amount"])
+    expect_driver(payment, payment["method"])
     return payment
+
+
+def ask_trip(trip_id: int | None, currency: str | None) -> Trip | None:
+    """The COMPLETED trip with a fare that can be charged; None without a trip or a trip service.
+
+    `currency` counts where the trip names none. Raises FareTooHigh, InvalidRequest for a fare of 0,
+    and what trips.ask raises.
+    """
+    if trip_id is None or not settings().trip_service_url:
+        return None
+    trip = trips.ask(trip_id=trip_id, currency=currency)
+    if trip.fare.total <= 0:
+        raise InvalidRequest.field("trip_id", "the trip's fare is 0; there is nothing to charge")
+    expect_below_ceiling(trip.fare.total, trip.fare.currency)
+    return trip
+
+
+def expect_below_ceiling(amount: int, currency: str) -> None:
+    """Raises FareTooHigh for an amount (minor units) over MAX_AMOUNT that a trip service or an
+    import names; nobody sent it, so an operator has to hear of it."""
+    if money.to_decimal(amount, currency) <= settings().max_amount:
+        return
+    metrics.FARES_TOO_HIGH.inc()
+    text = money.format_amount(amount, currency)
+    log.error("fare_too_high", fare=text, currency=currency)
+    raise FareTooHigh(
+        f"the fare is {text} {currency}, and no more than {settings().max_amount} is charged here;"
+        " have the trip looked at",
+        {"trip_id": [f"its fare is over {settings().max_amount} {currency}"]},
+        fare=text,
+        currency=currency,
+    )
+
+
+def at_fare_of(payment: Row, trip: Trip) -> Row:
+    """The payment at its trip's fare; rider and driver are the trip's unless they are known."""
+    return payment | {
+        "amount": trip.fare.total,
+        "currency": trip.fare.currency,
+        "fare": trip.fare.as_json() | trip.zones,
+        "rider_id": payment["rider_id"] or trip.rider_id,
+        "driver_id": payment["driver_id"] or trip.driver_id,
+    }
 
 
 def expect_driver(payment: Row, method: str) -> None:

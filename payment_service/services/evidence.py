@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, func, update
 
 from payment_service.domain.callers import Caller
 from payment_service.domain.states import Outcome as Word
@@ -19,8 +19,8 @@ from payment_service.domain.vocabulary import (
 )
 from payment_service.extensions import db
 from payment_service.providers.contract import Result
-from payment_service.services import outcomes, rows, transitions
-from payment_service.services.rows import PAYMENT, REFUND, Row
+from payment_service.services import due, outcomes, rows, transitions
+from payment_service.services.rows import REFUND
 from payment_service.services.transitions import Change
 from payment_service.telemetry import metrics
 
@@ -89,32 +89,15 @@ def accept_locked(
 def _brought_back(connection: Connection, change: Change) -> Change:
     """Evidence against FAILED, CANCELLED or EXPIRED: the payment lives again.
 
-    If another one lives for the trip or the order by now, this one is surplus: it moves to a
-    spare share, and the worker gives its money back (services/expiry) because its time is over.
+    If another one stands in its place or has paid by now, this one is surplus: it moves to a spare
+    share, and the worker gives its money back (services/expiry) because its time is over.
     """
     payment = change.payment
-    taken = _live_shares(connection, payment)
-    if payment["share"] not in taken:
+    taken = due.shares_beside(connection, payment)
+    if payment["share"] not in taken and not due.is_paid_beside(connection, payment):
         return change
     surplus = {"share": max(taken) + 1, "expires_at": payment["updated_at"]}
     return replace(change, payment={**payment, **surplus})
-
-
-def _live_shares(connection: Connection, payment: Row) -> set[int]:
-    same = [
-        PAYMENT.c[column] == payment[column]
-        for column in ("trip_id", "order_id")
-        if payment[column] is not None
-    ]
-    if not same:
-        return set()
-    query = select(PAYMENT.c.share).where(
-        PAYMENT.c.live,
-        PAYMENT.c.purpose == payment["purpose"],
-        PAYMENT.c.payment_id != payment["payment_id"],
-        or_(*same),
-    )
-    return set(connection.execute(query).scalars())
 
 
 def _move_refund(connection: Connection, change: Change) -> None:

@@ -45,15 +45,6 @@ def get_by_transaction(*, provider_reference: str) -> Row:
     return _get(query, "no payment has this transaction")
 
 
-def find_live(**column: int) -> Row | None:
-    """The live payment of a trip or order."""
-    (name, value), *_ = column.items()
-    query = select(*PAYMENT_COLUMNS).where(PAYMENT.c[name] == value, PAYMENT.c.live).limit(1)
-    with db.engine.connect() as connection:
-        found = connection.execute(query).mappings().one_or_none()
-    return dict(found) if found else None
-
-
 def list_payments(*, page: Page, filters: dict[str, Any]) -> dict[str, Any]:
     """A page of payments as rows, newest first, with what the wire says about the page."""
     wanted = [_wanted(name, value) for name, value in filters.items()]

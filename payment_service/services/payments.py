@@ -1,4 +1,4 @@
-"""Creates, captures, cancels and settles payments by hand."""
+"""Creates, captures and cancels payments."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert
-from sqlalchemy.exc import IntegrityError
 
 from payment_service import idempotency
-from payment_service.domain import money, states
+from payment_service.domain import money
 from payment_service.domain.callers import Caller
 from payment_service.domain.errors import (
     CaptureExceedsAuthorized,
     IdempotencyKeyRequired,
-    IllegalTransition,
     OperationInProgress,
     PaymentExists,
-    PaymentNotFound,
 )
 from payment_service.domain.jsontext import dumps
 from payment_service.domain.states import Outcome as Word
 from payment_service.domain.states import Trigger
-from payment_service.domain.vocabulary import Method, PaymentStatus, TransactionType
+from payment_service.domain.vocabulary import PaymentStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.providers.cash import CashProvider
 from payment_service.schemas.payments import detail_body
-from payment_service.services import amounts, listings, moves, rows, transitions
+from payment_service.services import (
+    amounts,
+    drafts,
+    due,
+    moves,
+    rows,
+    settling,
+    takeover,
+    transitions,
+)
 from payment_service.services.answers import Answer
-from payment_service.services.drafts import draft, route
 from payment_service.services.moves import Move
 from payment_service.services.operations import charge_of, new_transaction
 from payment_service.services.rows import PAYMENT, Row
@@ -38,7 +42,7 @@ from payment_service.services.transitions import News
 
 
 def create(*, command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answer:
-    """Creates a PENDING payment. Raises PaymentExists, InvalidRequest."""
+    """Creates a PENDING payment. Raises PaymentExists, and what drafts.priced raises."""
     for _ in range(2):
         found = idempotency.find(key) if key else None
         if found and found.answer_status and found.answer_body:
@@ -47,21 +51,21 @@ def create(*, command: Mapping[str, Any], key: Key | None, caller: Caller) -> An
             return _create(command, key, caller)
         except idempotency.KeyTaken:
             continue
-        except IntegrityError as error:
-            if key and idempotency.find(key):
-                continue  # the payment in the way is this key's own
-            raise _exists(command) from error
+        except PaymentExists:
+            if key is None or idempotency.find(key) is None:
+                raise
+            # The payment in the way is this key's own.
     raise OperationInProgress("requests with this key crowd each other; ask again")
 
 
 def _create(command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answer:
-    moment = datetime.now(UTC)
-    payment = draft(command, caller, moment)
-    payment["amount"] = amounts.required_amount(command, payment["currency"])
+    payment = drafts.priced(command, caller)
     if command.get("provider"):
-        payment["provider"] = route(command, payment["method"])[0].name
+        payment["provider"] = drafts.route(command, payment["method"])[0].name
     payment |= {"status": PaymentStatus.PENDING, "version": 0}
-    with db.engine.begin() as connection:
+    moment = payment["created_at"]
+    with takeover.crowded(), db.engine.begin() as connection:
+        due.expect_due(connection, payment)
         columns = {name: value for name, value in payment.items() if value is not None}
         payment["payment_id"] = connection.execute(
             insert(PAYMENT).values(columns).returning(PAYMENT.c.payment_id)
@@ -86,30 +90,18 @@ def _create(command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answ
     return answer
 
 
-def _exists(command: Mapping[str, Any]) -> PaymentExists:
-    """Says which payment is in the way."""
-    for name in ("trip_id", "order_id"):
-        if command.get(name):
-            payment = listings.find_live(**{name: command[name]})
-            if payment:
-                return PaymentExists(
-                    f"payment {payment['payment_id']} is {payment['status']} for this {name}",
-                    payment_id=payment["payment_id"],
-                    payment_status=payment["status"],
-                )
-    return PaymentExists("a payment for this trip or order was made a moment ago")
-
-
 def capture(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
     """Takes held funds, all or a part; what is not taken is released.
 
-    Raises PaymentNotFound, IllegalTransition, OperationInProgress, CaptureExceedsAuthorized.
+    Raises PaymentNotFound, IllegalTransition, OperationInProgress, CaptureExceedsAuthorized, and
+    PaymentExists where another payment pays for the trip or order: then it can only be cancelled.
     """
 
     def begin() -> Move:
         with db.engine.begin() as connection:
-            payment = _locked(connection, payment_id)
+            payment = settling.read(connection, payment_id, lock=True)
             _hold_free(connection, payment, PaymentStatus.SUCCESS)
+            due.expect_due(connection, payment)
             amount = amounts.sent_amount(command, payment["currency"]) or payment["authorized"]
             if amount > payment["authorized"]:
                 held = money.format_amount(payment["authorized"], payment["currency"])
@@ -125,6 +117,7 @@ def capture(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Ca
                 amount=amount,
                 caller=caller,
                 key=key,
+                share=0,  # a hold that came in late pays now, and stands for the trip or order
             )
 
     return moves.once(key=key, caller=caller, begin=begin)
@@ -145,7 +138,7 @@ def cancel(
 
     def begin() -> Move:
         with db.engine.begin() as connection:
-            payment = _locked(connection, payment_id)
+            payment = settling.read(connection, payment_id, lock=True)
             _hold_free(connection, payment, PaymentStatus.CANCELLED)
             return begin_on_hold(
                 connection,
@@ -168,6 +161,7 @@ def begin_on_hold(
     caller: Caller,
     key: Key | None,
     cause: str | None = None,
+    **changes: Any,
 ) -> Move:
     """Begins a capture or void of the locked payment with the provider that holds the funds."""
     earlier = rows.read_transactions(connection, payment["payment_id"])
@@ -191,30 +185,8 @@ def begin_on_hold(
         caller=caller,
         key=key,
         status=edge.to,
+        **changes,
     )
-
-
-def set_status(*, payment_id: int, status: str, reason: str | None, caller: Caller) -> Answer:
-    """Moves a payment along an edge that a person may take.
-
-    Raises PaymentNotFound, IllegalTransition.
-    """
-    words = {
-        PaymentStatus.SUCCESS: Word.HANDED_OVER,
-        PaymentStatus.FAILED: Word.NOT_HANDED_OVER,
-        PaymentStatus.CANCELLED: Word.CANCELLED,
-    }
-    with db.engine.begin() as connection:
-        payment = _locked(connection, payment_id)
-        word = words.get(PaymentStatus(status))
-        by_hand = payment["method"] == Method.CASH or word is Word.CANCELLED
-        try:
-            if word is None or not by_hand:
-                raise states.IllegalEdge
-            edge = transitions.edge_of(payment, Trigger.PERSON, word)
-        except states.IllegalEdge:
-            raise _illegal(payment, status) from None
-        return _by_hand(connection, payment, edge, caller, reason)
 
 
 def _cancel_at_once(
@@ -222,10 +194,10 @@ def _cancel_at_once(
 ) -> Answer | None:
     """The answer where no provider needs to be asked; None where one may have to be."""
     with db.engine.begin() as connection:
-        payment = _locked(connection, payment_id)
+        payment = settling.read(connection, payment_id, lock=True)
         if payment["status"] == PaymentStatus.PENDING:
             edge = transitions.edge_of(payment, Trigger.PERSON, Word.CANCELLED)
-            return _by_hand(connection, payment, edge, caller, reason)
+            return settling.close(connection, payment, edge, caller, reason)
         if payment["status"] == PaymentStatus.CANCELLED:
             transactions = rows.read_transactions(connection, payment_id)
             return Answer(200, dumps(detail_body(payment, transactions)))
@@ -235,39 +207,6 @@ def _cancel_at_once(
                 "cancelling an AUTHORIZED payment voids the hold: send an Idempotency-Key header"
             )
         return None
-
-
-def _by_hand(
-    connection: Connection, payment: Row, edge: states.Edge, caller: Caller, reason: str | None
-) -> Answer:
-    """Moves the locked payment on a person's word; cash that was handed over is captured."""
-    moment = datetime.now(UTC)
-    paid = edge.to is PaymentStatus.SUCCESS
-    taken: dict[str, Any] = {}
-    if paid:
-        taken = {"authorized": payment["amount"], "captured": payment["amount"]}
-        taken["provider"] = CashProvider.name  # by whom it is given back, if it is
-    change = transitions.plan(
-        payment=payment,
-        moment=moment,
-        news=[News(edge.event, caller, reason)],
-        status=edge.to,
-        completed_at=moment,
-        captured_at=moment if paid else None,
-        failure_code="not_handed_over" if edge.to is PaymentStatus.FAILED else None,
-        failure_message=reason if edge.to is PaymentStatus.FAILED else None,
-        **taken,
-    )
-    transitions.apply(connection, change)
-    transactions = rows.read_transactions(connection, payment["payment_id"])
-    return Answer(200, dumps(detail_body(change.payment, transactions)))
-
-
-def _locked(connection: Connection, payment_id: int) -> Row:
-    payment = rows.read_payment(connection, payment_id, lock=True)
-    if payment is None:
-        raise PaymentNotFound(f"there is no payment {payment_id}")
-    return payment
 
 
 def _hold_free(connection: Connection, payment: Row, wanted: PaymentStatus) -> None:
@@ -280,11 +219,4 @@ def _hold_free(connection: Connection, payment: Row, wanted: PaymentStatus) -> N
         raise OperationInProgress(
             f"a {transactions[-1]['type'].lower()} of this payment is under way; ask again later"
         )
-    raise _illegal(payment, wanted)
-
-
-def _illegal(payment: Row, wanted: str) -> IllegalTransition:
-    return IllegalTransition(
-        f"a payment can't go from {payment['status']} to {wanted} this way",
-        **{"from": payment["status"], "to": str(wanted)},
-    )
+    raise settling.illegal(payment, wanted)

@@ -33,6 +33,10 @@ CONTRADICTED = Counter(
     "payments_contradicted",
     "Payments whose status followed evidence against what callers had been told",
 )
+FARES_TOO_HIGH = Counter(
+    "payment_fares_too_high",
+    "Charges refused because a fare that nobody sent was over MAX_AMOUNT",
+)
 
 
 REQUEST_SECONDS = "payment_service_http_request_duration_seconds"

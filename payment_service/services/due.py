@@ -1,0 +1,81 @@
+"""Is the money of a trip or an order still to be collected? The one question that every door asks
+before a provider, or a person, takes it.
+
+A payment stands in the place of its trip or order on share 0. On other shares lies what came beside
+it: history that was imported, and money that came in late and is given back.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
+
+from payment_service.domain.errors import PaymentExists
+from payment_service.domain.vocabulary import PaymentStatus
+from payment_service.services.rows import PAYMENT, Row
+
+PAID = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED)
+
+
+def expect_due(connection: Connection, payment: Row) -> None:
+    """Raises PaymentExists if another payment pays for the payment's trip or order, or stands in
+    its place to do so."""
+    others = _same(payment)
+    if others is None:
+        return
+    query = (
+        select(PAYMENT.c.payment_id, PAYMENT.c.status)
+        .where(others, or_(PAYMENT.c.share == 0, _paid_beside()))
+        .order_by(PAYMENT.c.share, PAYMENT.c.payment_id)
+        .limit(1)
+    )
+    if other := connection.execute(query).one_or_none():
+        raise exists(other.payment_id, other.status)
+
+
+def exists(payment_id: int, status: str) -> PaymentExists:
+    """The refusal that names the payment in the way."""
+    return PaymentExists(
+        f"payment {payment_id} is {status} for this trip or order",
+        payment_id=payment_id,
+        payment_status=status,
+    )
+
+
+def shares_beside(connection: Connection, payment: Row) -> set[int]:
+    """The shares that other live payments of the same trip or order have."""
+    others = _same(payment)
+    return set() if others is None else _shares(connection, select(PAYMENT.c.share).where(others))
+
+
+def is_paid_beside(connection: Connection, payment: Row) -> bool:
+    """Whether history that lies on another share has paid for the trip or order."""
+    others = _same(payment)
+    if others is None:
+        return False
+    return bool(_shares(connection, select(PAYMENT.c.share).where(others, _paid_beside())))
+
+
+def _shares(connection: Connection, query: Select[int]) -> set[int]:
+    return set(connection.execute(query).scalars())
+
+
+def _same(payment: Row) -> ColumnElement[bool] | None:
+    """The other live payments of the same trip or order; None if it has neither."""
+    same = [
+        PAYMENT.c[column] == payment[column]
+        for column in ("trip_id", "order_id")
+        if payment[column] is not None
+    ]
+    if not same:
+        return None
+    return and_(
+        PAYMENT.c.live,
+        PAYMENT.c.purpose == payment["purpose"],
+        PAYMENT.c.payment_id != payment.get("payment_id"),
+        or_(*same),
+    )
+
+
+def _paid_beside() -> ColumnElement[bool]:
+    """Paid beside the place, and for good: what came in late has a time at which it goes back."""
+    return and_(PAYMENT.c.share > 0, PAYMENT.c.status.in_(PAID), PAYMENT.c.expires_at.is_(None))

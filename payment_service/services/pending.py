@@ -1,0 +1,89 @@
+"""A PENDING payment on its way to being paid: still due, at today's fare, in its trip's place."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, update
+
+from payment_service.domain import money
+from payment_service.domain.errors import AmountMismatch, IllegalTransition, PaymentNotFound
+from payment_service.domain.vocabulary import PaymentStatus
+from payment_service.extensions import db
+from payment_service.services import drafts, due, rows
+from payment_service.services.rows import PAYMENT, Row
+
+_PRICE = ("amount", "currency", "fare", "rider_id", "driver_id")
+_SAID_ANEW = frozenset({*drafts.COPIED, *_PRICE, "caller_reference", "metadata", "method"})
+"""What of a payment may change until it is paid, its status apart."""
+
+
+def price(*, payment_id: int, to: PaymentStatus) -> Row:
+    """The payment with what it costs now: its trip is asked, and nothing is locked meanwhile.
+
+    `to` is the status that is wanted. Raises PaymentNotFound, IllegalTransition, PaymentExists,
+    AmountMismatch and what drafts.ask_trip raises.
+    """
+    with db.engine.connect() as connection:
+        payment = _expect_payable(connection, payment_id, to, lock=False)
+    trip = drafts.ask_trip(payment["trip_id"], payment["currency"])
+    if trip is None:
+        drafts.expect_below_ceiling(payment["amount"], payment["currency"])
+        return payment
+    priced = drafts.at_fare_of(payment, trip)
+    expect_price(payment, priced)
+    return priced
+
+
+def lock(connection: Connection, payment_id: int, *, to: PaymentStatus) -> Row:
+    """The payment as it stands, locked, still PENDING and due. Raises as `price`."""
+    return _expect_payable(connection, payment_id, to, lock=True)
+
+
+def at_price(standing: Row, priced: Row) -> Row:
+    """The payment as it shall be: at that price, and with who rode."""
+    return standing | {name: priced[name] for name in _PRICE if priced[name] is not None}
+
+
+def expect_price(standing: Row, priced: Row) -> None:
+    """Raises AmountMismatch unless the payment was created with that amount, or is history: that
+    takes the fare."""
+    if standing["provider"] == "import":
+        return
+    if (standing["amount"], standing["currency"]) != (priced["amount"], priced["currency"]):
+        stands, costs = _text(standing), _text(priced)
+        raise AmountMismatch(
+            f"payment {standing['payment_id']} was created with {stands}, and {costs} is to be"
+            " charged; charge that amount, or cancel this payment first",
+            {"amount": [f"the payment stands at {stands}"]},
+            payment_id=standing["payment_id"],
+            expected_amount=money.format_amount(standing["amount"], standing["currency"]),
+            currency=standing["currency"],
+        )
+
+
+def rewrite(connection: Connection, asked: Row) -> Row:
+    """Writes what is said anew of the locked payment, and gives it: the change of its status that
+    follows in this transaction is planned with it, so that totals and events know both."""
+    anew = {name: asked[name] for name in _SAID_ANEW}
+    connection.execute(
+        update(PAYMENT).where(PAYMENT.c.payment_id == asked["payment_id"]).values(anew)
+    )
+    return anew
+
+
+def _expect_payable(
+    connection: Connection, payment_id: int, to: PaymentStatus, *, lock: bool
+) -> Row:
+    payment = rows.read_payment(connection, payment_id, lock=lock)
+    if payment is None:
+        raise PaymentNotFound(f"there is no payment {payment_id}")
+    if payment["status"] != PaymentStatus.PENDING:
+        raise IllegalTransition(
+            f"payment {payment_id} is {payment['status']}; only PENDING can become {to}",
+            **{"from": payment["status"], "to": to},
+        )
+    due.expect_due(connection, payment)
+    return payment
+
+
+def _text(payment: Row) -> str:
+    return f"{money.format_amount(payment['amount'], payment['currency'])} {payment['currency']}"

@@ -1,0 +1,138 @@
+"""Moves payments on a person's word: cash that was handed over or was not, a PENDING payment that
+nobody wants any more."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from payment_service import idempotency
+from payment_service.domain import states
+from payment_service.domain.callers import Caller
+from payment_service.domain.errors import IllegalTransition, OperationInProgress, PaymentNotFound
+from payment_service.domain.jsontext import dumps
+from payment_service.domain.states import Outcome as Word
+from payment_service.domain.states import Trigger
+from payment_service.domain.vocabulary import Method, PaymentStatus
+from payment_service.extensions import db
+from payment_service.providers.cash import CashProvider
+from payment_service.schemas.payments import detail_body
+from payment_service.services import drafts, pending, rows, takeover, transitions
+from payment_service.services.answers import Answer
+from payment_service.services.rows import Row
+from payment_service.services.transitions import News
+
+_WORDS = {
+    PaymentStatus.SUCCESS: Word.HANDED_OVER,
+    PaymentStatus.FAILED: Word.NOT_HANDED_OVER,
+    PaymentStatus.CANCELLED: Word.CANCELLED,
+}
+
+
+def set_status(*, payment_id: int, status: str, reason: str | None, caller: Caller) -> Answer:
+    """Moves a payment along an edge that a person may take.
+
+    Cash is taken as a charge takes money: at the trip's fare, once, by a driver who is known.
+
+    Raises PaymentNotFound, IllegalTransition, OperationInProgress, and for cash what pending.price
+    and drafts.expect_driver raise.
+    """
+    with db.engine.connect() as connection:
+        edge = _edge(read(connection, payment_id), status)
+    paid = edge.to is PaymentStatus.SUCCESS
+    priced = pending.price(payment_id=payment_id, to=edge.to) if paid else None
+    try:
+        with takeover.crowded(), db.engine.begin() as connection:
+            payment = read(connection, payment_id, lock=True)
+            edge = _edge(payment, status)
+            if priced:
+                pending.lock(connection, payment_id, to=edge.to)
+                return _take_cash(connection, payment, priced, edge, caller, reason)
+            return close(connection, payment, edge, caller, reason)
+    except idempotency.KeyTaken:
+        raise OperationInProgress("the trip or order got another payment; look again") from None
+
+
+def read(connection: Connection, payment_id: int, *, lock: bool = False) -> Row:
+    """The payment as it stands. Raises PaymentNotFound."""
+    payment = rows.read_payment(connection, payment_id, lock=lock)
+    if payment is None:
+        raise PaymentNotFound(f"there is no payment {payment_id}")
+    return payment
+
+
+def illegal(payment: Row, wanted: str) -> IllegalTransition:
+    """The refusal of a status that can't be reached this way."""
+    return IllegalTransition(
+        f"a payment can't go from {payment['status']} to {wanted} this way",
+        **{"from": payment["status"], "to": str(wanted)},
+    )
+
+
+def close(
+    connection: Connection, payment: Row, edge: states.Edge, caller: Caller, reason: str | None
+) -> Answer:
+    """Ends the locked payment unpaid: cancelled, or cash that was not handed over."""
+    failed = edge.to is PaymentStatus.FAILED
+    failure = {
+        "failure_code": "not_handed_over" if failed else None,
+        "failure_message": reason if failed else None,
+    }
+    return _moved(connection, payment, edge, caller, reason, failure)
+
+
+def _take_cash(
+    connection: Connection,
+    standing: Row,
+    priced: Row,
+    edge: states.Edge,
+    caller: Caller,
+    reason: str | None,
+) -> Answer:
+    asked = pending.at_price(standing, priced)
+    drafts.expect_driver(asked, Method.CASH)
+    taken = {
+        **pending.rewrite(connection, asked),
+        "share": 0,
+        "authorized": asked["amount"],
+        "captured": asked["amount"],
+        "captured_at": datetime.now(UTC),
+        "provider": CashProvider.name,  # by whom it is given back, if it is
+    }
+    return _moved(connection, standing, edge, caller, reason, taken)
+
+
+def _moved(
+    connection: Connection,
+    payment: Row,
+    edge: states.Edge,
+    caller: Caller,
+    reason: str | None,
+    changes: dict[str, Any],
+) -> Answer:
+    moment = changes.get("captured_at") or datetime.now(UTC)
+    change = transitions.plan(
+        payment=payment,
+        moment=moment,
+        news=[News(edge.event, caller, reason)],
+        status=edge.to,
+        completed_at=moment,
+        **changes,
+    )
+    transitions.apply(connection, change)
+    transactions = rows.read_transactions(connection, payment["payment_id"])
+    return Answer(200, dumps(detail_body(change.payment, transactions)))
+
+
+def _edge(payment: Row, status: str) -> states.Edge:
+    """The edge that a person takes to that status. Raises IllegalTransition."""
+    word = _WORDS.get(PaymentStatus(status))
+    by_hand = payment["method"] == Method.CASH or word is Word.CANCELLED
+    try:
+        if word is None or not by_hand:
+            raise states.IllegalEdge
+        return transitions.edge_of(payment, Trigger.PERSON, word)
+    except states.IllegalEdge:
+        raise illegal(payment, status) from None
