@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def seed(
     """Load the provider catalog, and history from CSV."""
     place: dict[str, Any] = {
         "currency": (currency or settings().default_currency).upper(),
+        "max_amount": settings().max_amount,
         "timezone": settings().seed_timezone,
     }
     try:
@@ -65,8 +67,8 @@ def seed(
                 **place,
             )
         elif demo:
-            # The demo's amounts are rupees, whatever is the default elsewhere.
-            place["currency"] = "INR"
+            # The demo's amounts are a few hundred rupees, whatever is set for the real ones.
+            place |= {"currency": "INR", "max_amount": Decimal(1000)}
             report = seeding.seed_demo_if_empty(db.engine, path=SEEDS / "payments.csv", **place)
         else:
             report = None

@@ -453,7 +453,11 @@ def test_no_card_number_is_in_the_log(wire: Wire) -> None:
 
 def test_the_log_of_a_failure_holds_no_sent_value(bare_database: str) -> None:
     """The tables are missing, so the statement fails with what was sent among its parameters."""
-    body = an_order(description="looked-for-words", payment_token="looked-for-token")
+    body = {
+        "amount": "1.00",
+        "description": "looked-for-words",
+        "payment_token": "looked-for-token",
+    }
     script = f"assert client.post('/v1/payments', json={body!r}).status_code == 500"
     lines = [json.loads(line) for line in printed(script, DATABASE_URL=bare_database)]
     assert [line["event"] for line in lines] == ["database_error", "request"]

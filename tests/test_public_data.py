@@ -16,6 +16,7 @@ from payment_service import seeding
 from payment_service.extensions import db
 from tests.books import at_provider, payments_of, post, row, rows
 from tests.fixtures import MakeApp
+from tests.histories import MOST
 from tests.sandbox_calls import get
 from tests.sandbox_server import Sandbox, running_sandbox
 
@@ -52,7 +53,12 @@ def history(make_app: MakeApp, fresh_database: str, world: Sandbox) -> Flask:
 def load(app: Flask) -> seeding.ImportReport:
     with app.app_context():
         return seeding.import_payments(
-            db.engine, path=PAYMENTS, currency="INR", timezone="UTC", progress=False
+            db.engine,
+            path=PAYMENTS,
+            currency="INR",
+            max_amount=MOST,
+            timezone="UTC",
+            progress=False,
         )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from payment_service.seeding import BadRows, ImportReport, SeedError, import_payments
 from tests.histories import (
     HEADER,
+    MOST,
     Load,
     a_row,
     connected,
@@ -158,7 +159,9 @@ def test_two_imports_at_once(engine: Engine, tmp_path: Path) -> None:
     reports: list[ImportReport] = []
 
     def run() -> None:
-        reports.append(import_payments(engine, path=path, currency="INR", timezone="UTC"))
+        reports.append(
+            import_payments(engine, path=path, currency="INR", max_amount=MOST, timezone="UTC")
+        )
 
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:

@@ -14,6 +14,7 @@ from payment_service.seeding import BadRows, SeedError, import_payments
 from payment_service.seeding.casting import LARGEST_PAYMENT_ID
 from tests.histories import (
     HEADER,
+    MOST,
     Load,
     a_row,
     connected,
@@ -61,7 +62,8 @@ BAD = [
     (a_row(5, amount="5."), "amount"),
     (a_row(5, amount="85.805"), "more than 2 decimals"),
     (a_row(5, amount="85.800"), "more than 2 decimals"),
-    (a_row(5, amount="9" * 16), "too large"),
+    (a_row(5, amount="9" * 16), "is over MAX_AMOUNT, 1000000000000"),
+    (a_row(5, amount="1000000000000.01"), "is over MAX_AMOUNT"),
     (a_row(5, amount='"1,000.00"'), 'amount "1,000.00"'),
     (a_row(5, method="BARTER"), 'method "BARTER" is none of CARD'),
     (a_row(5, method=""), "method is missing"),
@@ -212,7 +214,7 @@ def test_a_file_that_is_no_history(engine: Engine, load: Load, content: bytes, s
 def test_paths_that_are_no_file(engine: Engine, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing.csv", tmp_path / "missing" / "x.csv"):
         with pytest.raises(SeedError) as caught:
-            import_payments(engine, path=path, currency="INR", timezone="UTC")
+            import_payments(engine, path=path, currency="INR", max_amount=MOST, timezone="UTC")
         assert str(caught.value).startswith(f"{path}: ")
         assert "\n" not in str(caught.value)
 

@@ -18,7 +18,7 @@ from payment_service.domain.money import BadAmount, parse_amount
 from payment_service.seeding import import_payments, stream
 from payment_service.seeding.dates import UNREADABLE, Moments
 from payment_service.seeding.stream import CopyStream
-from tests.histories import HEADER, connected, execute, payments, totals_agree
+from tests.histories import HEADER, MOST, connected, execute, payments, totals_agree
 
 WIDE = b"payment_id,trip_id,amount,method,status,reference,created_at\n"
 ESCAPES = {"n": "\n", "r": "\r"}
@@ -201,7 +201,9 @@ def test_what_goes_in_comes_out_or_is_reported(
         writer.writerows(entries)
     execute(engine, "DELETE FROM payments")
     execute(engine, "DELETE FROM total_deltas")
-    report = import_payments(engine, path=path, currency="INR", timezone="UTC", skip_bad=True)
+    report = import_payments(
+        engine, path=path, currency="INR", max_amount=MOST, timezone="UTC", skip_bad=True
+    )
     expected = good(entries)
     told = {
         number: (row["trip_id"], row["amount"], row["method"], row["status"], row["reference"])

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from payment_service.seeding import SeedError, load_catalog, seed_demo_if_empty
-from tests.histories import connected, counts, execute, payments, query, totals_agree
+from tests.histories import MOST, connected, counts, execute, payments, query, totals_agree
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = ROOT / "seeds"
@@ -70,14 +70,17 @@ def test_a_demo_finds_trips_to_charge() -> None:
 
 def test_the_demo_is_loaded_into_an_empty_database_only(engine: Engine) -> None:
     path = SEEDS / "payments.csv"
-    report = seed_demo_if_empty(engine, path=path, currency="INR", timezone="UTC")
+    report = seed_demo_if_empty(engine, path=path, currency="INR", max_amount=MOST, timezone="UTC")
     assert report is not None
     rows = len(table("payments.csv"))
     assert counts(report) == (rows, rows, 0, 0)
     assert report.warnings() == []
     totals_agree(engine)
     execute(engine, "DELETE FROM payments WHERE payment_id > 1")
-    assert seed_demo_if_empty(engine, path=path, currency="INR", timezone="UTC") is None
+    assert (
+        seed_demo_if_empty(engine, path=path, currency="INR", max_amount=MOST, timezone="UTC")
+        is None
+    )
     assert len(payments(engine)) == 1
 
 

@@ -6,6 +6,8 @@ the lines that can't be loaded and why.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from sqlalchemy import Connection
 
 from payment_service.domain.money import EXPONENTS
@@ -42,10 +44,13 @@ def create_staging(connection: Connection, header: Header) -> None:
     connection.exec_driver_sql("CREATE TEMP TABLE faulty (line bigint, reason text) ON COMMIT DROP")
 
 
-def type_rows(connection: Connection, header: Header, *, currency: str, undated: str) -> None:
+def type_rows(
+    connection: Connection, header: Header, *, currency: str, max_amount: Decimal, undated: str
+) -> None:
     """Fill `fresh` from `staging`, and `faulty` with the lines that could not be read.
 
-    `undated` is what to say of a created_at that was found to be unreadable.
+    `max_amount` is in major units of `currency`. `undated` is what to say of a created_at that was
+    found to be unreadable.
     A cast that fails would end the import at the first bad row, so each is guarded by the shape of
     its text. OFFSET 0 keeps the planner from computing a column once for each of its uses.
     """
@@ -53,7 +58,7 @@ def type_rows(connection: Connection, header: Header, *, currency: str, undated:
     typed = {
         "payment_id": _id("said_payment_id", LARGEST_PAYMENT_ID),
         "trip_id": _id("said_trip_id", LARGEST_ID),
-        "amount": _amount("said_amount", EXPONENTS[currency]),
+        "amount": _amount("said_amount", EXPONENTS[currency], max_amount),
         "method": _word("said_method", METHOD_WORDS),
         "status": _word("said_status", STATUS_WORDS),
         "reference": f"CASE WHEN length(said_reference) <= {LONGEST_REFERENCE}"
@@ -64,7 +69,7 @@ def type_rows(connection: Connection, header: Header, *, currency: str, undated:
     connection.exec_driver_sql(
         f"""
         CREATE TEMP TABLE fresh ON COMMIT DROP AS
-        SELECT line, {", ".join(typed)}, {_faults(currency)} AS fault
+        SELECT line, {", ".join(typed)}, {_faults(currency, max_amount)} AS fault
         FROM (
             SELECT *, {cells}
             FROM (SELECT line, moment, {said} FROM staging WHERE fault IS NULL) AS staged
@@ -88,10 +93,10 @@ def _id(cell: str, largest: int) -> str:
     END"""
 
 
-def _amount(cell: str, digits: int) -> str:
+def _amount(cell: str, digits: int, most: Decimal) -> str:
     return f"""CASE
-        WHEN {cell} ~ '{_amount_shape(digits)}' AND length({cell}) <= {LONGEST_AMOUNT}
-        THEN nullif(({cell}::numeric * {10**digits})::bigint, 0)
+        WHEN {cell} !~ '{_amount_shape(digits)}' OR length({cell}) > {LONGEST_AMOUNT} THEN NULL
+        WHEN {cell}::numeric <= {most:f} THEN nullif(({cell}::numeric * {10**digits})::bigint, 0)
     END"""
 
 
@@ -106,12 +111,12 @@ def _word(cell: str, words: dict[str, str]) -> str:
     return f'CASE upper(btrim({cell}) COLLATE "C") {cases} END'
 
 
-def _faults(currency: str) -> str:
+def _faults(currency: str, max_amount: Decimal) -> str:
     """SQL of all that is wrong with a row; NULL where nothing is, which is found out cheaply."""
     digits = EXPONENTS[currency]
     amount = f"""CASE
         WHEN said_amount ~ '^\\s*[0.]+\\s*$' THEN 'must be more than 0'
-        WHEN said_amount ~ '{_amount_shape(digits)}' THEN 'is too large'
+        WHEN said_amount ~ '{_amount_shape(digits)}' THEN 'is over MAX_AMOUNT, {max_amount:f}'
         WHEN said_amount ~ '^\\s*[0-9]+[.][0-9]+\\s*$' THEN 'has more than {digits} decimals'
         ELSE 'is no plain decimal number such as 104.86'
     END"""

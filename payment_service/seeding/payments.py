@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
@@ -38,6 +39,7 @@ def import_payments(
     *,
     path: Path | str,
     currency: str,
+    max_amount: Decimal,
     timezone: str,
     date_format: str | None = None,
     skip_bad: bool = False,
@@ -46,7 +48,8 @@ def import_payments(
 ) -> ImportReport:
     """Load the payments in the CSV file `path`, all or nothing, and commit.
 
-    `currency` is that of all amounts. `timezone` is how times without an offset are meant.
+    `currency` is that of all amounts, and `max_amount` (major units) what none may be over.
+    `timezone` is how times without an offset are meant.
     `date_format`, in strptime's terms, replaces ISO 8601. With `skip_bad` the good rows are loaded
     and the others written to `bad_rows_path` (default: beside the file, `.bad.csv`), as they came,
     with line and reason. `progress` shows a bar if stderr is a terminal.
@@ -65,7 +68,7 @@ def import_payments(
         stream = CopyStream(file, moments=moments, advance=bar.update)
         with engine.begin() as connection:
             _prepare(connection, timezone)
-            run = _Import(connection, path, stream, moments, currency)
+            run = _Import(connection, path, stream, moments, currency, max_amount)
             report = run.run(bad_rows, say=bar.set_description)
         if report.loaded >= _WORTH_ANALYZING:
             bar.set_description("analyzing")
@@ -75,14 +78,21 @@ def import_payments(
 
 
 def seed_demo_if_empty(
-    engine: Engine, *, path: Path | str, currency: str, timezone: str
+    engine: Engine, *, path: Path | str, currency: str, max_amount: Decimal, timezone: str
 ) -> ImportReport | None:
     """Load `path` if there is no payment at all; None if there is one."""
     with plain_errors(Path(path)), engine.connect() as connection:
         found = connection.exec_driver_sql("SELECT EXISTS (SELECT FROM payments)").scalar_one()
     if found:
         return None
-    return import_payments(engine, path=path, currency=currency, timezone=timezone, progress=False)
+    return import_payments(
+        engine,
+        path=path,
+        currency=currency,
+        max_amount=max_amount,
+        timezone=timezone,
+        progress=False,
+    )
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,7 @@ class _Import:
     stream: CopyStream
     moments: Moments
     currency: str
+    max_amount: Decimal
 
     def run(self, bad_rows_path: Path | None, *, say: Any) -> ImportReport:
         connection, header = self.connection, self.stream.header
@@ -101,7 +112,13 @@ class _Import:
         self._copy()
         say("checking")
         undated = self.moments.complaint
-        casting.type_rows(connection, header, currency=self.currency, undated=undated)
+        casting.type_rows(
+            connection,
+            header,
+            currency=self.currency,
+            max_amount=self.max_amount,
+            undated=undated,
+        )
         checking.find_doubles(connection)
         already_there = checking.drop_known(connection, currency=self.currency)
         checking.find_conflicts(connection, currency=self.currency)
