@@ -247,9 +247,90 @@ MUTANTS = (
     Mutant(
         "surplus money moves to a spare share and goes back",
         f"{SERVICES}/evidence.py",
-        '    if payment["share"] not in taken:',
+        '    if payment["share"] not in taken and not due.is_paid_beside(connection, payment):',
         "    if True:",
         ("tests/test_evidence.py",),
+    ),
+    Mutant(
+        "late money goes back where history had paid",
+        f"{SERVICES}/evidence.py",
+        " and not due.is_paid_beside(connection, payment):",
+        ":",
+        ("tests/test_doors.py",),
+    ),
+    Mutant(
+        "doors: is the trip paid or being paid",
+        f"{SERVICES}/due.py",
+        """    others = _same(payment)
+    if others is None:
+        return
+""",
+        "    return\n",
+        ("tests/test_doors.py", "tests/test_every_door.py"),
+    ),
+    Mutant(
+        "doors: a charge looks at history that paid beside the place",
+        f"{SERVICES}/charges.py",
+        "                AND h.share > 0",
+        "                AND h.share > 32766",
+        ("tests/test_doors.py",),
+    ),
+    Mutant(
+        "doors: a hold is captured only if it is due",
+        f"{SERVICES}/payments.py",
+        """            due.expect_due(connection, payment)
+            amount =""",
+        "            amount =",
+        ("tests/test_doors.py",),
+    ),
+    Mutant(
+        "doors: nobody is charged beside a trip's place (CHECK)",
+        "migrations/versions/0002_one_fare_a_trip.py",
+        "share = 0 OR status NOT IN ('PROCESSING', 'REQUIRES_ACTION') OR authorized > 0)",
+        "share >= 0)",
+        ("tests/test_doors.py",),
+    ),
+    Mutant(
+        "doors: a created payment costs what its trip costs",
+        f"{SERVICES}/pending.py",
+        '    if standing["provider"] == "import":',
+        "    if True:",
+        ("tests/test_doors.py",),
+    ),
+    Mutant(
+        "doors: an imported payment takes the fare",
+        f"{SERVICES}/pending.py",
+        "    return standing | {name: priced[name] for name in _PRICE if priced[name] is not None}",
+        "    return dict(standing)",
+        ("tests/test_doors.py", "tests/test_every_door.py"),
+    ),
+    Mutant(
+        "doors: the trip is asked",
+        f"{SERVICES}/drafts.py",
+        "    if trip_id is None or not settings().trip_service_url:",
+        "    if True:",
+        ("tests/test_doors.py",),
+    ),
+    Mutant(
+        "doors: no fare over MAX_AMOUNT",
+        f"{SERVICES}/drafts.py",
+        "    if money.to_decimal(amount, currency) <= settings().max_amount:",
+        "    if True:",
+        ("tests/test_doors.py",),
+    ),
+    Mutant(
+        "doors: no imported amount over MAX_AMOUNT",
+        "payment_service/seeding/casting.py",
+        "        WHEN {cell}::numeric <= {most:f} THEN",
+        "        WHEN {cell} IS NOT NULL THEN",
+        ("tests/test_seeding_faults.py",),
+    ),
+    Mutant(
+        "doors: cash is settled by hand only for a trip with a driver",
+        f"{SERVICES}/settling.py",
+        "    drafts.expect_driver(asked, Method.CASH)",
+        "    pass",
+        ("tests/test_doors.py",),
     ),
     Mutant(
         "a key is freed only if its retry was told nothing",

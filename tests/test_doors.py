@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import IntegrityError
 
-from payment_service.services import due
+from payment_service.services import due, expiry, resolution
 from tests.books import (
     a_trip,
     arrived,
@@ -23,6 +23,7 @@ from tests.books import (
     rows,
 )
 from tests.fixtures import MakeApp, a_key, a_number
+from tests.sandbox_calls import arm
 from tests.sandbox_server import Sandbox
 
 CHARGE = "/v1/payments/charge"
@@ -129,6 +130,8 @@ def test_history_that_paid_beside_the_place_counts_for_every_door(
     failed = post(client, CHARGE, trip_id=trip_id, payment_token="tok_decline_do_not_honor")
     assert failed.status_code == 402
     paid = history(trip_id, share=1 - share, status="SUCCESS")
+    answer = post(client, CHARGE, trip_id=trip_id)
+    assert (answer.status_code, answer.json["payment_id"]) == (409, paid)
     pending = history(trip_id, share=share)
     for answer in (
         post(client, CHARGE, trip_id=trip_id),
@@ -191,6 +194,30 @@ def test_behind_the_question_the_database_refuses(
     with pytest.raises(IntegrityError, match="charged_in_its_place"):
         execute(app, "UPDATE payments SET status = 'PROCESSING' WHERE payment_id = :id", id=surplus)
     assert asked(app, sandbox, surplus) == 0
+
+
+def test_money_that_comes_in_late_goes_back_where_history_had_paid(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, history: Import
+) -> None:
+    """Its request was given up, so the trip's place was free; but the trip was paid."""
+    trip_id = a_trip(sandbox)
+    token = f"card-{a_key()}"
+    arm(sandbox, "charge", "do_and_lose_answer", match={"token": token})
+    late = post(client, CHARGE, trip_id=trip_id, payment_token=token).json
+    history(trip_id, share=1, status="SUCCESS")
+    execute(
+        app,
+        "WITH t AS (UPDATE transactions SET status = 'FAILED', failure_code = 'not_received',"
+        " due_at = now() WHERE payment_id = :id) UPDATE payments SET status = 'FAILED'"
+        " WHERE payment_id = :id",
+        id=late["payment_id"],
+    )
+    with app.app_context():
+        assert resolution.resolve(payment_id=late["payment_id"], number=1)
+        while expiry.run_once()["ended"]:
+            pass
+    stands = payment_row(app, late["payment_id"])
+    assert (stands["status"], stands["refunded"], stands["share"]) == ("REFUNDED", FARE, 2)
 
 
 # A trip costs its fare

@@ -1,0 +1,300 @@
+"""Random histories of one trip through every door: at the provider and in cash together at most one
+fare is kept for it, it is the fare, and none once history had paid."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from payment_service.extensions import db
+from payment_service.providers import sandbox as wire
+from payment_service.providers.contract import Operation, Result
+from payment_service.services import expiry, resolution, rows
+from payment_service.services.operations import operation_of
+from tests.books import a_trip, execute, payments_of
+from tests.books import rows as rows_of
+from tests.fixtures import MakeApp, a_key, a_number
+from tests.histories import a_row, loader, next_id
+from tests.sandbox_calls import arm
+from tests.sandbox_server import Sandbox
+
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0")) // 5
+PARTS = 2
+"""So that both cores share them."""
+FARE = 10486
+TAKES = ("CHARGE", "AUTHORIZATION", "CAPTURE")
+DEFINITE = (200, 201, 402)
+DEAD = ("FAILED", "CANCELLED", "EXPIRED")
+
+pick = st.integers(0, 20)
+endings = st.sampled_from(
+    (None, None, None, "decline", "too_many_requests", "do_and_lose_answer", "reset_before_reading")
+)
+methods = st.sampled_from(("CARD", "CARD", "CASH"))
+
+
+class World:
+    """The app, its provider, and what was sent there: (our reference, type)."""
+
+    def __init__(self, app: Flask, sandbox: Sandbox, folder: Path) -> None:
+        self.app, self.sandbox, self.folder = app, sandbox, folder
+        self.sent: list[tuple[str, str]] = []
+        self.client = app.test_client()
+
+
+class OneTrip(RuleBasedStateMachine):
+    """`asked` are the requests under keys, for retries; `paid_before` is how many requests had gone
+    to the provider when history came in that had paid the trip."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        world.sent.clear()
+        self.trip_id = a_trip(world.sandbox, total_fare="104.86")
+        self.order_id = a_number()
+        self.asked: list[tuple[str, str, dict[str, Any], Any]] = []
+        self.paid_before: int | None = None
+
+    # -- the doors
+
+    @rule(method=methods, hold=st.booleans(), ordered=st.booleans(), ending=endings)
+    def charge(self, method: str, hold: bool, ordered: bool, ending: str | None) -> None:
+        body = self._card(ending) | {"trip_id": self.trip_id, "method": method}
+        body |= {"order_id": self.order_id} if ordered else {}
+        self._post("/v1/payments/charge", body | ({"capture": False} if hold else {}))
+
+    @rule(amount=st.sampled_from((None, "104.86", "1.00", "99999.00")), method=methods)
+    def create(self, amount: str | None, method: str) -> None:
+        body = {"trip_id": self.trip_id, "method": method}
+        made = self._post("/v1/payments", body | ({"amount": amount} if amount else {}))
+        assert made.status_code != 201 or made.json["amount"] == "104.86", made.json
+
+    @precondition(lambda self: self._stored())
+    @rule(which=pick, method=methods, hold=st.booleans(), ending=endings)
+    def charge_by_id(self, which: int, method: str, hold: bool, ending: str | None) -> None:
+        body = self._card(ending) | {"method": method} | ({"capture": False} if hold else {})
+        self._post(f"{self._one(which)}/charge", body)
+
+    @precondition(lambda self: self._stored())
+    @rule(which=pick)
+    def capture(self, which: int) -> None:
+        self._post(f"{self._one(which)}/capture", {})
+
+    @precondition(lambda self: self._stored())
+    @rule(which=pick)
+    def cancel(self, which: int) -> None:
+        self._post(f"{self._one(which)}/cancel", {})
+
+    @precondition(lambda self: self._stored())
+    @rule(which=pick, status=st.sampled_from(("SUCCESS", "SUCCESS", "FAILED")))
+    def settle_by_hand(self, which: int, status: str) -> None:
+        self.world.client.patch(f"{self._one(which)}/status", json={"status": status})
+
+    @rule(
+        statuses=st.lists(st.sampled_from(("PENDING", "PENDING", "SUCCESS", "FAILED")), max_size=3),
+        method=methods,
+        amount=st.sampled_from(("104.86", "55.00")),
+    )
+    def history_comes_in(self, statuses: list[str], method: str, amount: str) -> None:
+        with self.world.app.app_context():
+            lines = [
+                a_row(next_id(db.engine), trip_id=self.trip_id, amount=amount, method=method,
+                      status=status, reference=f"OLD-{a_key()}")
+                for status in statuses
+            ]  # fmt: skip
+            loader(db.engine, self.world.folder)(*lines, progress=False)
+        taken = [row for row in self._stored() if row["provider"] != "import" and _takes(row)]
+        if "SUCCESS" in statuses and not taken and self.paid_before is None:
+            self.paid_before = len(self._taken())
+
+    @precondition(lambda self: self.asked)
+    @rule(which=pick)
+    def ask_again(self, which: int) -> None:
+        """The same request under its key; what was answered for good is answered again."""
+        path, key, body, first = self.asked[which % len(self.asked)]
+        again = self._send(path, key, body)
+        if first.status_code in DEFINITE:
+            assert (again.status_code, again.data) == (first.status_code, first.data)
+
+    # -- what the worker, the network and time do
+
+    @rule(given_up=st.booleans())
+    def look_up(self, given_up: bool) -> None:
+        """In time, or when nothing can be on its way any more."""
+        for row in self._requests("status = 'PROCESSING' AND type <> 'REFUND'"):
+            for _ in range(2 if given_up else 1):
+                if given_up:
+                    self._long_ago(row)
+                self._resolve(row)
+
+    @rule()
+    def what_was_lost_arrives(self) -> None:
+        """The provider does after all what it had not heard of; evidence wins, a surplus goes."""
+        for row in self._requests("provider = 'sandbox' AND status IN ('PROCESSING', 'FAILED')"):
+            if row["failure_code"] not in (None, "not_received") or self._is_known(row):
+                continue
+            self._deliver(row)
+            self._resolve(row)
+        self._time_passes()
+
+    @rule()
+    def holds_are_over(self) -> None:
+        execute(
+            self.world.app,
+            "UPDATE payments SET expires_at = now() - interval '1 minute'"
+            " WHERE trip_id = :trip AND expires_at IS NOT NULL",
+            trip=self.trip_id,
+        )
+        self._time_passes()
+
+    # -- what must hold after each step
+
+    @invariant()
+    def at_most_one_fare_is_kept(self) -> None:
+        kept = [charge for row in self._stored() for charge in self._charges(row)]
+        held = [charge for charge in kept if charge["state"] == "authorized"]
+        taken = [charge["captured_minor"] - charge["refunded_minor"] for charge in kept]
+        cash = [row["captured"] for row in self._stored() if row["provider"] == "cash"]
+        fares = [FARE for _ in held] + [n for n in (*taken, *cash) if n > 0]
+        assert fares in ([], [FARE]), (fares, self._stored())
+
+    @invariant()
+    def nothing_is_taken_once_history_had_paid(self) -> None:
+        if self.paid_before is not None:
+            assert len(self._taken()) == self.paid_before, self.world.sent
+
+    def teardown(self) -> None:
+        with contextlib.suppress(requests.RequestException):
+            requests.delete(f"{self.world.sandbox.url}/sandbox/faults", timeout=5)
+
+    # -- how it is done
+
+    def _card(self, ending: str | None) -> dict[str, Any]:
+        token = f"card-{a_key()}"
+        if ending is not None:
+            for verb in ("charge", "authorize"):
+                arm(self.world.sandbox, verb, ending, match={"token": token})
+        return {"payment_token": token}
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        key = a_key()
+        answer = self._send(path, key, body)
+        self.asked.append((path, key, body, answer))
+        return answer
+
+    def _send(self, path: str, key: str, body: dict[str, Any]) -> Any:
+        answer = self.world.client.post(path, json=body, headers={"Idempotency-Key": key})
+        assert answer.status_code < 500 or answer.status_code == 503, answer.json
+        return answer
+
+    def _one(self, which: int) -> str:
+        found = self._stored()
+        return f"/v1/payments/{found[which % len(found)]['payment_id']}"
+
+    def _stored(self) -> list[dict[str, Any]]:
+        return payments_of(self.world.app, trip_id=self.trip_id)
+
+    def _taken(self) -> list[tuple[str, str]]:
+        return [sent for sent in self.world.sent if sent[1] in TAKES]
+
+    def _requests(self, condition: str) -> list[dict[str, Any]]:
+        query = (
+            "SELECT * FROM transactions WHERE payment_id IN (SELECT payment_id FROM payments"
+            f" WHERE trip_id = :trip) AND {condition} ORDER BY payment_id, number"
+        )
+        return rows_of(self.world.app, query, trip=self.trip_id)
+
+    def _long_ago(self, row: dict[str, Any]) -> None:
+        execute(
+            self.world.app,
+            "UPDATE transactions SET send_before = send_before - interval '1 hour',"
+            " not_found_at = not_found_at - interval '1 hour' WHERE transaction_id = :id",
+            id=row["transaction_id"],
+        )
+
+    def _resolve(self, row: dict[str, Any]) -> None:
+        with self.world.app.app_context():
+            resolution.resolve(payment_id=row["payment_id"], number=row["number"])
+
+    def _is_known(self, row: dict[str, Any]) -> bool:
+        url = f"{self.world.sandbox.url}/psp/operations/{row['reference']}"
+        return requests.get(url, timeout=5).status_code == 200
+
+    def _deliver(self, row: dict[str, Any]) -> None:
+        with self.world.app.app_context(), db.engine.connect() as connection:
+            payment = rows.read_payment(connection, row["payment_id"])
+            asked = rows.read_transactions(connection, row["payment_id"])
+        assert payment is not None
+        earlier = [one for one in asked if one["number"] != row["number"]]
+        path, body = wire._request(operation_of(payment, row, earlier))
+        requests.post(self.world.sandbox.url + path, json=body, timeout=5)
+
+    def _time_passes(self) -> None:
+        """Until the worker has ended what is over."""
+        with self.world.app.app_context():
+            while expiry.run_once()["ended"]:
+                pass
+
+    def _charges(self, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """What the provider has under the payment's references."""
+        url = f"{self.world.sandbox.url}/psp/charges/{row['reference']}"
+        for number in range(1, 8):
+            found = requests.get(f"{url}-{number}", timeout=5)
+            if found.status_code == 200:
+                yield found.json()
+
+
+def _takes(row: dict[str, Any]) -> bool:
+    return row["status"] not in (*DEAD, "PENDING")
+
+
+@pytest.fixture
+def world(
+    make_app: MakeApp,
+    fresh_database: str,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    app = make_app(database_url=fresh_database, redis_url=None, circuit_fail_max=10**9)
+    made = World(app, sandbox, tmp_path)
+    ask = wire.SandboxProvider._ask
+
+    def noted(self: wire.SandboxProvider, operation: Operation) -> Result:
+        made.sent.append((operation.reference, str(operation.type)))
+        return ask(self, operation)
+
+    monkeypatch.setattr(wire.SandboxProvider, "_ask", noted)
+    return made
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_trip_is_paid_once_through_whatever_doors(world: World, part: int) -> None:
+    start = random.SystemRandom().getrandbits(64) if EXAMPLES else part
+    run_state_machine_as_test(
+        seed(start)(lambda: OneTrip(world)),
+        settings=settings(
+            max_examples=max(1, (EXAMPLES or 80) // PARTS),
+            stateful_step_count=12,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
