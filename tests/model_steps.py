@@ -17,7 +17,7 @@ from payment_service.domain.errors import PaymentExists, ProviderUnavailable
 from payment_service.extensions import db
 from payment_service.idempotency import Key, fingerprint
 from payment_service.providers import sandbox as wire
-from payment_service.services import charges, expiry, payments, refunds, resolution
+from payment_service.services import charges, expiry, payments, refunds, resolution, takeover
 from payment_service.services import rows as service_rows
 from payment_service.services.answers import Answer
 from payment_service.services.operations import operation_of
@@ -55,19 +55,29 @@ class Steps(RuleBasedStateMachine):
         self.paid: list[Paid] = []
         self.touched: list[Paid] = []
 
-    def _charge(self, order: int, amount: int, hold: bool, ending: str | None) -> None:
+    def _charge(
+        self, order: int, amount: int, hold: bool, ending: str | None, *, by_id: bool = False
+    ) -> None:
         paid = Paid(self.orders[order], amount * 100, f"card-{a_key()}")
-        command = {"order_id": paid.order, "amount_minor": paid.amount, "method": "CARD",
-                   "payment_token": paid.token}  # fmt: skip
+        priced = {"order_id": paid.order, "amount_minor": paid.amount}
+        command = {"method": "CARD", "payment_token": paid.token}
         verb = "authorize" if hold else "charge"
-        command |= {"capture": False} if hold else {}
-        ask = Ask(verb, 1, paid.amount, a_key(), CHARGE, command)
+        more = {"capture": False} if hold else {}
+        ask = Ask(verb, 1, paid.amount, a_key(), CHARGE, {**priced, **command, **more})
         if self._standing_for(paid) is not None:
             with pytest.raises(PaymentExists):
-                self._send(paid, ask)
+                self._create({**priced, **command}) if by_id else self._send(paid, ask)
             return
+        if by_id:
+            self._create({**priced, **command})
+            self._find(paid)
+            ask.path, ask.command = f"/v1/payments/{paid.payment_id}/charge", {**command, **more}
         self.paid.append(paid)
         self._ask(paid, ask, ending)
+
+    def _create(self, command: dict[str, Any]) -> None:
+        with self.world.app.app_context():
+            payments.create(command=command, key=None, caller=CALLER)
 
     def _arrives(self, paid: Paid, ask: Ask) -> None:
         other, dead = self._standing_for(paid), not paid.live
@@ -115,9 +125,11 @@ class Steps(RuleBasedStateMachine):
         key = Key("local", f"POST {ask.path}", ask.key, fingerprint(ask.command))
         told: dict[str, Any] = {"command": ask.command, "key": key, "caller": CALLER}
         with self.world.app.app_context():
-            if ask.verb in ("charge", "authorize"):
+            if ask.path == CHARGE:
                 return charges.charge(**told)
             told["payment_id"] = paid.payment_id
+            if ask.verb in ("charge", "authorize"):
+                return takeover.charge_pending(**told)
             if ask.verb == "capture":
                 return payments.capture(**told)
             if ask.verb == "refund":

@@ -19,6 +19,7 @@ from sqlalchemy import event
 from payment_service.domain.money import to_decimal
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
+from payment_service.services import totals
 from tests.books import at_once, execute, rows
 from tests.fixtures import MakeApp, a_key, a_number
 from tests.running_service import Service, running_service
@@ -279,6 +280,29 @@ def test_two_workers_fold_nothing_twice(service: Service, own: Flask) -> None:
     assert samples["payments_created_total", ()] == 40
     assert by(samples, "payments_by_status", "status") == {"SUCCESS": 40}
     assert by(samples, "total_amount_processed", "currency") == {"INR": 400.0}
+
+
+def test_sums_fit_any_amounts_and_a_group_that_does_not_add_up_stops_no_other(
+    make_app: MakeApp, fresh_database: str
+) -> None:
+    own = make_app(database_url=fresh_database)
+    delta = (
+        "INSERT INTO total_deltas (provider, method, currency, status, captured, payments)"
+        " VALUES ('import', 'CARD', :currency, 'SUCCESS', :captured, :payments)"
+    )
+    largest = 2**63 - 1
+    for currency, captured, payments in (
+        ("INR", largest, 1), ("INR", largest, 1), ("JPY", 5, largest), ("JPY", 5, largest),
+        ("USD", 7, 1),
+    ):  # fmt: skip
+        execute(own, delta, currency=currency, captured=captured, payments=payments)
+    with own.app_context():
+        assert totals.run_once() == {"totals": 2}
+    found = rows(own, "SELECT currency, captured FROM payment_totals ORDER BY currency")
+    assert [tuple(row.values()) for row in found] == [("INR", 2 * largest), ("USD", 7)]
+    assert len(rows(own, "SELECT 1 FROM total_deltas")) == 2  # what does not add up is kept
+    told = own.test_client().get("/metrics").text
+    assert 'total_amount_processed{currency="USD"} 0.07' in told
 
 
 def test_a_scrape_scans_no_table_that_grows(own: Flask) -> None:

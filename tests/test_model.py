@@ -43,9 +43,16 @@ class Histories(Steps):
 
     # -- what callers do
 
-    @rule(order=st.integers(0, 2), amount=st.integers(1, 500), hold=st.booleans(), ending=endings)
-    def charge(self, order: int, amount: int, hold: bool, ending: str | None) -> None:
-        self._charge(order, amount, hold, ending)
+    @rule(
+        order=st.integers(0, 2),
+        amount=st.integers(1, 500),
+        hold=st.booleans(),
+        by_id=st.booleans(),
+        ending=endings,
+    )
+    def charge(self, order: int, amount: int, hold: bool, by_id: bool, ending: str | None) -> None:
+        """At once, or created first and then charged by its id."""
+        self._charge(order, amount, hold, ending, by_id=by_id)
 
     @precondition(lambda self: self._some("AUTHORIZED"))
     @rule(which=pick, percent=st.integers(1, 100), void=st.booleans(), ending=endings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,14 @@ BAD = [
     (a_row(5, payment_id=1), "payment_id 1 is used on line 2 already"),
     (a_row(5, reference="HIS-1"), "reference HIS-1 is used on line 2 already"),
 ]
+
+
+def test_an_amount_over_the_ceiling_is_a_bad_row(engine: Engine, load: Load) -> None:
+    rows = a_row(1, amount="100.00"), a_row(2, amount="100.01"), a_row(3, amount="99999999999")
+    report = load(*rows, max_amount=Decimal(100), skip_bad=True)
+    assert counts(report) == (3, 1, 0, 2)
+    assert all("is over MAX_AMOUNT, 100" in row.reason for row in report.bad_rows)
+    assert list(payments(engine)) == [1]
 
 
 @pytest.mark.parametrize(("line", "reason"), BAD)

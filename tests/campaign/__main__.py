@@ -27,6 +27,7 @@ from tests.campaign import holds, ledger, report, settling
 from tests.campaign.boundaries import Cells
 from tests.campaign.chaos import Chaos
 from tests.campaign.faulty import Levers
+from tests.campaign.history import History
 from tests.campaign.invariants import Verdict, judge
 from tests.campaign.load import Caller, Market
 from tests.campaign.settling import Bank
@@ -84,7 +85,9 @@ class Run:
         url, sandbox_url = self.stage.url, self.stage.sandbox.url
         self.market = Market(url, sandbox_url, self.levers, self.told)
         self.cells = Cells(self.stage, self.market, self.levers, random.Random(rng.random()))
-        self.chaos = Chaos(self.stage, self.cells, self.levers, random.Random(rng.random()), say)
+        self.history = History(self.stage, self.market, random.Random(rng.random()))
+        parts = (self.stage, self.cells, self.levers, self.history)
+        self.chaos = Chaos(*parts, random.Random(rng.random()), say)
         say(f"ready after {self._took():.0f} s; {self.args.callers} callers")
         self.bank = Bank(self.levers, random.Random(rng.random()))
         callers = self._callers(rng)
@@ -147,7 +150,7 @@ class Run:
             counts={
                 "how": self.cells.how,
                 "missed": self.cells.missed,
-                "blows": self.chaos.done,
+                "blows": self.chaos.done | self.history.done,
                 "requests": self.told.by_outcome(),
                 "answers": answers,
                 "faults_armed": self.levers.armed,

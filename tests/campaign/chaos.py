@@ -14,6 +14,7 @@ import psutil
 from tests.campaign import timing
 from tests.campaign.boundaries import Cells, all_cells
 from tests.campaign.faulty import MONEY, SISTERS, Levers
+from tests.campaign.history import History
 from tests.campaign.stage import Stage
 
 GAP_SECONDS = (0.05, 0.5)
@@ -29,8 +30,15 @@ class Chaos:
     nobody's attention (a pause, a server that is away) goes on beside it."""
 
     def __init__(
-        self, stage: Stage, cells: Cells, levers: Levers, rng: random.Random, say: Say
+        self,
+        stage: Stage,
+        cells: Cells,
+        levers: Levers,
+        history: History,
+        rng: random.Random,
+        say: Say,
     ) -> None:
+        self.history = history
         self.stage, self.cells, self.levers, self.rng, self.say = stage, cells, levers, rng, say
         self.done: Counter[str] = Counter()
         # When the provider was away, as (from, to) in seconds since the epoch.
@@ -84,7 +92,7 @@ class Chaos:
                 *[self.kill_web] * 3, *[self.kill_flask_worker] * 3, *[self.kill_sandbox] * 2,
                 *[self.pause_web] * 2, *[self.pause_sender] * 2, *[self.disturb_sister] * 4,
                 self.kill_master, self.crash_postgres, self.lose_redis, self.lose_rabbitmq,
-                self.slow_provider,
+                self.slow_provider, *[self.history.comes_in] * 3,
             ]  # fmt: skip
             self.rng.shuffle(self._deck)
         return self._deck.pop()

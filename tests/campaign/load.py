@@ -49,10 +49,21 @@ class Market:
         self.held: list[Known] = []
         self.captured: list[Known] = []
         self.trips: list[int] = []
+        # Imported PENDING payments, in the place of their trip and beside it.
+        self.history: list[int] = []
         self._first = int(time.time()) % 10_000_000 * 1000
 
     def a_number(self) -> int:
         return self._first + self.told.number()
+
+    def a_trip(self, rng: random.Random) -> int:
+        """A COMPLETED trip of its own; the trip service does not know it if it is away."""
+        trip, fare = self.a_number(), rng.randint(4000, 40_000) / 100
+        body = {"status": "COMPLETED", "rider_id": 101, "driver_id": 201, "distance_km": 5,
+                "base_fare": fare, "surge_multiplier": 1.0, "total_fare": fare}  # fmt: skip
+        with contextlib.suppress(requests.RequestException):
+            requests.put(f"{self.sandbox_url}/sandbox/trips/{trip}", json=body, timeout=5)
+        return trip
 
 
 class Caller:
@@ -67,6 +78,7 @@ class Caller:
         turns: list[tuple[int, Callable[[], None]]] = [
             (30, self.charge), (16, self.authorize), (12, self.capture), (9, self.void),
             (18, self.refund), (4, self.race), (5, self.replay), (3, self.create_then_charge),
+            (6, self.charge_history),
         ]  # fmt: skip
         weights, moves = [weight for weight, _ in turns], [move for _, move in turns]
         while not self.market.closing.is_set():
@@ -120,6 +132,18 @@ class Caller:
             known = Known(payment_id, token, body["amount_minor"])
             self._publish(self.ask("charge", f"/v1/payments/{payment_id}/charge", {}, known))
 
+    def charge_history(self) -> None:
+        """An imported payment by its id, wherever it lies; what is surplus is cancelled then."""
+        if not self.market.history:
+            return
+        payment_id = self.rng.choice(self.market.history[-RECENT:])
+        known = Known(payment_id, self._token(), 4000)
+        body = {"payment_token": known.token, "method": "CARD"}
+        asked = self.ask("charge", f"/v1/payments/{payment_id}/charge", body, known)
+        if asked.final and asked.final.json().get("code") == "payment_exists":
+            self.void(known)
+        self._publish(asked)
+
     def replay(self) -> None:
         """Asks again what was answered: the same answer, byte for byte."""
         answered = [asked for asked in self.market.told.all()[-200:] if asked.final]
@@ -149,14 +173,7 @@ class Caller:
         if self.market.trips and self.rng.random() < 0.3:
             trip = self.rng.choice(self.market.trips[-RECENT:])
         else:
-            trip = self.market.a_number()
-            fare = self.rng.randint(4000, 40_000) / 100
-            trip_body = {"status": "COMPLETED", "rider_id": 101, "driver_id": 201,
-                         "distance_km": 5, "base_fare": fare, "surge_multiplier": 1.0,
-                         "total_fare": fare}  # fmt: skip
-            with contextlib.suppress(requests.RequestException):
-                url = f"{self.market.sandbox_url}/sandbox/trips/{trip}"
-                requests.put(url, json=trip_body, timeout=5)
+            trip = self.market.a_trip(self.rng)
             self.market.trips.append(trip)
         return {"trip_id": trip, "method": "CARD", "payment_token": token}
 
