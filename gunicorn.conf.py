@@ -42,6 +42,8 @@ keepalive = int(os.environ.get("WEB_KEEPALIVE", "75"))
 # a problem document. gunicorn knows 8190 bytes or no limit at all, which would let one caller fill
 # the memory; so its ceiling is raised.
 message.MAX_REQUEST_LINE = limit_request_line = 1024 * 1024
+# A Content-Type that is sent twice is left to the service, too: the same value twice is one.
+message.RFC9110_5_3_SINGLETON_FIELDS = frozenset({"HOST"})
 
 # The heartbeat file must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
@@ -54,6 +56,13 @@ accesslog = None  # the service logs its own requests
 def on_starting(server: Any) -> None:
     if metrics := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         Path(metrics).mkdir(parents=True, exist_ok=True)
+
+
+def pre_request(worker: Any, req: Any) -> None:
+    """gunicorn joins the lines of one header by a comma, which may stand in an idempotency key."""
+    from payment_service.api import headers  # here, as the worker has loaded it; the master has not
+
+    headers.keep_apart(req.headers)
 
 
 def child_exit(server: Any, worker: Any) -> None:

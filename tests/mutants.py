@@ -67,6 +67,20 @@ MUTANTS = (
         ("tests/test_idempotency.py",),
     ),
     Mutant(
+        "a key sent twice: the server's comma makes no third key of it",
+        "payment_service/api/headers.py",
+        "        value = APART.join(value for name, value in lines if name == twice)",
+        '        value = ",".join(value for name, value in lines if name == twice)',
+        ("tests/test_repeated_headers.py",),
+    ),
+    Mutant(
+        "a key sent twice: two values are refused",
+        "payment_service/api/headers.py",
+        "                if values:",
+        "                if False:",
+        ("tests/test_repeated_headers.py",),
+    ),
+    Mutant(
         "fingerprint: another body under the same key",
         "payment_service/idempotency.py",
         "    if row.fingerprint != key.fingerprint:",

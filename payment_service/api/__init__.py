@@ -7,6 +7,7 @@ from flask import Flask
 from payment_service.api import body, errors, health, payments, providers, receipts, refunds
 from payment_service.api.blueprints import Api
 from payment_service.api.gateway import without_prefix
+from payment_service.api.headers import one_of_each
 
 # Blueprint, prefix, and who may call: "open" to all, "caller" with a caller's token. Until tokens
 # are here, "caller" is whoever reaches 127.0.0.1.
@@ -29,4 +30,4 @@ def register(app: Flask) -> None:
     for blueprint, prefix, _ in ROUTES:
         api.register_blueprint(blueprint, url_prefix=prefix)
     errors.register(app)
-    app.wsgi_app = without_prefix(app.wsgi_app)  # type: ignore[method-assign,assignment]
+    app.wsgi_app = one_of_each(without_prefix(app.wsgi_app))  # type: ignore[method-assign,assignment]

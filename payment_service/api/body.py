@@ -17,6 +17,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
+from payment_service.api.headers import refuse_repeated
 from payment_service.domain.errors import CardDataRefused, DomainError, InvalidRequest
 from payment_service.schemas.fields import CARD_REFUSED
 
@@ -113,7 +114,9 @@ def single_query(req: Request) -> dict[str, str]:
 
 
 def refuse_surprises() -> None:
-    """Before each request: no endless URI, no NUL in it, no query where none is read."""
+    """Before each request: no endless URI, no NUL in it, no query where none is read, no header
+    with two values where one is read."""
+    refuse_repeated(request.environ)
     if len(request.full_path) > LONGEST_URI:
         raise RequestURITooLarge
     if "\x00" in request.path:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from payment_service.api.body import BadJSON
+from payment_service.api.headers import HeaderRepeated
 from payment_service.domain import errors as domain
 from payment_service.domain.errors import DomainError
 from payment_service.statements import Disconnected, is_silence
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 STATUS: dict[type[DomainError], int] = {
     BadJSON: 400,
+    HeaderRepeated: 400,
     domain.IdempotencyKeyRequired: 400,
     domain.IdempotencyKeyInvalid: 400,
     domain.IdempotencyKeyConflict: 400,

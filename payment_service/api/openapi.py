@@ -22,7 +22,8 @@ KEY = "IdempotencyKey"
 KEY_PARAMETER: dict[str, Any] = {
     "name": HEADER,
     "description": "A key of the caller's own, one per intent. The same key and body give the "
-    "first answer again. May be sent as idempotency_key in the body instead.",
+    "first answer again. May be sent as idempotency_key in the body instead. Sent twice, the same "
+    "value is one, different values are refused.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     "example": "trip-32-charge",
 }
@@ -45,9 +46,9 @@ SETTINGS: dict[str, Any] = {
 
 # What an operation may answer by what it is; views name the others. 414 is not among them: it is
 # about the request line, before an operation is chosen.
-_ALWAYS = (429, 500)
+_ALWAYS = (400, 429, 500)
 _OF_THE_API = (422, 503)  # an unknown query parameter, if nothing else; the database
-_OF_A_BODY = (400, 413, 415)
+_OF_A_BODY = (413, 415)
 
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 0}}
