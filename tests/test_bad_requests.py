@@ -24,6 +24,17 @@ from tests.sandbox_server import Sandbox, reserved_port
 BIGINT = 2**63 - 1
 LIST = ("GET", "/v1/payments")
 LISTS = ["/v1/payments", "/v1/refunds"]
+CARD = "4111111111111111"
+CARDS = [
+    *[CARD, "4111%201111%201111%201111", "4111-1111-1111-1111", "4111%2520111111111111"],
+    *[
+        "4111_1111_1111_1111",
+        "(4111)(1111)(1111)(1111)",
+        "4111,1111,1111,1111",
+        "%34111111111111111",
+    ],
+    "4111%20%20%20%20%201111%C2%A01111%E2%80%931111",
+]
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -240,6 +251,51 @@ def test_an_odd_request_id_is_replaced(client: FlaskClient, sent: str) -> None:
     assert client.get("/health", headers=other).headers["X-Request-ID"] == "mine"
 
 
+@pytest.mark.parametrize("name", ["X-Request-ID", "X-Correlation-ID"])
+@pytest.mark.parametrize(
+    "sent", [CARD, f"ride.{CARD}", "4111-1111-1111-1111", "4111.1111.1111.1111"]
+)
+def test_a_request_id_with_a_card_number_is_replaced(
+    client: FlaskClient, name: str, sent: str
+) -> None:
+    answer = client.get("/health", headers={name: sent})
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *[f"/v1/payments/transaction/{text}" for text in CARDS],
+        *[f"/v1/payments/providers/{text}" for text in CARDS],
+        *[f"/nowhere/{text}" for text in CARDS],
+        *[f"/v1/payments?reference={text}" for text in CARDS],
+        *[f"/v1/payments?{text}=1" for text in CARDS],
+        *[f"/v1/payments/1?x={text}" for text in CARDS],
+        *[f"/health?{text}" for text in CARDS],
+        f"/v1/payments/trip/x{CARD}",
+        f"/v1/payments/{CARD}/receipts",
+        f"/v1/payments?provider={CARD}",
+        "/v1/4111/1111/1111/1111",
+    ],
+)
+def test_a_card_number_in_a_path_or_a_query(client: FlaskClient, path: str) -> None:
+    for prefix in ("", "/api"):
+        answer = client.get(prefix + path)
+        assert_problem(answer, 422, "card_data_refused")
+        assert "1111" not in answer.text
+
+
+@pytest.mark.parametrize("number", [CARD, "4000000000000000006"])
+def test_an_id_is_an_integer_and_not_searched(client: FlaskClient, number: str) -> None:
+    """Others number their trips and orders; what can be charged can be asked for."""
+    made = client.post("/v1/payments", json={"trip_id": int(number), "amount": "1.00"})
+    assert made.status_code in (201, 409)
+    assert client.get(f"/v1/payments/trip/{number}").json["trip_id"] == int(number)
+    assert client.get(f"/v1/payments?trip_id={number}").json["count"] == 1
+    for path in (f"/v1/payments/{number}", f"/v1/payments/order/{number}"):
+        assert_problem(client.get(path), 404, "payment_not_found")
+
+
 def test_every_answer_has_an_id_of_its_own(client: FlaskClient) -> None:
     ids = {client.get("/health").headers["X-Request-ID"] for _ in range(5)}
     assert len(ids) == 5
@@ -443,11 +499,16 @@ def test_no_card_number_is_in_the_log(wire: Wire) -> None:
                 "/v1/payments/charge", an_order(**changes), headers=headers | key
             )
             assert_problem(answer, 422, "card_data_refused")
-        wire.service.get(f"/v1/payments?reference={quote(text)}", headers=headers)
+        for place in ("payments?reference=", "payments/transaction/", "payments/", "nowhere/"):
+            for sent in (text, quote(text), quote(quote(text))):
+                wire.service.get(f"/v1/{place}{sent}", headers=headers)
+        wire.service.get("/health", headers={"X-Request-ID": text.replace(" ", ".")})
+        wire.service.get("/health", headers={"X-Correlation-ID": text.replace(" ", "-")})
         wire.service.request("POST", "/v1/payments/charge", data=f'{{"reference": "{text}"')
     log = wire.service.log.read_text()
     assert "looked-for" in log
-    for digits in (number, grouped, "411111", "1111 1111"):
+    assert "[card number]" in log
+    for digits in (number, grouped, "411111", "1111 1111", "1111%201111", "1111.1111", "1111-1111"):
         assert digits not in log
 
 

@@ -69,6 +69,34 @@ assert client.get("/v1/breaks", headers={"X-Request-ID": "mine"}).status_code ==
     assert "in breaks" in error["exception"]
 
 
+def test_no_card_number_is_logged_whatever_says_it(postgres_url: str) -> None:
+    script = """
+import logging
+import structlog
+log = structlog.get_logger()
+number = "4111 1111 1111 1111"
+@app.get("/v1/breaks")
+def breaks():
+    raise RuntimeError(f"{number} can't be read")
+client.get("/v1/breaks")
+log.info("provider_call", reference=number, more={"told": [number, 4111111111111111]})
+url, error = "/x?y=4111%20111111111111", KeyError(number)
+logging.getLogger("a.library").warning("GET %s", url, exc_info=error)
+"""
+    error, request, call, library = logged(script, DATABASE_URL=postgres_url)
+    assert error["exception"].endswith("RuntimeError: [card number] can't be read")
+    assert request["path"] == "/v1/breaks"
+    assert call["reference"] == "[card number]"
+    assert call["more"] == {"told": ["[card number]", 4111111111111111]}
+    assert library["event"] == "GET /x?y=[card number]"
+    assert library["exception"] == "KeyError: '[card number]'"
+
+
+def test_an_endless_path_is_no_endless_line(postgres_url: str) -> None:
+    [line] = printed("client.get('/' + 'x' * 100_000)", DATABASE_URL=postgres_url)
+    assert len(line) < 9000
+
+
 def test_one_request_s_id_is_not_another_s(postgres_url: str) -> None:
     script = """
 client.get("/health", headers={"X-Request-ID": "first"})

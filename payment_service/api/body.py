@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from flask import Request, current_app, g, request
-from marshmallow import RAISE, Schema, ValidationError
+from marshmallow import RAISE, Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import (
     NotFound,
@@ -18,6 +19,7 @@ from werkzeug.exceptions import (
 )
 
 from payment_service.api.headers import refuse_repeated
+from payment_service.domain import cards
 from payment_service.domain.errors import CardDataRefused, DomainError, InvalidRequest
 from payment_service.schemas.fields import CARD_REFUSED
 
@@ -114,23 +116,48 @@ def single_query(req: Request) -> dict[str, str]:
 
 
 def refuse_surprises() -> None:
-    """Before each request: no endless URI, no NUL in it, no query where none is read, no header
-    with two values where one is read."""
+    """Before each request: no endless URI, no NUL and no card number in it, no query and no body
+    where none is read, no header with two values where one is read."""
     refuse_repeated(request.environ)
     if len(request.full_path) > LONGEST_URI:
         raise RequestURITooLarge
     if "\x00" in request.path:
         raise NotFound
-    if not request.args or not request.path.startswith("/v1/"):
-        return
     view = current_app.view_functions.get(request.endpoint or "")
     documented = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", [])
-    if view and not any(parameter.get("in") == "query" for parameter in documented):
+    queries = [parameter["schema"] for parameter in documented if parameter["in"] == "query"]
+    _refuse_card_numbers({name: field for query in queries for name, field in query.fields.items()})
+    if view is None:
+        return
+    if request.args and not queries and request.path.startswith("/v1/"):
         names = sorted(request.args)
         raise InvalidRequest(
             f"unknown query parameters: {', '.join(names)}",
             {name: ["Unknown field."] for name in names},
         )
+    if not any(parameter["in"] == "json" for parameter in documented) and _has_body():
+        raise InvalidRequest("no body is read here; send none")
+
+
+def _has_body() -> bool:
+    """Whether the request brought one. Of chunks only the first byte tells."""
+    chunked = "Transfer-Encoding" in request.headers
+    return bool(request.content_length or (chunked and request.stream.read(1)))
+
+
+def _refuse_card_numbers(known: Mapping[str, fields.Field[Any]]) -> None:
+    """Searches the path and the query. What a route or a field reads as an integer is an id, and
+    not searched: trips and orders are numbered by others, and with many digits.
+
+    Raises CardDataRefused.
+    """
+    parts = request.view_args.values() if request.view_args else [request.path]
+    if any(isinstance(part, str) and cards.in_url(part) for part in parts):
+        raise CardDataRefused(f"the path {CARD_REFUSED}")
+    for name, values in request.args.lists():
+        texts = [] if isinstance(known.get(name), fields.Integer) else values
+        if any(map(cards.in_url, [name, *texts])):
+            raise CardDataRefused(CARD_REFUSED, {cards.masked(name): [CARD_REFUSED]})
 
 
 def _exact(text: str) -> Decimal:

@@ -39,6 +39,8 @@ SETTINGS: dict[str, Any] = {
     "API_SPEC_OPTIONS": {
         "info": {
             "summary": "Charge a finished trip, refund it, fetch the receipt.",
+            "description": "What is not read is refused: unknown fields and query parameters, and "
+            "a body sent to an operation that describes none (a GET or a DELETE), are 422.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
     },
@@ -46,8 +48,8 @@ SETTINGS: dict[str, Any] = {
 
 # What an operation may answer by what it is; views name the others. 414 is not among them: it is
 # about the request line, before an operation is chosen.
-_ALWAYS = (400, 429, 500)
-_OF_THE_API = (422, 503)  # an unknown query parameter, if nothing else; the database
+_ALWAYS = (400, 422, 429, 500)  # two values of one header; a body where none is read
+_OF_THE_API = (503,)  # the database
 _OF_A_BODY = (413, 415)
 
 _RETRY_AFTER = {

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
+from urllib.parse import unquote
 
 SHORTEST, LONGEST = 13, 19
+MASK = "[card number]"
 
-# Groups of digits that stand by themselves or are parted by spaces, dashes or dots ("4111 1111",
-# "4111 - 1111").
-_CHAIN = re.compile(r"[0-9]+(?:[\s.\-]{1,3}[0-9]+)*")
+# Digits that stand together or are parted by what people put between the groups of a card number.
+# Possessive: digits and marks exclude each other, so no text makes it look at a character more
+# often than SHORTEST times.
+_MARKS = r"[\s.\-/_,()]"
+_CHAIN = re.compile(rf"[0-9](?:{_MARKS}*+[0-9]){{{SHORTEST - 1},}}+")
 _GROUP = re.compile(r"[0-9]+")
+# The marks that part groups of any size, and may change within one number ("41 11 - 11").
+_PLAIN_MARK = re.compile(r"[\s.\-]{1,3}\Z")
+# Random hexadecimal digits look like a card number more often than one would like.
+_UUID = re.compile(
+    r"(?<![0-9A-Za-z])[0-9a-f]{8}(-?)[0-9a-f]{4}\1[1-8][0-9a-f]{3}\1[89ab][0-9a-f]{3}\1[0-9a-f]{12}"
+    r"(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
+DECODED = 3
+"""How often an URL is decoded to see what it says; who encodes more often than that hides it."""
 
 # Issuer prefixes with the lengths that they are issued in (ISO/IEC 7812 ranges as published by
 # the networks). An id that merely passes Luhn does not begin like this.
@@ -38,50 +54,114 @@ def contains_card_number(text: str) -> bool:
     The number stands together or in groups as on a card. What else stands beside it, such as an
     expiry or a count, does not hide it; digits of other scripts are digits.
     """
-    if sum(char.isdigit() for char in text) < SHORTEST:
-        return False
-    return any(_is_card(number) for number in _candidates(_in_ascii(text)))
+    return next(_places(_in_ascii(text)), None) is not None
+
+
+def in_url(text: str) -> bool:
+    """The same for a part of an URL, which may be percent-encoded."""
+    return any(map(contains_card_number, _decoded(text)))
+
+
+def masked(text: str) -> str:
+    """`text`, or if it holds card numbers, percent-encoded or not, its plain form without them."""
+    for form in _decoded(text):
+        plain = _in_ascii(form)
+        if places := list(_places(plain)):
+            kept, end = [], 0
+            for start, stop in places:
+                kept.append(plain[end:start])
+                end = stop
+            return MASK.join([*kept, plain[end:]])
+    return text
 
 
 def luhn(digits: str) -> bool:
     """The check digit of ISO/IEC 7812-1, annex B."""
-    total = 0
-    for place, char in enumerate(reversed(digits)):
-        value = int(char) * (2 if place % 2 else 1)
-        total += value - 9 if value > 9 else value
+    total = sum(map(int, digits[-1::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))
     return total % 10 == 0
 
 
-def _is_card(digits: str) -> bool:
-    return any(
-        pattern.match(digits) and len(digits) in lengths for pattern, lengths in _ISSUERS
-    ) and luhn(digits)
+_DOUBLED = {str(digit): sum(map(int, str(2 * digit))) for digit in range(10)}
 
 
-def _candidates(text: str) -> Iterator[str]:
-    """Every run of neighbouring groups of 13 to 19 digits that is parted as cards are."""
-    for chain in _CHAIN.finditer(text):
-        groups: list[str] = _GROUP.findall(chain.group())
-        for first in range(len(groups)):
-            digits = ""
-            for last in range(first, len(groups)):
-                digits += groups[last]
-                if len(digits) > LONGEST:
-                    break
-                if len(digits) >= SHORTEST and _as_on_a_card(groups[first : last + 1]):
-                    yield digits
+@cache
+def _lengths(prefix: str) -> frozenset[int]:
+    """The lengths of card numbers that begin like this; four digits, or fewer, tell."""
+    return frozenset().union(*(lengths for issuer, lengths in _ISSUERS if issuer.match(prefix)))
 
 
-def _as_on_a_card(groups: list[str]) -> bool:
-    """One group; or groups of one size but for the last (4-4-4-4, 1-1-1...); or none but the last
-    shorter than 3 (4-6-5). A date with a time (4-2-2-6) is not parted like this."""
-    sizes = [len(group) for group in groups[:-1]]
-    return len(set(sizes)) <= 1 or min(sizes) >= 3
+def _places(text: str) -> Iterator[tuple[int, int]]:
+    """Where card numbers stand in an ASCII text: start and end of each, one after the other."""
+    if not _CHAIN.search(text):
+        return
+    for chain in _CHAIN.finditer(_UUID.sub(lambda uuid: "x" * len(uuid.group()), text)):
+        groups = list(_GROUP.finditer(chain.group()))
+        first = 0
+        while first < len(groups):
+            last = _last_of_card(groups, first)
+            if last is not None:
+                yield chain.start() + groups[first].start(), chain.start() + groups[last].end()
+                first = last
+            first += 1
+
+
+def _last_of_card(groups: list[re.Match[str]], first: int) -> int | None:
+    """The last group of the longest card number that begins with the group `first`."""
+    digits, found = "", None
+    for last in range(first, len(groups)):
+        digits += groups[last].group()
+        if len(digits) > LONGEST:
+            break
+        if (
+            len(digits) in _lengths(digits[:4])
+            and luhn(digits)
+            and _as_on_a_card(groups[first : last + 1])
+        ):
+            found = last
+    return found
+
+
+def _as_on_a_card(groups: list[re.Match[str]]) -> bool:
+    """One group; or groups of one size but for a shorter last (4-4-4-4, 1-1-1...); or none but the
+    last shorter than 3 (4-6-5). A date with a time (4-2-2-6) is not parted like this.
+
+    Groups as they are printed on cards may be parted by any marks, others by one mark throughout:
+    two telephone numbers are no card number.
+    """
+    *sizes, last = (len(group.group()) for group in groups)
+    if not sizes or set(sizes) == {4} or sizes in ([4, 6], [4, 3, 3]):
+        return True
+    even = len(set(sizes)) == 1 and last <= sizes[0]
+    if not even and min(sizes) < 3:
+        return False
+    marks = [
+        before.string[before.end() : after.start()] for before, after in itertools.pairwise(groups)
+    ]
+    alike = len({"".join(mark.split()) for mark in marks}) == 1
+    return alike or (even and all(map(_PLAIN_MARK.match, marks)))
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """`text`, and what it says when it is decoded as an URL, once or more often."""
+    yield text
+    for _ in range(DECODED):
+        text, before = unquote(text), text
+        if text == before:
+            return
+        yield text
 
 
 def _in_ascii(text: str) -> str:
-    """Digits, spaces and dashes of all scripts as ASCII has them; invisible marks left out."""
+    """Digits, blanks and marks of all scripts as ASCII has them; invisible ones left out."""
     return text if text.isascii() else "".join(map(_plain, text))
+
+
+# By Unicode's category: what parts groups, in which script and width ever.
+_BY_CATEGORY = {
+    "Zs": " ", "Zl": " ", "Zp": " ", "Pd": "-", "Pc": "_", "Po": ",", "Ps": "(", "Pe": ")",
+    "Cf": "", "Mn": "", "Me": "",
+}  # fmt: skip
+_BY_NAME = {"\N{MINUS SIGN}": "-", "\N{FRACTION SLASH}": "/", "\N{DIVISION SLASH}": "/"}
 
 
 def _plain(char: str) -> str:
@@ -89,4 +169,4 @@ def _plain(char: str) -> str:
         return char
     if char.isdigit():
         return str(unicodedata.digit(char))
-    return {"Zs": " ", "Pd": "-", "Cf": ""}.get(unicodedata.category(char), char)
+    return _BY_NAME.get(char) or _BY_CATEGORY.get(unicodedata.category(char), char)

@@ -1,16 +1,25 @@
-"""Logs: one JSON object a line on standard output, with the request's id in each."""
+"""Logs: one JSON object a line on standard output, with the request's id in each, and no card
+number in any."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
 
+Mask = Callable[[str], str]
 
-def configure(*, level: str, output: str) -> None:
-    """Sets logging up for this process; `output` is json or console."""
+
+def configure(*, level: str, output: str, mask: Mask) -> None:
+    """Sets logging up for this process; `output` is json or console. Every text that is logged,
+    a stack too, goes through `mask`."""
+
+    def masked(_: Any, __: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
+        return {name: _each_text(value, mask) for name, value in event.items()}
+
     renderer: Any = (
         structlog.processors.JSONRenderer()  # in ASCII: no locale breaks it, no character hides
         if output == "json"
@@ -21,6 +30,7 @@ def configure(*, level: str, output: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        masked,
     ]
     structlog.configure(
         processors=[*shared, renderer],
@@ -35,3 +45,14 @@ def configure(*, level: str, output: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+
+
+def _each_text(value: Any, mask: Mask) -> Any:
+    """`value` with every text in it masked. Numbers are ids and amounts, and stay."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {name: _each_text(item, mask) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_each_text(item, mask) for item in value]
+    return value
