@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from payment_service.seeding import BadRows, SeedError, import_payments
 from payment_service.seeding.casting import LARGEST_PAYMENT_ID
+from payment_service.seeding.checking import MOST_LIVE
 from tests.histories import (
     HEADER,
     MOST,
@@ -23,6 +24,7 @@ from tests.histories import (
     everything,
     loader,
     payments,
+    query,
     totals_agree,
 )
 
@@ -246,3 +248,28 @@ def test_bad_rows_never_overwrite_their_source(engine: Engine, load: Load, tmp_p
     with pytest.raises(SeedError, match="written over"):
         load(a_row(1), "x", skip_bad=True, bad_rows_path=tmp_path / "history.csv")
     assert a_row(1) in (tmp_path / "history.csv").read_text()
+
+
+def test_more_live_payments_of_one_trip_than_can_be_told_apart(
+    engine: Engine, load: Load, tmp_path: Path
+) -> None:
+    dead = [a_row(n, trip_id=7, status="FAILED") for n in range(1, 4)]
+    first = [a_row(n, trip_id=7, status="PENDING") for n in range(10, 13)]
+    assert counts(load(*dead, *first)) == (6, 6, 0, 0)
+    left = MOST_LIVE - len(first)
+    crowd = [a_row(n, trip_id=7, amount="1.00") for n in range(100, 100 + left)]
+    others = [a_row(10**6, trip_id=8), a_row(10**6 + 1, trip_id=7, status="CANCELLED")]
+    late = [a_row(2 * 10**6, trip_id=7), a_row(2 * 10**6 + 1, trip_id=7, status="REFUNDED")]
+    before = everything(engine)
+    with pytest.raises(BadRows) as refused:
+        load(*crowd, *others, *late)
+    assert everything(engine) == before
+    assert [row.line for row in refused.value.shown] == [left + 4, left + 5]
+    assert "trip_id 7 has 32767 live payments" in refused.value.shown[0].reason
+    bad = tmp_path / "bad.csv"
+    report = load(*crowd, *others, *late, skip_bad=True, bad_rows_path=bad)
+    assert counts(report) == (left + 4, left + 2, 0, 2)
+    live = "SELECT max(share), count(DISTINCT share) FROM payments WHERE trip_id = 7 AND live"
+    assert query(engine, live) == [{"max": MOST_LIVE - 1, "count": MOST_LIVE}]
+    assert counts(load(*crowd, *others)) == (left + 2, 0, left + 2, 0)
+    totals_agree(engine)

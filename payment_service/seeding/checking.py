@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+MOST_LIVE = 2**15 - 1
+"""Of one trip: each has a share of its own, a smallint from 0; one is left for a payment that comes
+out as taken although it was given up."""
+
 
 def find_doubles(connection: Connection) -> None:
     """Report every later row whose id or reference an earlier row of the file has used."""
@@ -64,6 +68,28 @@ def find_conflicts(connection: Connection, *, currency: str) -> None:
         WHERE p.payment_id <> fresh.payment_id AND fault IS NULL
         """,
         {"currency": currency},
+    )
+
+
+def find_overcrowded(connection: Connection) -> None:
+    """Report the live rows of `crowded` trips for which no share would be left."""
+    connection.exec_driver_sql(
+        """
+        INSERT INTO faulty
+        SELECT line, 'trip_id ' || trip_id || ' has %(most)s live payments without this one, and '
+            || 'can have no more'
+        FROM (
+            SELECT line, trip_id,
+                   coalesce(there, 0) + row_number() OVER (PARTITION BY trip_id ORDER BY line)
+                       AS place
+            FROM crowded JOIN fresh USING (trip_id) LEFT JOIN (
+                SELECT trip_id, count(*) AS there FROM crowded JOIN payments AS p USING (trip_id)
+                WHERE p.live AND p.purpose = 'FARE' GROUP BY trip_id
+            ) AS standing USING (trip_id)
+            WHERE status IN ('SUCCESS', 'REFUNDED', 'PENDING')
+        ) AS placed WHERE place > %(most)s
+        """,
+        {"most": MOST_LIVE},
     )
 
 

@@ -8,14 +8,8 @@ from sqlalchemy import Connection
 _SHORT_WAY = 10_000
 
 
-def assign_shares(connection: Connection) -> tuple[int, ...]:
-    """Fill `shares` for the trips that have several live payments; returns those trips.
-
-    Live rows take their trip's free shares from 0 up: paid ones first, then by time and id. What
-    stands in `payments` keeps its share, but for a PENDING payment on share 0 of a trip that
-    history has paid for: it makes room, or the next charge would take it over and take the fare
-    a second time.
-    """
+def find_crowded(connection: Connection) -> tuple[int, ...]:
+    """Fill `crowded` with the trips that get several live payments; returns those trips."""
     connection.exec_driver_sql(
         """
         CREATE TEMP TABLE crowded ON COMMIT DROP AS
@@ -29,6 +23,18 @@ def assign_shares(connection: Connection) -> tuple[int, ...]:
         WHERE p.live AND p.purpose = 'FARE'
         """
     )
+    trips = connection.exec_driver_sql("SELECT trip_id FROM crowded ORDER BY trip_id")
+    return tuple(trips.scalars())
+
+
+def assign_shares(connection: Connection) -> None:
+    """Fill `shares` for the live rows of `crowded` trips.
+
+    They take their trip's free shares from 0 up: paid ones first, then by time and id. What
+    stands in `payments` keeps its share, but for a PENDING payment on share 0 of a trip that
+    history has paid for: it makes room, or the next charge would take it over and take the fare
+    a second time.
+    """
     connection.exec_driver_sql(
         """
         CREATE TEMP TABLE shares ON COMMIT DROP AS
@@ -69,8 +75,6 @@ def assign_shares(connection: Connection) -> tuple[int, ...]:
     # Or the planner takes the empty table for a big one, and the insert loses the file's order,
     # which is that of most indexes.
     connection.exec_driver_sql("ANALYZE shares")
-    trips = connection.exec_driver_sql("SELECT trip_id FROM crowded ORDER BY trip_id")
-    return tuple(trips.scalars())
 
 
 def insert_payments(connection: Connection, *, currency: str) -> int:
