@@ -88,6 +88,13 @@ MUTANTS = (
         ("tests/test_idempotency.py",),
     ),
     Mutant(
+        "a cancel's key: kept where no provider is asked, too",
+        f"{SERVICES}/payments.py",
+        "        _keep(connection, key, payment_id, answer)",
+        "        pass",
+        ("tests/test_payments.py",),
+    ),
+    Mutant(
         "lock: the first request is at work",
         "payment_service/idempotency.py",
         "    if row.answer_body is None and row.locked_until is not None and row.locked_until > now:",

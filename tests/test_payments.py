@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -208,6 +209,58 @@ def test_a_pending_payment_is_cancelled(client: FlaskClient, sandbox: Sandbox, h
     assert (again.status_code, again.json["status"]) == (200, "CANCELLED")
     assert again.json["updated_at"] == first.json["updated_at"]
     assert arrived(sandbox, created["reference"], "void") == 0
+
+
+def test_a_cancel_s_key_is_kept_with_what_was_asked(client: FlaskClient) -> None:
+    created, key = a_pending_payment(client), a_key()
+    first = post(client, url_of(created, "/cancel"), key, reason="no ride")
+    assert (first.status_code, first.json["status"]) == (200, "CANCELLED")
+    again = post(client, url_of(created, "/cancel"), key, reason="no ride")
+    assert (again.status_code, again.data) == (200, first.data)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = post(client, url_of(created, "/cancel"), key, reason="no money")
+    assert (other.status_code, other.json["code"]) == (422, "idempotency_key_reused")
+    assert list(other.json["errors"]) == ["reason"]
+    deleted = client.delete(url_of(created), headers={"Idempotency-Key": key})
+    assert (deleted.status_code, "Idempotent-Replayed" in deleted.headers) == (200, False)
+
+
+def test_the_key_of_what_is_cancelled_already_is_kept_too(client: FlaskClient) -> None:
+    created, key = a_pending_payment(client), a_key()
+    assert client.delete(url_of(created)).status_code == 200
+    first = post(client, url_of(created, "/cancel"), key)
+    again = post(client, url_of(created, "/cancel"), key)
+    assert (again.status_code, again.data) == (200, first.data)
+    assert ("Idempotent-Replayed" in first.headers, "Idempotent-Replayed" in again.headers) == (
+        False,
+        True,
+    )
+    other = post(client, url_of(created, "/cancel"), key, reason="no money")
+    assert (other.status_code, other.json["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_cancel_that_is_refused_leaves_its_key_free(client: FlaskClient) -> None:
+    paid, key = a_charged_payment(client), a_key()
+    for reason in ("no ride", "no money"):
+        refused = post(client, url_of(paid, "/cancel"), key, reason=reason)
+        assert (refused.status_code, refused.json["code"]) == (409, "illegal_transition")
+
+
+def test_cancels_with_one_key_at_once_are_one(app: Flask, client: FlaskClient) -> None:
+    created, key, meet = a_pending_payment(client), a_key(), threading.Barrier(8, timeout=10)
+    told: list[Any] = []
+
+    def cancel() -> None:
+        meet.wait()
+        told.append(post(app.test_client(), url_of(created, "/cancel"), key, reason="no ride"))
+
+    threads = [threading.Thread(target=cancel) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {(answer.status_code, answer.data) for answer in told} == {(200, told[0].data)}
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in told) == 1
 
 
 @pytest.mark.parametrize("how", ["delete", "cancel"])

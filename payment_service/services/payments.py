@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,16 +79,15 @@ def _create(command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answ
         )
         transitions.apply(connection, change)
         answer = Answer(201, dumps(detail_body(change.payment, [])))
-        if key:
-            idempotency.claim(
-                connection,
-                key,
-                payment_id=payment["payment_id"],
-                number=None,
-                now=moment,
-                answer=(answer.status, answer.body),
-            )
+        _keep(connection, key, payment["payment_id"], answer)
     return answer
+
+
+def _keep(connection: Connection, key: Key | None, payment_id: int, answer: Answer) -> None:
+    """Claims the key, if there is one, with its answer. Raises idempotency.KeyTaken."""
+    if key:
+        now, kept = datetime.now(UTC), (answer.status, answer.body)
+        idempotency.claim(connection, key, payment_id=payment_id, number=None, now=now, answer=kept)
 
 
 def capture(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
@@ -133,8 +133,9 @@ def cancel(
     found = idempotency.find(key) if key else None
     if key and found and (told := moves.resume(key=key, found=found, caller=caller)):
         return told
-    if (done := _cancel_at_once(payment_id, key, caller, reason)) is not None:
-        return done
+    with suppress(idempotency.KeyTaken):  # by another try of this request: `once` tells its answer
+        if (done := _cancel_at_once(payment_id, key, caller, reason)) is not None:
+            return done
 
     def begin() -> Move:
         with db.engine.begin() as connection:
@@ -192,21 +193,25 @@ def begin_on_hold(
 def _cancel_at_once(
     payment_id: int, key: Key | None, caller: Caller, reason: str | None
 ) -> Answer | None:
-    """The answer where no provider needs to be asked; None where one may have to be."""
+    """The answer where no provider needs to be asked, kept under the key; None where one may be.
+    Raises idempotency.KeyTaken."""
     with db.engine.begin() as connection:
         payment = settling.read(connection, payment_id, lock=True)
         if payment["status"] == PaymentStatus.PENDING:
             edge = transitions.edge_of(payment, Trigger.PERSON, Word.CANCELLED)
-            return settling.close(connection, payment, edge, caller, reason)
-        if payment["status"] == PaymentStatus.CANCELLED:
+            answer = settling.close(connection, payment, edge, caller, reason)
+        elif payment["status"] == PaymentStatus.CANCELLED:
             transactions = rows.read_transactions(connection, payment_id)
-            return Answer(200, dumps(detail_body(payment, transactions)))
-        if key is None:
+            answer = Answer(200, dumps(detail_body(payment, transactions)))
+        elif key is None:
             _hold_free(connection, payment, PaymentStatus.CANCELLED)
             raise IdempotencyKeyRequired(
                 "cancelling an AUTHORIZED payment voids the hold: send an Idempotency-Key header"
             )
-        return None
+        else:
+            return None
+        _keep(connection, key, payment_id, answer)
+        return answer
 
 
 def _hold_free(connection: Connection, payment: Row, wanted: PaymentStatus) -> None:
