@@ -232,6 +232,7 @@ def test_in_an_url_it_is_found_however_it_is_encoded(rounds: int) -> None:
         ("a 4111 1111 1111 1111 12/28", f"a {MASK} 12/28"),
         ("4111111111111111 and 5555-5555-5555-4444", f"{MASK} and {MASK}"),
         ("/v1/4111111111111111/x", f"/v1/{MASK}/x"),
+        ("4111111111111111 %34111111111111111", f"{MASK} {MASK}"),
         ("100% of nothing", "100% of nothing"),
         ("caf\u00e9 %C3%A9", "caf\u00e9 %C3%A9"),
         ("", ""),

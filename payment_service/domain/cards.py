@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
-from urllib.parse import unquote
 
 SHORTEST, LONGEST = 13, 19
 MASK = "[card number]"
@@ -26,6 +23,7 @@ _UUID = re.compile(
     r"(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
+_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 DECODED = 3
 """How often an URL is decoded to see what it says; who encodes more often than that hides it."""
 
@@ -71,7 +69,7 @@ def masked(text: str) -> str:
             for start, stop in places:
                 kept.append(plain[end:start])
                 end = stop
-            return MASK.join([*kept, plain[end:]])
+            return masked(MASK.join([*kept, plain[end:]]))  # another may be encoded more often
     return text
 
 
@@ -84,10 +82,9 @@ def luhn(digits: str) -> bool:
 _DOUBLED = {str(digit): sum(map(int, str(2 * digit))) for digit in range(10)}
 
 
-@cache
-def _lengths(prefix: str) -> frozenset[int]:
-    """The lengths of card numbers that begin like this; four digits, or fewer, tell."""
-    return frozenset().union(*(lengths for issuer, lengths in _ISSUERS if issuer.match(prefix)))
+def _lengths(digits: str) -> frozenset[int]:
+    """The lengths of card numbers that begin like `digits`."""
+    return frozenset().union(*(lengths for issuer, lengths in _ISSUERS if issuer.match(digits)))
 
 
 def _places(text: str) -> Iterator[tuple[int, int]]:
@@ -108,15 +105,16 @@ def _places(text: str) -> Iterator[tuple[int, int]]:
 def _last_of_card(groups: list[re.Match[str]], first: int) -> int | None:
     """The last group of the longest card number that begins with the group `first`."""
     digits, found = "", None
+    lengths: frozenset[int] | None = None
     for last in range(first, len(groups)):
         digits += groups[last].group()
         if len(digits) > LONGEST:
             break
-        if (
-            len(digits) in _lengths(digits[:4])
-            and luhn(digits)
-            and _as_on_a_card(groups[first : last + 1])
-        ):
+        if len(digits) < SHORTEST:
+            continue
+        lengths = _lengths(digits) if lengths is None else lengths
+        possible = len(digits) in lengths and luhn(digits)
+        if possible and _as_on_a_card(groups[first : last + 1]):
             found = last
     return found
 
@@ -134,9 +132,7 @@ def _as_on_a_card(groups: list[re.Match[str]]) -> bool:
     even = len(set(sizes)) == 1 and last <= sizes[0]
     if not even and min(sizes) < 3:
         return False
-    marks = [
-        before.string[before.end() : after.start()] for before, after in itertools.pairwise(groups)
-    ]
+    marks = _GROUP.split(groups[0].string[groups[0].start() : groups[-1].end()])[1:-1]
     alike = len({"".join(mark.split()) for mark in marks}) == 1
     return alike or (even and all(map(_PLAIN_MARK.match, marks)))
 
@@ -145,10 +141,14 @@ def _decoded(text: str) -> Iterator[str]:
     """`text`, and what it says when it is decoded as an URL, once or more often."""
     yield text
     for _ in range(DECODED):
-        text, before = unquote(text), text
+        text, before = _ENCODED.sub(_bytes_meant, text), text
         if text == before:
             return
         yield text
+
+
+def _bytes_meant(encoded: re.Match[str]) -> str:
+    return bytes.fromhex(encoded.group().replace("%", "")).decode(errors="replace")
 
 
 def _in_ascii(text: str) -> str:
