@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from tests.sandbox_server import Sandbox, running_sandbox
+from tests.sandbox_server import PATIENCE, Sandbox, running_sandbox
 
 TRIPS = """trip_id,rider_id,driver_id,pickup_zone,drop_zone,status,requested_at,distance_km,\
 base_fare,surge_multiplier,total_fare
@@ -49,20 +49,20 @@ def sandbox_with_trips(directory: Path) -> Iterator[Sandbox]:
 
 def emptied(sandbox: Sandbox) -> Sandbox:
     """The same one, holding nothing."""
-    assert requests.delete(f"{sandbox.url}/sandbox/state", timeout=5).status_code == 200
+    assert requests.delete(f"{sandbox.url}/sandbox/state", timeout=PATIENCE).status_code == 200
     return sandbox
 
 
-def post(sandbox: Sandbox, path: str, timeout: float = 5, **body: Any) -> requests.Response:
+def post(sandbox: Sandbox, path: str, timeout: float = PATIENCE, **body: Any) -> requests.Response:
     return requests.post(sandbox.url + path, json=body, timeout=timeout)
 
 
 def get(sandbox: Sandbox, path: str) -> Any:
-    return requests.get(sandbox.url + path, timeout=5).json()
+    return requests.get(sandbox.url + path, timeout=PATIENCE).json()
 
 
 def charge(sandbox: Sandbox, reference: str = "c-1", **fields: Any) -> requests.Response:
-    timeout = fields.pop("timeout", 5)
+    timeout = fields.pop("timeout", PATIENCE)
     body = {"reference": reference, "amount_minor": 10000, "currency": "INR", "method": "CARD"}
     return post(sandbox, "/psp/charges", timeout, **body | fields)
 
@@ -93,7 +93,7 @@ def arm(sandbox: Sandbox, operation: str, fault: str, **more: Any) -> str:
 
 
 def lookup(sandbox: Sandbox, reference: str) -> requests.Response:
-    return requests.get(f"{sandbox.url}/psp/operations/{reference}", timeout=5)
+    return requests.get(f"{sandbox.url}/psp/operations/{reference}", timeout=PATIENCE)
 
 
 def decide(sandbox: Sandbox, reference: str, outcome: str) -> requests.Response:
@@ -108,7 +108,7 @@ def prepare(sandbox: Sandbox, verb: str) -> None:
         assert charge(sandbox).json()["state"] == "captured"
 
 
-def perform(sandbox: Sandbox, verb: str, timeout: float = 5) -> requests.Response:
+def perform(sandbox: Sandbox, verb: str, timeout: float = PATIENCE) -> requests.Response:
     """One verb under the reference x-1, against c-1 where it needs a charge."""
     if verb in ("charge", "authorize"):
         return charge(sandbox, "x-1", capture=verb == "charge", timeout=timeout)
@@ -127,8 +127,9 @@ def booked(sandbox: Sandbox, verb: str, reference: str = "x-1") -> int:
     return sum(row["reference"] == reference for row in rows)
 
 
-def eventually(condition: Any, seconds: float = 5.0) -> None:
+def eventually(condition: Any, seconds: float = PATIENCE) -> None:
+    """Returns as soon as the condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
+        assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.02)

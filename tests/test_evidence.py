@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
-import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
 from payment_service.services import expiry, resolution
 from payment_service.telemetry import metrics
 from tests.books import rows
+from tests.clocks import UNHURRIED, an_hour_later
 from tests.fixtures import MakeApp, a_key, an_order
+from tests.sandbox_calls import arm, get, post
 from tests.sandbox_server import Sandbox
 
 
 @pytest.fixture(scope="module")
 def app(make_app: MakeApp) -> Flask:
-    return make_app(
-        provider_timeout_seconds=0.5,
-        provider_send_seconds=0.3,
-        provider_settling_seconds={"sandbox": 0.2},
-        resolution_first_lookup_seconds=0.1,
-        circuit_fail_max=10_000,
-    )
+    return make_app(**UNHURRIED)
 
 
 @pytest.fixture
@@ -34,31 +28,38 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+LATE = 24 * 3600 * 1000  # ms; not before it is told to
+
+
 def _given_up(client: FlaskClient, sandbox: Sandbox, order: dict[str, Any], operation: str) -> Any:
-    """A charge or hold that arrives 2.5 s late, and is FAILED, not_received, before that."""
-    fault = {
-        "operation": operation,
-        "fault": "arrive_late",
-        "ms": 2500,
-        "match": {"token": order["payment_token"]},
-    }
-    requests.post(f"{sandbox.url}/sandbox/faults", json=fault, timeout=5)
+    """A charge or hold that is kept by the network until it is FAILED, not_received."""
+    match = {"token": order["payment_token"]}
+    arm(sandbox, operation, "arrive_late", ms=LATE, match=match)
     headers = {"Idempotency-Key": a_key()}
     late = client.post("/v1/payments/charge", json=order, headers=headers)
     assert late.status_code == 202
-    return _poll(client, late.json["payment_id"], "FAILED")
+    return _given_up_at_last(client, late.json["payment_id"], "FAILED")
 
 
-def _poll(client: FlaskClient, payment_id: int, status: str, *, number: int = 1) -> Any:
-    deadline = time.monotonic() + 10
-    while True:
-        with client.application.app_context():
-            resolution.resolve(payment_id=payment_id, number=number)
-        payment = client.get(f"/v1/payments/{payment_id}").json
-        if payment["status"] == status:
-            return payment
-        assert time.monotonic() < deadline, payment
-        time.sleep(0.05)
+def _given_up_at_last(client: FlaskClient, payment_id: int, status: str, number: int = 1) -> Any:
+    for _ in range(2):
+        an_hour_later(client.application, payment_id)
+        payment = _looked_up(client, payment_id, number)
+    assert payment["status"] == status
+    assert payment["transactions"][number - 1]["failure_code"] == "not_received"
+    return payment
+
+
+def _looked_up(client: FlaskClient, payment_id: int, number: int = 1) -> Any:
+    with client.application.app_context():
+        resolution.resolve(payment_id=payment_id, number=number)
+    return client.get(f"/v1/payments/{payment_id}").json
+
+
+def _arrives(sandbox: Sandbox, payment: dict[str, Any], number: int = 1) -> None:
+    """The network delivers the payment's request after all."""
+    reference = payment["transactions"][number - 1]["reference"]
+    assert post(sandbox, f"/sandbox/late/{reference}").json() == {"done": 1}
 
 
 def _contradictions() -> float:
@@ -71,8 +72,10 @@ def test_a_charge_that_arrives_after_all_is_a_success(
     before = _contradictions()
     failed = _given_up(client, sandbox, an_order(payment_token=f"card-{a_key()}"), "charge")
     assert failed["failure_code"] == "not_received"
-    paid = _poll(client, failed["payment_id"], "SUCCESS")
-    assert (paid["amount_captured"], paid["failure_code"]) == ("100.00", None)
+    _arrives(sandbox, failed)
+    paid = _looked_up(client, failed["payment_id"])
+    assert (paid["status"], paid["amount_captured"]) == ("SUCCESS", "100.00")
+    assert paid["failure_code"] is None
     assert _contradictions() == before + 1
 
 
@@ -83,12 +86,14 @@ def test_a_refund_that_arrives_after_all_is_counted_and_told(
     order = an_order(payment_token=token)
     headers = {"Idempotency-Key": a_key()}
     paid = client.post("/v1/payments/charge", json=order, headers=headers).json
-    fault = {"operation": "refund", "fault": "arrive_late", "ms": 2500, "match": {"token": token}}
-    requests.post(f"{sandbox.url}/sandbox/faults", json=fault, timeout=5)
+    arm(sandbox, "refund", "arrive_late", ms=LATE, match={"token": token})
     path = f"/v1/payments/{paid['payment_id']}"
     assert client.post(f"{path}/refund", headers=headers).status_code == 202
-    assert _until_failed(client, path, headers).json["failure_code"] == "not_received"
-    _poll(client, paid["payment_id"], "REFUNDED", number=2)
+    failed = _given_up_at_last(client, paid["payment_id"], "SUCCESS", number=2)
+    told = client.post(f"{path}/refund", headers=headers)
+    assert (told.status_code, told.json["failure_code"]) == (402, "not_received")
+    _arrives(sandbox, failed, number=2)
+    assert _looked_up(client, paid["payment_id"], number=2)["status"] == "REFUNDED"
     assert _contradictions() == before + 1
     query = "SELECT body FROM events WHERE payment_id = :id ORDER BY seq"
     told = [
@@ -96,15 +101,6 @@ def test_a_refund_that_arrives_after_all_is_counted_and_told(
     ]
     marked = [news["type"] for news in told if news["data"].get("contradicted")]
     assert marked == ["refund.succeeded.v1"]
-
-
-def _until_failed(client: FlaskClient, path: str, headers: dict[str, str]) -> Any:
-    deadline = time.monotonic() + 10
-    while (told := client.post(f"{path}/refund", headers=headers)).status_code == 202:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert told.status_code == 402
-    return told
 
 
 @pytest.mark.parametrize(("operation", "ended"), [("charge", "REFUNDED"), ("authorize", "EXPIRED")])
@@ -117,8 +113,9 @@ def test_with_another_live_payment_the_late_one_is_given_back_by_itself(
     fresh = an_order(order_id=order["order_id"])
     second = client.post("/v1/payments/charge", json=fresh, headers=headers)
     assert second.status_code == 201
+    _arrives(sandbox, failed)
     status = {"charge": "SUCCESS", "authorize": "AUTHORIZED"}[operation]
-    _poll(client, failed["payment_id"], status)
+    assert _looked_up(client, failed["payment_id"])["status"] == status
     with app.app_context():
         expiry.run_once()
     late = client.get(f"/v1/payments/{failed['payment_id']}").json
@@ -130,7 +127,7 @@ def test_with_another_live_payment_the_late_one_is_given_back_by_itself(
 
 def _kept_at_provider(sandbox: Sandbox, payments: list[dict[str, Any]]) -> int:
     ours = {t["reference"] for payment in payments for t in payment["transactions"]}
-    charges = requests.get(f"{sandbox.url}/psp/charges", timeout=5).json()["charges"]
+    charges = get(sandbox, "/psp/charges")["charges"]
     return sum(
         charge["captured_minor"] - charge["refunded_minor"]
         for charge in charges

@@ -1,13 +1,14 @@
 """The table of faults: whatever the provider does to a request, the truth is told, once.
 
-Each cell is one fault on one verb, over real HTTP with real (short) time-outs: what the caller
-hears first, what stands here and at the provider once it is settled, and what a retry hears.
+Each cell is one fault on one verb, over real HTTP: what the caller hears first, what stands here
+and at the provider once it is settled, and what a retry hears. Where the fault is that no answer
+ever comes, a real time-out ends the waiting; all other time passes in the rows.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
-from payment_service.services import resolution
+from tests.clocks import UNHURRIED, an_hour_later, impatient, is_open, look_up
 from tests.fixtures import MakeApp, a_key, an_order
-from tests.sandbox_server import Sandbox
+from tests.sandbox_calls import arm, eventually, get
+from tests.sandbox_calls import post as tell
+from tests.sandbox_server import PATIENCE, Sandbox
 
 VERBS = ("charge", "authorize", "capture", "void", "refund")
 DONE = {"charge": 201, "authorize": 201, "capture": 200, "void": 200, "refund": 200}
@@ -35,7 +38,7 @@ UNDONE = {
     "void": "AUTHORIZED",
     "refund": "SUCCESS",
 }
-SETTLED_SECONDS = 15.0
+HANGS = ("accept_no_answer", "do_and_hang")
 
 # fault -> (what the first request hears, whether the provider did it)
 DONE_SILENTLY = ("do_and_lose_answer", "do_and_hang", "do_and_500", "do_and_502", "do_and_503")
@@ -44,33 +47,27 @@ GARBLED = ("half_body", "garbage_200")
 
 
 @pytest.fixture(scope="module")
-def quick_app(make_app: MakeApp) -> Flask:
-    """Time-outs and settling times of fractions of a second; nothing else differs."""
-    return make_app(
-        provider_timeout_seconds=0.6,
-        provider_send_seconds=0.3,
-        provider_settling_seconds={"sandbox": 0.3},
-        resolution_first_lookup_seconds=0.1,
-        circuit_fail_max=10_000,
-    )
+def app(make_app: MakeApp) -> Flask:
+    return make_app(**UNHURRIED)
 
 
 @pytest.fixture
-def client(quick_app: Flask) -> FlaskClient:
-    return quick_app.test_client()
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
 
 
 @pytest.fixture(autouse=True)
 def no_faults_left(sandbox: Sandbox) -> Iterator[None]:
     yield
-    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=5)
+    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)
 
 
 class Cell:
     """One verb on a payment of its own, which a fault is armed for by its token."""
 
     def __init__(self, client: FlaskClient, sandbox: Sandbox, verb: str) -> None:
-        self.client, self.sandbox, self.verb = client, sandbox, verb
+        self.client, self.app = client, client.application
+        self.sandbox, self.verb = sandbox, verb
         self.token, self.key = f"card-{a_key()}", a_key()
         self.order = an_order(payment_token=self.token, capture=verb not in ("authorize",))
         self.payment_id: int | None = None
@@ -81,10 +78,16 @@ class Cell:
             assert made.status_code == 201, made.json
             self.payment_id = made.json["payment_id"]
 
-    def arm(self, fault: str, **fields: Any) -> None:
-        body = {"operation": self.verb, "fault": fault, "match": {"token": self.token}} | fields
-        answer = requests.post(f"{self.sandbox.url}/sandbox/faults", json=body, timeout=5)
-        assert answer.status_code == 201, answer.text
+    def arm(self, fault: str, operation: str | None = None, **fields: Any) -> str:
+        return arm(
+            self.sandbox, operation or self.verb, fault, match={"token": self.token}, **fields
+        )
+
+    def meets(self, fault: str, **fields: Any) -> Any:
+        """The answer to the request that meets this fault."""
+        self.arm(fault, **fields)
+        with impatient(self.app) if fault in HANGS else nullcontext():
+            return self.send()
 
     def send(self) -> Any:
         """The request, and with the same key its retry."""
@@ -99,28 +102,36 @@ class Cell:
         return self.client.get(f"/v1/payments/{self.payment_id}").json
 
     def settle(self) -> Any:
-        """Runs the worker's look-ups until nothing of the payment is open; the payment then."""
-        deadline = time.monotonic() + SETTLED_SECONDS
-        while True:
-            with self.client.application.app_context():
-                resolution.run_once()
-            payment = self.standing()
-            moving = [t for t in payment["transactions"] if t["status"] == "PROCESSING"]
-            if not moving:
-                return payment
-            assert time.monotonic() < deadline, payment
-            time.sleep(0.05)
+        """The worker looks up until nothing of the payment is open; the payment then."""
+        assert self.payment_id is not None
+
+        def settled() -> bool:
+            look_up(self.app, self.payment_id or 0)
+            return not is_open(self.app, self.payment_id or 0)
+
+        eventually(settled)
+        return self.standing()
+
+    def give_up(self) -> Any:
+        """Two look-ups, each when nothing can be on its way any more; the payment then."""
+        assert self.payment_id is not None
+        for _ in range(2):
+            assert is_open(self.app, self.payment_id)
+            an_hour_later(self.app, self.payment_id)
+            look_up(self.app, self.payment_id)
+        assert not is_open(self.app, self.payment_id)
+        return self.standing()
 
     def asked(self) -> list[dict[str, Any]]:
         """What arrived at the provider under this verb's reference, look-ups aside."""
-        sent = requests.get(f"{self.sandbox.url}/psp/requests", timeout=5).json()["requests"]
+        sent = get(self.sandbox, "/psp/requests")["requests"]
         ours = {t["reference"] for t in self.standing()["transactions"]}
         return [r for r in sent if r["reference"] in ours and r["operation"] == self.verb]
 
     def done_at_provider(self) -> int:
         """How many operations of this verb the provider took for this payment."""
         name = {"charge": "charges", "authorize": "charges"}.get(self.verb, f"{self.verb}s")
-        taken = requests.get(f"{self.sandbox.url}/psp/{name}", timeout=5).json()[name]
+        taken = get(self.sandbox, f"/psp/{name}")[name]
         ours = {t["reference"] for t in self.standing()["transactions"]}
         return len([t for t in taken if t["reference"] in ours and t["state"] != "declined"])
 
@@ -143,8 +154,7 @@ def test_what_was_done_in_silence_is_found(
     cell: Callable[[str], Cell], verb: str, fault: str
 ) -> None:
     it = cell(verb)
-    it.arm(fault)
-    first = it.send()
+    first = it.meets(fault)
     assert first.status_code == 202, first.json
     payment = it.settle()
     assert payment["status"] == AFTER[verb]
@@ -160,11 +170,11 @@ def test_what_was_never_done_is_given_up_only_for_sure(
     cell: Callable[[str], Cell], verb: str, fault: str
 ) -> None:
     it = cell(verb)
-    it.arm(fault)
-    assert it.send().status_code == 202
+    assert it.meets(fault).status_code == 202
     # A retry right away looks up, finds nothing, and still does not give up.
     assert it.send().status_code == 202
-    payment = it.settle()
+    eventually(it.asked)
+    payment = it.give_up()
     assert payment["status"] == UNDONE[verb]
     assert payment["transactions"][-1]["failure_code"] == "not_received"
     again = it.send()
@@ -176,8 +186,7 @@ def test_what_was_never_done_is_given_up_only_for_sure(
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_retry_before_the_worker_looks_up_at_once(cell: Callable[[str], Cell], verb: str) -> None:
     it = cell(verb)
-    it.arm("do_and_lose_answer")
-    assert it.send().status_code == 202
+    assert it.meets("do_and_lose_answer").status_code == 202
     again = it.send()
     assert (again.status_code, _status_told(it, again)) == (DONE[verb], AFTER[verb])
     assert (len(it.asked()), it.done_at_provider()) == (1, 1)
@@ -186,8 +195,7 @@ def test_a_retry_before_the_worker_looks_up_at_once(cell: Callable[[str], Cell],
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_decline_is_an_answer(cell: Callable[[str], Cell], verb: str) -> None:
     it = cell(verb)
-    it.arm("decline", code="do_not_honor")
-    first = it.send()
+    first = it.meets("decline", code="do_not_honor")
     assert first.status_code == 402, first.json
     assert it.settle()["status"] == UNDONE[verb]
     assert it.send().data == first.data
@@ -197,8 +205,7 @@ def test_a_decline_is_an_answer(cell: Callable[[str], Cell], verb: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_too_many_requests_frees_the_key(cell: Callable[[str], Cell], verb: str) -> None:
     it = cell(verb)
-    it.arm("too_many_requests")
-    first = it.send()
+    first = it.meets("too_many_requests")
     assert (first.status_code, first.json["code"]) == (503, "provider_unavailable")
     assert first.headers["Retry-After"] == "1"
     failed = it.payment_id
@@ -213,21 +220,22 @@ def test_too_many_requests_frees_the_key(cell: Callable[[str], Cell], verb: str)
 @pytest.mark.parametrize("verb", VERBS)
 def test_slow_but_in_time_is_just_slow(cell: Callable[[str], Cell], verb: str) -> None:
     it = cell(verb)
-    it.arm("slow", ms=200)
-    assert it.send().status_code == DONE[verb]
+    assert it.meets("slow", ms=200).status_code == DONE[verb]
     assert it.standing()["status"] == AFTER[verb]
 
 
 @pytest.mark.parametrize("fault", ["lookup_unavailable", "lookup_not_found"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_failing_look_up_decides_nothing(
-    cell: Callable[[str], Cell], verb: str, fault: str
+    app: Flask, cell: Callable[[str], Cell], verb: str, fault: str
 ) -> None:
     it = cell(verb)
-    it.arm(fault, operation="lookup", ms=600)
-    it.arm("do_and_lose_answer")
+    it.arm(fault, "lookup", times=2)
+    assert it.meets("do_and_lose_answer").status_code == 202
     assert it.send().status_code == 202
-    assert it.send().status_code == 202
+    assert it.payment_id is not None
+    look_up(app, it.payment_id)
+    assert is_open(app, it.payment_id)
     assert it.settle()["status"] == AFTER[verb]
     assert (it.send().status_code, len(it.asked())) == (DONE[verb], 1)
 
@@ -249,27 +257,14 @@ def test_we_do_not_rely_on_the_providers_idempotency(
 @pytest.mark.parametrize("verb", VERBS)
 def test_late_evidence_wins_over_not_received(cell: Callable[[str], Cell], verb: str) -> None:
     it = cell(verb)
-    it.arm("arrive_late", ms=3000)
-    assert it.send().status_code == 202
-    assert it.settle()["status"] == UNDONE[verb]
+    assert it.meets("arrive_late", ms=24 * 3600 * 1000).status_code == 202
+    payment = it.give_up()
+    assert payment["status"] == UNDONE[verb]
     told = it.send()
     assert told.status_code == 402
-    _wait_for(lambda: it.done_at_provider() == 1)
-    _look_up_watched(it)
-    assert it.standing()["status"] == AFTER[verb]
+    (late,) = it.asked()
+    assert tell(it.sandbox, f"/sandbox/late/{late['reference']}").json() == {"done": 1}
+    look_up(it.app, payment["payment_id"])
+    assert (it.standing()["status"], it.done_at_provider()) == (AFTER[verb], 1)
     assert it.send().data == told.data  # what a caller was told under a key stays
     assert len(it.asked()) == 1
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SETTLED_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def _look_up_watched(it: Cell) -> None:
-    """What is watched for a day is looked up now."""
-    number = len(it.standing()["transactions"])
-    with it.client.application.app_context():
-        resolution.resolve(payment_id=it.payment_id or 0, number=number)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import requests
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from payment_service.extensions import db
-from payment_service.services import expiry, resolution
+from payment_service.services import expiry
+from tests.clocks import UNHURRIED, is_open, look_up
 from tests.fixtures import MakeApp, a_key, an_order
+from tests.sandbox_calls import arm, decide, eventually, get
 from tests.sandbox_server import Sandbox
 
 Call = Callable[..., Any]
@@ -22,13 +22,7 @@ Call = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def app(make_app: MakeApp) -> Flask:
-    return make_app(
-        provider_timeout_seconds=0.6,
-        provider_send_seconds=0.3,
-        provider_settling_seconds={"sandbox": 0.3},
-        resolution_first_lookup_seconds=0.1,
-        circuit_fail_max=10_000,
-    )
+    return make_app(**UNHURRIED)
 
 
 @pytest.fixture
@@ -58,7 +52,7 @@ def hold(send: Call) -> Call:
 
 def at_provider(sandbox: Sandbox, payment: dict[str, Any]) -> Any:
     reference = payment["transactions"][0]["reference"]
-    return requests.get(f"{sandbox.url}/psp/charges/{reference}", timeout=5).json()
+    return get(sandbox, f"/psp/charges/{reference}")
 
 
 def over(app: Flask, payment_id: int) -> None:
@@ -133,8 +127,7 @@ def test_a_cancel_voids_the_hold_and_frees_the_order(
 def test_one_open_move_at_a_time(hold: Call, send: Call, sandbox: Sandbox) -> None:
     token = f"card-{a_key()}"
     payment = hold(payment_token=token)
-    body = {"operation": "capture", "fault": "do_and_lose_answer", "match": {"token": token}}
-    requests.post(f"{sandbox.url}/sandbox/faults", json=body, timeout=5)
+    arm(sandbox, "capture", "do_and_lose_answer", match={"token": token})
     path = f"/v1/payments/{payment['payment_id']}"
     assert send(f"{path}/capture").status_code == 202
     for other in ("capture", "cancel"):
@@ -183,8 +176,7 @@ def test_a_payer_who_must_act_and_does(
     assert (waiting.status_code, waiting.json["status"]) == (202, "REQUIRES_ACTION")
     assert waiting.json["next_action"]["type"] == "redirect"
     reference = waiting.json["transactions"][0]["reference"]
-    action = {"outcome": "approve"}
-    requests.post(f"{sandbox.url}/sandbox/actions/{reference}", json=action, timeout=5)
+    assert decide(sandbox, reference, "approve").ok
     settled = _until(app, client, waiting.json["payment_id"], "SUCCESS")
     assert settled["amount_captured"] == "100.00"
     assert send("/v1/payments/charge", order, key).status_code == 201
@@ -209,8 +201,7 @@ def test_a_payer_who_acts_at_the_last_moment_has_paid(
 ) -> None:
     waiting = send("/v1/payments/charge", an_order(payment_token="tok_requires_action")).json
     reference = waiting["transactions"][0]["reference"]
-    action = {"outcome": "approve"}
-    requests.post(f"{sandbox.url}/sandbox/actions/{reference}", json=action, timeout=5)
+    assert decide(sandbox, reference, "approve").ok
     over(app, waiting["payment_id"])
     run(app, expiry.run_once)
     _until(app, client, waiting["payment_id"], "SUCCESS")
@@ -223,13 +214,13 @@ def test_cash_can_not_be_held(send: Call) -> None:
 
 
 def _until(app: Flask, client: FlaskClient, payment_id: int, status: str) -> Any:
-    """Runs look-ups until the payment stands there and nothing of it is open."""
-    deadline = time.monotonic() + 10
-    while True:
-        run(app, resolution.run_once)
-        payment = client.get(f"/v1/payments/{payment_id}").json
-        is_open = {t["status"] for t in payment["transactions"]} & {"PROCESSING", "REQUIRES_ACTION"}
-        if payment["status"] == status and not is_open:
-            return payment
-        assert time.monotonic() < deadline, payment
-        time.sleep(0.05)
+    """Runs look-ups until nothing of the payment is open; it stands there then."""
+
+    def settled() -> bool:
+        look_up(app, payment_id)
+        return not is_open(app, payment_id)
+
+    eventually(settled)
+    payment = client.get(f"/v1/payments/{payment_id}").json
+    assert payment["status"] == status
+    return payment

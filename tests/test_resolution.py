@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,22 +15,18 @@ from sqlalchemy import text
 from payment_service.extensions import db
 from payment_service.providers.registry import BUILDERS
 from payment_service.services import resolution, worker
+from tests.books import execute
+from tests.clocks import UNHURRIED, an_hour_later, due
 from tests.fixtures import MakeApp, a_key, an_order
-from tests.sandbox_server import Sandbox
+from tests.sandbox_calls import arm, get
+from tests.sandbox_server import PATIENCE, Sandbox
 
-FIRST_PAUSE = 0.3
+FIRST_PAUSE = UNHURRIED["resolution_first_lookup_seconds"]
 
 
 @pytest.fixture(scope="module")
 def app(make_app: MakeApp) -> Flask:
-    return make_app(
-        provider_timeout_seconds=0.5,
-        provider_send_seconds=0.2,
-        provider_settling_seconds={"sandbox": 0.2},
-        resolution_first_lookup_seconds=FIRST_PAUSE,
-        resolution_alarm_seconds=1.0,
-        circuit_fail_max=10_000,
-    )
+    return make_app(**UNHURRIED)
 
 
 @pytest.fixture
@@ -42,8 +37,7 @@ def client(app: Flask) -> FlaskClient:
 def _lost(client: FlaskClient, sandbox: Sandbox, fault: str = "do_and_lose_answer") -> Any:
     """A charge whose outcome is unknown."""
     token = f"card-{a_key()}"
-    body = {"operation": "charge", "fault": fault, "match": {"token": token}}
-    requests.post(f"{sandbox.url}/sandbox/faults", json=body, timeout=5)
+    arm(sandbox, "charge", fault, match={"token": token})
     headers = {"Idempotency-Key": a_key()}
     answer = client.post("/v1/payments/charge", json=an_order(payment_token=token), headers=headers)
     assert answer.status_code == 202
@@ -70,23 +64,21 @@ def _due(app: Flask, payment: dict[str, Any], *, column: str = "due_at") -> date
 
 def _look_ups(sandbox: Sandbox, payment: dict[str, Any]) -> int:
     reference = payment["transactions"][0]["reference"]
-    sent = requests.get(f"{sandbox.url}/psp/requests", timeout=5).json()["requests"]
+    sent = get(sandbox, "/psp/requests")["requests"]
     return len([r for r in sent if r["reference"] == reference and r["operation"] == "lookup"])
 
 
 def _hide(sandbox: Sandbox, payment: dict[str, Any], times: int) -> None:
     """Look-ups say not found, that many times."""
     reference = payment["transactions"][0]["reference"]
-    body = {"operation": "lookup", "fault": "lookup_not_found", "times": times}
-    fault = body | {"match": {"reference": reference}}
-    requests.post(f"{sandbox.url}/sandbox/faults", json=fault, timeout=5).raise_for_status()
+    arm(sandbox, "lookup", "lookup_not_found", times=times, match={"reference": reference})
 
 
 def test_one_not_found_is_not_believed_however_late(
     app: Flask, client: FlaskClient, sandbox: Sandbox
 ) -> None:
     payment = _lost(client, sandbox)
-    time.sleep(1.0)  # send_before, time-out and settling time are over
+    an_hour_later(app, payment["payment_id"])  # send_before, time-out and settling time are over
     _hide(sandbox, payment, times=1)
     _resolve(app, payment)
     assert _status(client, payment) == "PROCESSING"
@@ -98,7 +90,7 @@ def test_two_not_founds_in_one_breath_are_one(
     app: Flask, client: FlaskClient, sandbox: Sandbox
 ) -> None:
     payment = _lost(client, sandbox)
-    time.sleep(1.0)
+    an_hour_later(app, payment["payment_id"])
     _hide(sandbox, payment, times=2)
     _resolve(app, payment)
     _resolve(app, payment)
@@ -110,7 +102,7 @@ def test_two_not_founds_in_one_breath_are_one(
 def test_not_founds_before_the_settling_time_count_for_nothing(
     app: Flask, client: FlaskClient, sandbox: Sandbox
 ) -> None:
-    payment = _lost(client, sandbox, "accept_no_answer")
+    payment = _lost(client, sandbox, "reset_before_reading")
     _resolve(app, payment)
     assert _due(app, payment, column="not_found_at") is None
     assert _status(client, payment) == "PROCESSING"
@@ -120,7 +112,8 @@ def test_what_is_due_is_looked_up_by_one_worker(
     app: Flask, client: FlaskClient, sandbox: Sandbox
 ) -> None:
     lost = [_lost(client, sandbox) for _ in range(5)]
-    time.sleep(FIRST_PAUSE + 0.1)
+    for payment in lost:
+        due(app, payment["payment_id"])
 
     def work(_: int) -> None:
         with app.app_context():
@@ -139,7 +132,8 @@ def test_a_silent_provider_delays_no_other(
     beats = {beat.name: beat for beat in worker.BEATS if beat.name.startswith("resolution-")}
     assert beats.keys() == {f"resolution-{name}" for name in BUILDERS}
     lost = [_lost(client, sandbox) for _ in range(resolution.BATCH + 1)]
-    time.sleep(FIRST_PAUSE + 0.1)
+    for payment in lost:
+        due(app, payment["payment_id"])
     worker.step(app, beats["resolution-cash"])
     assert {_status(client, payment) for payment in lost} == {"PROCESSING"}
     assert worker.step(app, beats["resolution-sandbox"])["more"]
@@ -152,21 +146,19 @@ def test_look_ups_grow_seldom_and_never_stop(
     app: Flask, client: FlaskClient, sandbox: Sandbox
 ) -> None:
     payment = _lost(client, sandbox)
-    body = {"operation": "lookup", "fault": "lookup_unavailable", "times": 0}
     reference = payment["transactions"][0]["reference"]
-    fault = body | {"match": {"reference": reference}}
-    armed = requests.post(f"{sandbox.url}/sandbox/faults", json=fault, timeout=5).json()["id"]
-    pauses = []
-    for _ in range(6):
+    match = {"reference": reference}
+    armed = arm(sandbox, "lookup", "lookup_unavailable", times=0, match=match)
+    for turn in range(6):
+        before = datetime.now(UTC)
         _resolve(app, payment)
-        due = _due(app, payment)
-        assert due is not None
-        pauses.append((due - datetime.now(UTC)).total_seconds())
-    assert pauses[0] < FIRST_PAUSE * 1.3
-    assert pauses[-1] > FIRST_PAUSE * 2**5 * 0.7
+        again = _due(app, payment)
+        assert again is not None
+        wanted = timedelta(seconds=FIRST_PAUSE * 2**turn)
+        assert before + wanted * 0.8 <= again <= datetime.now(UTC) + wanted * 1.2
     timeline = client.get(f"/v1/payments/{payment['payment_id']}/events").json
     assert timeline["next"]["what"] == f"look up {reference} at sandbox"
-    requests.delete(f"{sandbox.url}/sandbox/faults/{armed}", timeout=5)
+    requests.delete(f"{sandbox.url}/sandbox/faults/{armed}", timeout=PATIENCE)
     _resolve(app, payment)
     assert _status(client, payment) == "SUCCESS"
 
@@ -176,7 +168,7 @@ def test_the_unresolved_are_counted_and_shown(
 ) -> None:
     payment = _lost(client, sandbox)
     before = _unresolved(client)
-    time.sleep(1.1)
+    _grows_old(app, payment, timedelta(hours=1))
     assert _unresolved(client) == before + 1
     timeline = client.get(f"/v1/payments/{payment['payment_id']}/events").json["events"]
     asked = next(moment for moment in timeline if moment["kind"] == "transaction")
@@ -193,18 +185,25 @@ def _unresolved(client: FlaskClient) -> float:
 def test_a_reference_that_was_given_up_is_watched_for_a_day(
     app: Flask, client: FlaskClient, sandbox: Sandbox
 ) -> None:
-    payment = _lost(client, sandbox, "accept_no_answer")
-    deadline = time.monotonic() + 10
-    while _status(client, payment) != "FAILED":
-        assert time.monotonic() < deadline
+    payment = _lost(client, sandbox, "reset_before_reading")
+    for status in ("PROCESSING", "FAILED"):
+        an_hour_later(app, payment["payment_id"])
         _resolve(app, payment)
-        time.sleep(0.1)
-    due = _due(app, payment)
-    assert due is not None and due > datetime.now(UTC)
-    with app.app_context(), db.engine.begin() as connection:
-        connection.execute(
-            text("UPDATE transactions SET occurred_at = :then WHERE payment_id = :id"),
-            {"then": datetime.now(UTC) - timedelta(hours=25), "id": payment["payment_id"]},
-        )
+        assert _status(client, payment) == status
+    assert _due(app, payment) is not None
+    _resolve(app, payment)
+    assert _due(app, payment) is not None
+    _grows_old(app, payment, timedelta(hours=25))
     _resolve(app, payment)
     assert _due(app, payment) is None
+
+
+def _grows_old(app: Flask, payment: dict[str, Any], age: timedelta) -> None:
+    """Its request was sent, and had its outcome if it has one, that much earlier."""
+    execute(
+        app,
+        "UPDATE transactions SET created_at = created_at - :age, occurred_at = occurred_at - :age"
+        " WHERE payment_id = :id",
+        age=age,
+        id=payment["payment_id"],
+    )

@@ -126,6 +126,13 @@ def late() -> Response:
     return reply(200, {"late": the_world().memory.rows("late")})
 
 
+@control.post("/late/<reference>")
+def arrive(reference: str) -> Response:
+    """The network delivers what is kept under this reference now."""
+    done = the_world().late.arrive(reference)
+    return reply(200, {"done": done}) if done else failed(404, "not_found")
+
+
 @control.post("/actions/<reference>")
 def act(reference: str) -> BaseResponse:
     """The payer, or the bank, makes up its mind: {"outcome": "approve" | "decline"}."""

@@ -63,6 +63,17 @@ class Late:
             elif (seconds := self._due[0][0] - time.time()) > 0:
                 self._news.wait(min(seconds, 3600.0))
 
+    def arrive(self, reference: str) -> int:
+        """Do at once what is kept under this reference; how many that were."""
+        kept = [
+            row
+            for row in self._memory.rows("late")
+            if isinstance(row["body"], dict) and row["body"].get("reference") == reference
+        ]
+        for row in kept:
+            self._do(row)
+        return len(kept)
+
     def run_once(self) -> int:
         """Do everything that is due; how many that were."""
         done = 0

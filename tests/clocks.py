@@ -1,0 +1,76 @@
+"""Time for tests: it passes in the rows, where the service reads it, and never by waiting.
+
+A test that waits for a clock is slow on a quick machine, and wrong on a slow one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from flask import Flask
+
+from payment_service.services import resolution
+from tests.books import execute, row
+from tests.sandbox_server import PATIENCE
+
+UNHURRIED: dict[str, Any] = {
+    "provider_timeout_seconds": PATIENCE,
+    "provider_send_seconds": 600.0,
+    "idempotency_lock_seconds": 3600.0,
+    "resolution_first_lookup_seconds": 600.0,
+    "circuit_fail_max": 10**6,
+}
+"""Settings under which nothing times out, comes too late or is due by itself during a test. But
+for the lock of a key, all of it is over `an_hour_later`."""
+
+
+def due(app: Flask, payment_id: int) -> None:
+    """The next look-up of the payment is due; no other time passes."""
+    execute(
+        app,
+        "UPDATE transactions SET due_at = now() WHERE payment_id = :id AND due_at IS NOT NULL",
+        id=payment_id,
+    )
+
+
+def an_hour_later(app: Flask, payment_id: int) -> None:
+    """An hour passes for the payment's requests: their next look-ups are due, it is too late to
+    send them, and the provider has had its time."""
+    execute(
+        app,
+        "UPDATE transactions SET send_before = send_before - interval '1 hour',"
+        " not_found_at = not_found_at - interval '1 hour' WHERE payment_id = :id",
+        id=payment_id,
+    )
+    due(app, payment_id)
+
+
+def look_up(app: Flask, payment_id: int) -> None:
+    """The worker looks up what is open of the payment."""
+    due(app, payment_id)
+    with app.app_context():
+        resolution.run_once()
+
+
+def is_open(app: Flask, payment_id: int) -> bool:
+    """Whether a request of the payment waits for its outcome."""
+    query = (
+        "SELECT count(*) AS n FROM transactions WHERE payment_id = :id"
+        " AND status IN ('PROCESSING', 'REQUIRES_ACTION')"
+    )
+    return bool(row(app, query, id=payment_id)["n"])
+
+
+@contextlib.contextmanager
+def impatient(app: Flask, seconds: float = 0.3) -> Iterator[None]:
+    """The sandbox's provider times out after `seconds`: for a call that is never answered."""
+    provider = app.extensions["providers"].get("sandbox")
+    patient = provider.limits
+    provider.limits = replace(patient, timeout=seconds)
+    try:
+        yield
+    finally:
+        provider.limits = patient
