@@ -14,17 +14,10 @@ from flask import Flask
 
 from payment_service.services import resolution
 from tests.books import execute, row
-from tests.sandbox_server import PATIENCE
 
-UNHURRIED: dict[str, Any] = {
-    "provider_timeout_seconds": PATIENCE,
-    "provider_send_seconds": 600.0,
-    "idempotency_lock_seconds": 3600.0,
-    "resolution_first_lookup_seconds": 600.0,
-    "circuit_fail_max": 10**6,
-}
-"""Settings under which nothing times out, comes too late or is due by itself during a test. But
-for the lock of a key, all of it is over `an_hour_later`."""
+CLOCKLESS: dict[str, Any] = {"resolution_first_lookup_seconds": 600.0, "circuit_fail_max": 10**6}
+"""Settings under which nothing is due by itself during a test. With them, as they are made by the
+fixture make_app, all but the lock of a key is over `an_hour_later`."""
 
 
 def due(app: Flask, payment_id: int) -> None:

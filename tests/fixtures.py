@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from payment_service import config, create_app
 from payment_service.extensions import db
+from tests.patience import UNHURRIED
 from tests.sandbox_server import Sandbox, running_sandbox
 
 _numbers = itertools.count(int.from_bytes(os.urandom(4)) * 1000)
@@ -46,10 +47,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def make_app(postgres_url: str, redis_url: str, sandbox: Sandbox) -> MakeApp:
-    """Makes apps on this worker's database and sandbox; keyword arguments change settings."""
+    """Makes apps on this worker's database and sandbox; keyword arguments change settings. They
+    don't time out because the machine is busy."""
 
     def make(**changes: Any) -> Flask:
-        given = {
+        given = UNHURRIED | {
             "database_url": postgres_url,
             "redis_url": redis_url,
             "trip_service_url": sandbox.url,

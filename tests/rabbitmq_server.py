@@ -17,9 +17,9 @@ import psutil
 import pytest
 from pika.exceptions import AMQPError
 
+from tests.patience import PATIENCE
 from tests.sandbox_server import reserved_port
 
-START_SECONDS = 60.0
 _PLACES = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "/opt/homebrew/sbin/rabbitmq-server")
 
 
@@ -75,7 +75,7 @@ class Broker:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import requests
 
+from tests.patience import ENVIRONMENT, PATIENCE
 from tests.sandbox_server import ROOT, reserved_port
 
-START_SECONDS = 30.0
 DROPPED = ("DATABASE_URL", "REDIS_URL", "RABBITMQ_URL", "GUNICORN_CMD_ARGS", "FLASK_APP")
 
 
@@ -52,7 +52,7 @@ class Service:
         self.env |= env
         app = "payment_service:create_app()"
         self.web = self._spawn("-m", "gunicorn", "-c", str(self.tree / "gunicorn.conf.py"), app)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self._ready():
             if self.web.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the service did not start:\n{self.log.read_text()[-3000:]}")
@@ -84,7 +84,7 @@ class Service:
 
     def request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         """One HTTP request to it."""
-        kwargs.setdefault("timeout", 30)
+        kwargs.setdefault("timeout", PATIENCE)
         return requests.request(method, self.url + path, **kwargs)
 
     def get(self, path: str, **kwargs: Any) -> requests.Response:
@@ -109,15 +109,15 @@ class Service:
 
     def _ready(self) -> bool:
         try:
-            return self.get("/health/ready", timeout=2).status_code == 200
+            return self.get("/health/ready").status_code == 200
         except requests.RequestException:
             return False
 
 
 @contextlib.contextmanager
 def running_service(directory: Path, *, database_url: str, **env: str) -> Iterator[Service]:
-    """A started service, killed at the end."""
-    service = Service(directory, DATABASE_URL=database_url, **env)
+    """A started service, killed at the end; it doesn't time out because the machine is busy."""
+    service = Service(directory, DATABASE_URL=database_url, **ENVIRONMENT | env)
     try:
         service.start()
         yield service

@@ -10,7 +10,8 @@ from typing import Any
 
 import requests
 
-from tests.sandbox_server import PATIENCE, Sandbox, running_sandbox
+from tests.patience import PATIENCE
+from tests.sandbox_server import Sandbox, running_sandbox
 
 TRIPS = """trip_id,rider_id,driver_id,pickup_zone,drop_zone,status,requested_at,distance_km,\
 base_fare,surge_multiplier,total_fare

@@ -14,10 +14,9 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 120.0
-"""Seconds after which something hangs. It decides nothing else, so it is far beyond what anything
-takes here, even on a machine with ten times the work that it can do."""
 
 
 def reserved_port() -> socket.socket:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ from flask.testing import FlaskClient
 
 from payment_service.providers import registry
 from payment_service.providers.sandbox import SandboxProvider
+from tests.clocks import CLOCKLESS, impatient
 from tests.fixtures import MakeApp, a_key, an_order
+from tests.patience import PATIENCE
+from tests.sandbox_calls import arm, eventually, get
 from tests.sandbox_server import Sandbox, running_sandbox
 
 FAIL_MAX = 5
-RESET_SECONDS = 1.0
+AT_ONCE = 8
 
 
 @pytest.fixture
@@ -32,14 +35,14 @@ def provider(tmp_path: Path) -> Iterator[Sandbox]:
 
 
 def make(make_app: MakeApp, provider: Sandbox, **changes: Any) -> Flask:
-    return make_app(
-        sandbox_provider_url=provider.url,
-        provider_timeout_seconds=0.5,
-        provider_send_seconds=0.5,
-        circuit_fail_max=FAIL_MAX,
-        circuit_reset_seconds=RESET_SECONDS,
-        **changes,
-    )
+    """An app whose circuit stays open until it is told that its time is over."""
+    given = CLOCKLESS | {"circuit_fail_max": FAIL_MAX, "circuit_reset_seconds": 3600.0}
+    return make_app(sandbox_provider_url=provider.url, **given | changes)
+
+
+def reset_time_is_over(app: Flask) -> None:
+    breaker = app.extensions["providers"].get("sandbox").circuit._breaker
+    breaker._state_storage.opened_at = datetime.now(UTC) - timedelta(hours=2)
 
 
 def charge(client: FlaskClient, **changes: Any) -> Any:
@@ -56,23 +59,24 @@ def circuit_state(client: FlaskClient) -> float:
 def test_down_under_load_and_back(make_app: MakeApp, provider: Sandbox) -> None:
     app = make(make_app, provider)
     client = app.test_client()
-    body = {"operation": "charge", "fault": "accept_no_answer", "times": 0}
-    requests.post(f"{provider.url}/sandbox/faults", json=body, timeout=5)
-    with ThreadPoolExecutor(8) as pool:
+    arm(provider, "charge", "accept_no_answer", times=0)
+    with impatient(app), ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(lambda _: charge(app.test_client()), range(60)))
     codes = [answer.status_code for answer in answers]
     assert set(codes) <= {202, 503}
     # Those that were on their way when it opened had been sent; nobody was sent after them.
-    assert FAIL_MAX <= codes.count(202) <= FAIL_MAX + 8
+    assert FAIL_MAX <= codes.count(202) < FAIL_MAX + AT_ONCE
     assert circuit_state(client) == 1
     refused = charge(client)
     assert (refused.status_code, refused.json["code"]) == (503, "provider_unavailable")
     assert int(refused.headers["Retry-After"]) >= 1
     assert charge(client, method="CASH").status_code == 201
-    assert requests.get(f"{provider.url}/psp/charges", timeout=5).json()["charges"] == []
+    assert get(provider, "/psp/charges")["charges"] == []
 
-    requests.delete(f"{provider.url}/sandbox/faults", timeout=5)
-    _until(lambda: charge(client).status_code == 201)
+    requests.delete(f"{provider.url}/sandbox/faults", timeout=PATIENCE)
+    assert charge(client).status_code == 503
+    reset_time_is_over(app)
+    assert charge(client).status_code == 201
     assert circuit_state(client) == 0
     assert charge(client).status_code == 201
 
@@ -80,11 +84,10 @@ def test_down_under_load_and_back(make_app: MakeApp, provider: Sandbox) -> None:
 def test_refused_connections_open_it_too_and_look_ups_go_past_it(
     make_app: MakeApp, provider: Sandbox
 ) -> None:
-    app = make(make_app, provider, resolution_first_lookup_seconds=0.1)
+    app = make(make_app, provider)
     client = app.test_client()
     key, order = a_key(), an_order(payment_token="card-lost")
-    fault = {"operation": "charge", "fault": "do_and_lose_answer", "match": {"token": "card-lost"}}
-    requests.post(f"{provider.url}/sandbox/faults", json=fault, timeout=5)
+    arm(provider, "charge", "do_and_lose_answer", match={"token": "card-lost"})
     headers = {"Idempotency-Key": key}
     lost = client.post("/v1/payments/charge", json=order, headers=headers)
     assert lost.status_code == 202
@@ -108,9 +111,9 @@ def test_the_next_in_line_is_asked_only_if_the_first_surely_was_not(
     )
     app = make(make_app, provider, provider_routes="CARD=sandbox>spare,CASH=cash")
     client = app.test_client()
-    fault = {"operation": "charge", "fault": "do_and_hang", "match": {"token": "card-hung"}}
-    requests.post(f"{provider.url}/sandbox/faults", json=fault, timeout=5)
-    assert charge(client, payment_token="card-hung").json["provider"] == "sandbox"
+    arm(provider, "charge", "do_and_hang", match={"token": "card-hung"})
+    with impatient(app):
+        assert charge(client, payment_token="card-hung").json["provider"] == "sandbox"
     kill(provider)
     key, order = a_key(), an_order()
     headers = {"Idempotency-Key": key}
@@ -130,16 +133,9 @@ def test_the_next_in_line_is_asked_only_if_the_first_surely_was_not(
 def kill(provider: Sandbox) -> None:
     """Gone for good: connections are refused, and no kept-alive one is left half open."""
     provider.kill()
-    _until(lambda: _refused(provider.port))
+    eventually(lambda: _refused(provider.port))
 
 
 def _refused(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
-
-
-def _until(condition: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from payment_service.services import expiry, resolution
 from payment_service.telemetry import metrics
 from tests.books import rows
-from tests.clocks import UNHURRIED, an_hour_later
+from tests.clocks import CLOCKLESS, an_hour_later
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.sandbox_calls import arm, get, post
 from tests.sandbox_server import Sandbox
@@ -20,7 +20,7 @@ from tests.sandbox_server import Sandbox
 
 @pytest.fixture(scope="module")
 def app(make_app: MakeApp) -> Flask:
-    return make_app(**UNHURRIED)
+    return make_app(**CLOCKLESS)
 
 
 @pytest.fixture

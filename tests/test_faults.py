@@ -16,11 +16,12 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.clocks import UNHURRIED, an_hour_later, impatient, is_open, look_up
+from tests.clocks import CLOCKLESS, an_hour_later, impatient, is_open, look_up
 from tests.fixtures import MakeApp, a_key, an_order
+from tests.patience import PATIENCE
 from tests.sandbox_calls import arm, eventually, get
 from tests.sandbox_calls import post as tell
-from tests.sandbox_server import PATIENCE, Sandbox
+from tests.sandbox_server import Sandbox
 
 VERBS = ("charge", "authorize", "capture", "void", "refund")
 DONE = {"charge": 201, "authorize": 201, "capture": 200, "void": 200, "refund": 200}
@@ -48,7 +49,7 @@ GARBLED = ("half_body", "garbage_200")
 
 @pytest.fixture(scope="module")
 def app(make_app: MakeApp) -> Flask:
-    return make_app(**UNHURRIED)
+    return make_app(**CLOCKLESS)
 
 
 @pytest.fixture

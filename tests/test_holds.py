@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from payment_service.extensions import db
 from payment_service.services import expiry
-from tests.clocks import UNHURRIED, is_open, look_up
+from tests.clocks import CLOCKLESS, is_open, look_up
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.sandbox_calls import arm, decide, eventually, get
 from tests.sandbox_server import Sandbox
@@ -22,7 +22,7 @@ Call = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def app(make_app: MakeApp) -> Flask:
-    return make_app(**UNHURRIED)
+    return make_app(**CLOCKLESS)
 
 
 @pytest.fixture

@@ -16,17 +16,18 @@ from payment_service.extensions import db
 from payment_service.providers.registry import BUILDERS
 from payment_service.services import resolution, worker
 from tests.books import execute
-from tests.clocks import UNHURRIED, an_hour_later, due
+from tests.clocks import CLOCKLESS, an_hour_later, due
 from tests.fixtures import MakeApp, a_key, an_order
+from tests.patience import PATIENCE
 from tests.sandbox_calls import arm, get
-from tests.sandbox_server import PATIENCE, Sandbox
+from tests.sandbox_server import Sandbox
 
-FIRST_PAUSE = UNHURRIED["resolution_first_lookup_seconds"]
+FIRST_PAUSE = CLOCKLESS["resolution_first_lookup_seconds"]
 
 
 @pytest.fixture(scope="module")
 def app(make_app: MakeApp) -> Flask:
-    return make_app(**UNHURRIED)
+    return make_app(**CLOCKLESS)
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,20 +15,32 @@ from flask import Flask
 from payment_service.extensions import HOT, db
 from tests.books import a_charged_payment, arrived, at_provider, payments_of, post, rows
 from tests.fixtures import MakeApp, a_key, a_number, an_order
+from tests.patience import PATIENCE
 from tests.running_service import Service, running_service
 from tests.sandbox_calls import arm, eventually, get
-from tests.sandbox_calls import post as tell
 from tests.sandbox_server import Sandbox, running_sandbox
 
 IN_FLIGHT = 64
+LOOKS = 20
+A_DAY = 24 * 3600 * 1000  # ms; longer than any test, and let go before
 
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Sandbox]:
-    """A sandbox of its own whose provider takes 2 s."""
+    """A sandbox of its own whose provider answers no charge until its faults are deleted."""
     with running_sandbox(tmp_path / "sandbox") as running:
-        assert tell(running, "/sandbox/latency", profile="fixed", ms=2000).ok
+        arm(running, "charge", "slow", times=0, ms=A_DAY)
         yield running
+
+
+def under_way(provider: Sandbox) -> int:
+    """How many requests are there that it has not answered."""
+    came = get(provider, "/psp/requests")["requests"]
+    return sum(request["fault"] == "slow" and request["status"] is None for request in came)
+
+
+def let_go(provider: Sandbox) -> None:
+    assert requests.delete(f"{provider.url}/sandbox/faults", timeout=PATIENCE).ok
 
 
 @pytest.fixture
@@ -47,19 +57,8 @@ def service(tmp_path: Path, postgres_url: str, redis_url: str, slow: Sandbox) ->
         yield running
 
 
-def watch_health(service: Service, stopping: threading.Event) -> list[float]:
-    """Seconds of each answer of GET /health until told to stop, and of ten at least."""
-    seconds: list[float] = []
-    while not stopping.is_set() or len(seconds) < 10:
-        started = time.perf_counter()
-        answer = service.get("/health")
-        seconds.append(time.perf_counter() - started)
-        assert (answer.status_code, answer.json()["status"]) == (200, "UP"), answer.text
-    return seconds
-
-
 def test_64_in_flight_and_health_answers_meanwhile(
-    app: Flask, service: Service, slow: Sandbox, record_property: Any
+    app: Flask, service: Service, slow: Sandbox
 ) -> None:
     """All finish: charged, or told at once that a process has 40 under way already."""
     orders = [a_number() for _ in range(IN_FLIGHT)]
@@ -73,41 +72,29 @@ def test_64_in_flight_and_health_answers_meanwhile(
     chargers = [threading.Thread(target=charge, args=(order_id,)) for order_id in orders]
     for charger in chargers:
         charger.start()
-    # Each is at the provider now, or refused.
-    eventually(lambda: len(get(slow, "/psp/requests")["requests"]) + len(answers) >= IN_FLIGHT)
-    stopping = threading.Event()
-    watched: list[float] = []
-    watcher = threading.Thread(target=lambda: watched.extend(watch_health(service, stopping)))
-    watcher.start()
+    # Each is at the provider now, or refused; none of the first goes on before it is let go.
+    eventually(lambda: under_way(slow) + len(answers) == IN_FLIGHT)
+    waiting = under_way(slow)
+    assert waiting >= 40
+    for _ in range(LOOKS):
+        health = service.get("/health")
+        assert (health.status_code, health.json()["status"]) == (200, "UP"), health.text
+    assert len(answers) == IN_FLIGHT - waiting
+    let_go(slow)
     for charger in chargers:
-        charger.join(timeout=30)
-    stopping.set()
-    watcher.join()
+        charger.join()
 
     told = Counter((a.status_code, a.json().get("code")) for a in answers)
-    assert sum(told.values()) == IN_FLIGHT
-    assert set(told) <= {(201, None), (503, "provider_unavailable")}, told
-    charged = told[201, None]
-    assert charged >= 40, told
+    refused = Counter({(503, "provider_unavailable"): IN_FLIGHT - waiting})
+    assert told == Counter({(201, None): waiting}) + refused
     for answer in answers:
         if answer.status_code == 503:
             assert int(answer.headers["Retry-After"]) >= 1
     statuses = Counter(
         row["status"] for order_id in orders for row in payments_of(app, order_id=order_id)
     )
-    assert statuses == Counter({"SUCCESS": charged, "FAILED": IN_FLIGHT - charged})
-    assert len(get(slow, "/psp/charges")["charges"]) == charged
-    record_property("charged", charged)
-    record_property("health_median_ms", round(statistics.median(watched) * 1000, 1))
-    record_property("health_slowest_ms", round(max(watched) * 1000, 1))
-    print(
-        f"{charged} charged, {IN_FLIGHT - charged} refused by the bulkhead; {len(watched)} looks at"
-        f" health, median {statistics.median(watched) * 1000:.1f} ms,"
-        f" slowest {max(watched) * 1000:.1f} ms"
-    )
-    assert statistics.median(watched) < 0.2
-    assert sorted(watched)[int(len(watched) * 0.95)] < 0.2
-    assert max(watched) < 1.0  # slack for a machine with other work
+    assert statuses == Counter({"SUCCESS": waiting}) + Counter({"FAILED": IN_FLIGHT - waiting})
+    assert len(get(slow, "/psp/charges")["charges"]) == waiting
 
 
 def held(app: Flask) -> int:
@@ -181,9 +168,9 @@ def test_a_request_holds_no_connection_while_the_trip_service_is_asked(
 
 def test_a_pool_of_one_serves_many_slow_charges(make_app: MakeApp, sandbox: Sandbox) -> None:
     """A connection that was held over the call would make them wait for each other."""
-    app = make_app(db_pool_size=1, db_pool_timeout=1)
+    app = make_app(db_pool_size=1)
     token = a_key()
-    arm(sandbox, "charge", "slow", match={"token": token}, times=8, ms=1500)
+    arm(sandbox, "charge", "slow", match={"token": token}, times=8, ms=A_DAY)
     answers: list[Any] = []
 
     def charge() -> None:
@@ -193,6 +180,8 @@ def test_a_pool_of_one_serves_many_slow_charges(make_app: MakeApp, sandbox: Sand
     chargers = [threading.Thread(target=charge) for _ in range(8)]
     for charger in chargers:
         charger.start()
+    eventually(lambda: under_way(sandbox) == 8)
+    let_go(sandbox)
     for charger in chargers:
         charger.join()
     assert Counter(answer.status_code for answer in answers) == {201: 8}
@@ -203,7 +192,7 @@ def test_the_bulkhead_refuses_at_once_and_gives_its_place_back(
 ) -> None:
     app = make_app(provider_concurrency=2)
     client, token = app.test_client(), a_key()
-    arm(sandbox, "charge", "slow", match={"token": token}, times=2, ms=60_000)
+    arm(sandbox, "charge", "slow", match={"token": token}, times=2, ms=A_DAY)
     orders = [an_order(payment_token=token) for _ in range(2)]
     answers: list[Any] = []
     waiting = [
@@ -232,7 +221,7 @@ def test_the_bulkhead_refuses_at_once_and_gives_its_place_back(
     assert at_provider(sandbox, "charges", failed["reference"]) == []
     assert rows(app, "SELECT 1 FROM idempotency_keys WHERE key = :key", key=key) == []
     assert post(client, "/v1/payments/charge", **an_order(method="CASH")).status_code == 201
-    assert requests.delete(f"{sandbox.url}/sandbox/faults", timeout=5).ok  # lets the slow ones go
+    let_go(sandbox)
     for charger in waiting:
         charger.join()
     assert [answer.status_code for answer in answers] == [201, 201]

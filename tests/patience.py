@@ -1,0 +1,22 @@
+"""How long a test waits before it says that something hangs, and a service that waits as long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PATIENCE = 120.0
+"""Seconds. It decides nothing but that something hangs, so it is far beyond what anything takes
+here, even on a machine with ten times the work that it can do."""
+
+UNHURRIED: dict[str, Any] = {
+    "provider_timeout_seconds": PATIENCE,
+    "provider_send_seconds": 600.0,
+    "idempotency_lock_seconds": 3600.0,
+    "trip_timeout_seconds": PATIENCE,
+    "outbox_timeout_seconds": PATIENCE,
+    "db_pool_timeout": int(PATIENCE),
+}
+"""Settings under which no call times out and none comes too late because the machine is busy."""
+
+ENVIRONMENT = {name.upper(): str(value) for name, value in UNHURRIED.items()}
+"""The same for a service in a process of its own."""
