@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from payment_service.extensions import db
 from tests.fixtures import a_key, a_number
+from tests.patience import PATIENCE
 from tests.sandbox_calls import get
 from tests.sandbox_server import Sandbox
 
@@ -80,7 +81,7 @@ def a_trip(sandbox: Sandbox, **fields: Any) -> int:
 
 def change_trip(sandbox: Sandbox, trip_id: int, **fields: Any) -> None:
     url = f"{sandbox.url}/sandbox/trips/{trip_id}"
-    assert requests.put(url, json=fields, timeout=5).ok
+    assert requests.put(url, json=fields, timeout=PATIENCE).ok
 
 
 def post(client: Any, path: str, key: str | None = None, **body: Any) -> Any:
@@ -111,7 +112,7 @@ def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
     gate = threading.Barrier(len(calls))
 
     def run(call: Callable[[], Any]) -> Any:
-        gate.wait(timeout=30)
+        gate.wait(timeout=PATIENCE)
         return call()
 
     with ThreadPoolExecutor(len(calls)) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -92,22 +93,29 @@ class Sandbox:
             return False
 
     def kill(self) -> None:
-        """kill -9 of gunicorn and its worker, without a word."""
+        """kill -9 of gunicorn and its worker, without a word; connections are refused then."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
+        deadline = time.monotonic() + PATIENCE
+        while not self._refuses():  # the worker is not our child, and dies a little later
+            assert time.monotonic() < deadline, "it outlives a kill -9"
+            time.sleep(0.01)
 
-    def stop(self) -> None:
-        """Ask it to end; kill what is left after a while."""
-        if self._process is None:
-            return
+    def _refuses(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == errno.ECONNREFUSED
+
+    def stop(self) -> int:
+        """Ask it to end, and wait until it has; its exit code."""
+        assert self._process is not None
         self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=5)
+        code = self._process.wait(timeout=PATIENCE)
         self.kill()
+        return code
 
     def close(self) -> None:
         """Kill it and give the port back."""

@@ -13,6 +13,7 @@ from flask import Flask
 from payment_service.outbox import relay
 from tests.books import execute
 from tests.fixtures import MakeApp, a_key, an_order
+from tests.patience import PATIENCE
 from tests.sandbox_server import Sandbox
 
 Make = Callable[..., Flask]
@@ -86,7 +87,9 @@ def drain(app: Flask, *sinks: str) -> None:
 def inbox(sisters: Sandbox, service: str, payments: Iterable[int]) -> list[dict[str, Any]]:
     """What a sister service was told about these payments, oldest first."""
     wanted = set(payments)
-    answer = requests.get(f"{sisters.url}/sandbox/inbox", params={"service": service}, timeout=10)
+    answer = requests.get(
+        f"{sisters.url}/sandbox/inbox", params={"service": service}, timeout=PATIENCE
+    )
     return [found for found in answer.json()["inbox"] if found["body"]["payment_id"] in wanted]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -20,7 +18,7 @@ from payment_service.providers.sandbox import SandboxProvider
 from tests.clocks import CLOCKLESS, impatient
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.patience import PATIENCE
-from tests.sandbox_calls import arm, eventually, get
+from tests.sandbox_calls import arm, get
 from tests.sandbox_server import Sandbox, running_sandbox
 
 FAIL_MAX = 5
@@ -91,7 +89,7 @@ def test_refused_connections_open_it_too_and_look_ups_go_past_it(
     headers = {"Idempotency-Key": key}
     lost = client.post("/v1/payments/charge", json=order, headers=headers)
     assert lost.status_code == 202
-    kill(provider)
+    provider.kill()
     assert {charge(client).status_code for _ in range(FAIL_MAX + 2)} == {503}
     assert circuit_state(client) == 1
     provider.start()
@@ -114,7 +112,7 @@ def test_the_next_in_line_is_asked_only_if_the_first_surely_was_not(
     arm(provider, "charge", "do_and_hang", match={"token": "card-hung"})
     with impatient(app):
         assert charge(client, payment_token="card-hung").json["provider"] == "sandbox"
-    kill(provider)
+    provider.kill()
     key, order = a_key(), an_order()
     headers = {"Idempotency-Key": key}
     taken = client.post("/v1/payments/charge", json=order, headers=headers)
@@ -128,14 +126,3 @@ def test_the_next_in_line_is_asked_only_if_the_first_surely_was_not(
         f"/v1/payments/{taken.json['payment_id']}/refund", headers={"Idempotency-Key": a_key()}
     )
     assert (refund.status_code, refund.json["status"]) == (200, "REFUNDED")
-
-
-def kill(provider: Sandbox) -> None:
-    """Gone for good: connections are refused, and no kept-alive one is left half open."""
-    provider.kill()
-    eventually(lambda: _refused(provider.port))
-
-
-def _refused(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED

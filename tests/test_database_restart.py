@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ from payment_service.config import load
 from payment_service.extensions import db
 from payment_service.statements import Disconnected
 from tests.fixtures import MakeApp, a_key, an_order
+from tests.sandbox_calls import eventually
 
 
 def _cut_all(url: str) -> None:
@@ -33,10 +33,7 @@ def _cut_all(url: str) -> None:
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        deadline = time.monotonic() + 10
-        while connection.execute(others).scalar_one():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        eventually(lambda: not connection.execute(others).scalar_one())
     engine.dispose()
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -29,10 +30,16 @@ from tests.books import (
     rows,
 )
 from tests.fixtures import MakeApp, a_key, a_number, an_order
+from tests.patience import PATIENCE
 from tests.sandbox_calls import arm, decide, eventually
 from tests.sandbox_server import Sandbox, running_sandbox
 
 CHARGE = "/v1/payments/charge"
+A_DAY = 24 * 3600 * 1000  # ms; longer than any test, and let go before
+BLOCKED = """
+    SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +273,7 @@ def test_while_the_first_is_at_work_others_are_told_so(
 ) -> None:
     key, token = a_key(), a_key()
     body = an_order(payment_token=token)
-    arm(sandbox, "charge", "slow", match={"token": token}, ms=1500)
+    arm(sandbox, "charge", "slow", match={"token": token}, ms=A_DAY)
     done: list[Any] = []
     first = threading.Thread(
         target=lambda: done.append(post(patient.test_client(), CHARGE, key, **body))
@@ -276,6 +283,7 @@ def test_while_the_first_is_at_work_others_are_told_so(
     second = post(caller, CHARGE, key, **body)
     assert (second.status_code, second.json["code"]) == (409, "idempotency_key_in_progress")
     assert int(second.headers["Retry-After"]) >= 1
+    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)  # lets it go
     first.join()
     assert done[0].status_code == 201
     third = post(caller, CHARGE, key, **body)
@@ -417,7 +425,8 @@ def test_an_answer_that_is_kept_never_shows_half_of_a_move(
         if not workers and threading.current_thread() is threading.main_thread():
             workers.append(threading.Thread(target=settle, args=(patient, body["order_id"])))
             workers[0].start()
-            workers[0].join(timeout=0.5)
+            # It has moved the payment, or waits for us to be done with it.
+            eventually(lambda: not workers[0].is_alive() or rows(patient, BLOCKED))
         return read(connection, payment_id)
 
     monkeypatch.setattr(moves, "resolution", SimpleNamespace(resolve=lambda **_: False))

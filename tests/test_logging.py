@@ -13,6 +13,7 @@ from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from payment_service import http as outbound
 from tests.own_process import printed
+from tests.patience import PATIENCE
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -151,8 +152,8 @@ def test_the_request_s_id_is_passed_on() -> None:
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/"
         with bound_contextvars(request_id="mine"):
-            outbound.get(url, timeout=5)
-        outbound.get(url, timeout=5)
+            outbound.get(url, timeout=PATIENCE)
+        outbound.get(url, timeout=PATIENCE)
         server.shutdown()
         thread.join()
     assert heard == ["mine", None]

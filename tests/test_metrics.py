@@ -22,6 +22,7 @@ from payment_service.extensions import db
 from payment_service.services import totals
 from tests.books import at_once, execute, rows
 from tests.fixtures import MakeApp, a_key, a_number
+from tests.patience import PATIENCE
 from tests.running_service import Service, running_service
 from tests.sandbox_calls import arm, eventually
 from tests.sandbox_server import Sandbox
@@ -92,7 +93,7 @@ def by(samples: Samples, name: str, *labels: str) -> dict[Any, float]:
 
 def folded(own: Flask) -> None:
     """Returns once the worker has folded all deltas; it may have to start first."""
-    eventually(lambda: not rows(own, "SELECT 1 FROM total_deltas"), seconds=30)
+    eventually(lambda: not rows(own, "SELECT 1 FROM total_deltas"))
 
 
 def send(service: Service, path: str, **body: Any) -> requests.Response:
@@ -146,9 +147,9 @@ def test_metrics_agree_with_the_database(service: Service, own: Flask, sandbox: 
     requests_are_counted(service)
 
     # What was unknown is looked up in the end, and is counted like the rest.
-    assert requests.delete(f"{sandbox.url}/sandbox/faults", timeout=5).ok
+    assert requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE).ok
     execute(own, "UPDATE transactions SET due_at = now() WHERE status = 'PROCESSING'")
-    eventually(lambda: not rows(own, "SELECT 1 FROM payments WHERE status = 'PROCESSING'"), 30)
+    eventually(lambda: not rows(own, "SELECT 1 FROM payments WHERE status = 'PROCESSING'"))
     folded(own)
     samples = scrape(service)
     agrees(
@@ -240,7 +241,11 @@ def test_counters_never_go_down(service: Service, own: Flask, sandbox: Sandbox) 
     try:
         highest: Samples = {}
         victim = service.web_workers()[0]
-        for turn in range(40):
+        made, turn = ("payments_created_total", ()), 0
+        deadline = time.monotonic() + PATIENCE
+        # Until the worker has folded totals, and for a while after.
+        while turn < 40 or not highest[made]:
+            assert time.monotonic() < deadline
             samples = scrape(service)
             for sample, value in samples.items():
                 if is_counter(sample[0]):
@@ -250,13 +255,12 @@ def test_counters_never_go_down(service: Service, own: Flask, sandbox: Sandbox) 
             assert gone == []
             if turn == 15:
                 victim.kill()
-            time.sleep(0.05)  # longer in all than the worker takes to fold the totals once
-        assert not psutil.pid_exists(victim.pid)
+            turn += 1
+        eventually(lambda: not psutil.pid_exists(victim.pid))
     finally:
         stopping.set()
         for charger in chargers:
             charger.join()
-    assert highest["payments_created_total", ()] > 0
     folded(own)
     # The process that was killed may have left some without an outcome yet, and so without an
     # event: one for each request that broke off. They are counted once they have one.

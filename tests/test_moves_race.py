@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import requests
 from flask import Flask
 from sqlalchemy import text
 
 from payment_service.extensions import db
 from payment_service.services import expiry
 from tests.fixtures import MakeApp, a_key, an_order
+from tests.patience import PATIENCE
+from tests.sandbox_calls import get
 from tests.sandbox_server import Sandbox
 
 ROUNDS = 200
@@ -67,7 +68,7 @@ class Round:
     def check(self, sandbox: Sandbox) -> str:
         """Both sides tell the same, amount by amount; the status that they agree on."""
         ours = self.app.test_client().get(f"/v1/payments/{self.payment_id}").json
-        theirs = requests.get(f"{sandbox.url}/psp/charges/{self.reference}", timeout=5).json()
+        theirs = get(sandbox, f"/psp/charges/{self.reference}")
         assert ours["amount_captured"] == theirs["captured"], (ours, theirs)
         assert ours["amount_refunded"] == theirs["refunded"], (ours, theirs)
         assert {t["status"] for t in ours["transactions"]} <= {"SUCCESS", "FAILED"}, ours
@@ -86,7 +87,7 @@ def test_all_against_all(app: Flask, sandbox: Sandbox) -> None:
             together = threading.Barrier(THREADS)
 
             def move(what: Any, gate: threading.Barrier = together) -> int:
-                gate.wait(30)
+                gate.wait(PATIENCE)
                 return int(what())
 
             answers = list(pool.map(move, moves))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +16,7 @@ from payment_service.idempotency import Found, Key
 from payment_service.services import moves
 from tests.books import a_charged_payment, post
 from tests.fixtures import a_key, an_order
+from tests.sandbox_calls import eventually
 
 WAITING = """
     SELECT count(*) FROM pg_stat_activity
@@ -31,11 +30,12 @@ def _overlapping(app: Flask, payment_id: int, send: Callable[[], Any]) -> list[A
         lock = text("SELECT 1 FROM payments WHERE payment_id = :id FOR UPDATE")
         connection.execute(lock, {"id": payment_id})
         tries = [pool.submit(send) for _ in range(2)]
-        deadline = time.monotonic() + 15
-        while connection.execute(text(WAITING)).scalar_one() < 2:
-            assert time.monotonic() < deadline
+
+        def both_wait() -> bool:
             connection.execute(text("SELECT pg_stat_clear_snapshot()"))
-            threading.Event().wait(0.02)
+            return bool(connection.execute(text(WAITING)).scalar_one() == 2)
+
+        eventually(both_wait)
         connection.rollback()
         return [done.result() for done in tries]
 

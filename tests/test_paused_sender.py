@@ -5,109 +5,89 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import requests
-from sqlalchemy.engine import make_url
+from flask import Flask
+from sqlalchemy import text
 
-from tests.fixtures import a_key, an_order
+from payment_service.extensions import db
+from tests.books import execute, payments_of, row
+from tests.clocks import an_hour_later
+from tests.fixtures import MakeApp, a_key, an_order
 from tests.running_service import Service, running_service
+from tests.sandbox_calls import eventually, get
 from tests.sandbox_server import Sandbox
 
-QUICK = {
-    "PROVIDER_SEND_SECONDS": "1",
-    "PROVIDER_TIMEOUT_SECONDS": "1",
-    "IDEMPOTENCY_LOCK_SECONDS": "2.5",
-    "PROVIDER_SETTLING_SECONDS": "sandbox=0.5",
-    "RESOLUTION_FIRST_LOOKUP_SECONDS": "0.2",
-    "WEB_WORKERS": "1",
-}
+SEND_SECONDS = 1.0
 
 
-def _service(directory: Path, url: str, sandbox: Sandbox, **env: str) -> Any:
-    return running_service(
-        directory, database_url=url, SANDBOX_PROVIDER_URL=sandbox.url, **QUICK, **env
-    )
-
-
-def test_it_does_not_charge(tmp_path: Path, fresh_database: str, sandbox: Sandbox) -> None:
+def test_it_does_not_charge(
+    tmp_path: Path, fresh_database: str, sandbox: Sandbox, make_app: MakeApp
+) -> None:
     key, order = a_key(), an_order()
+    books = make_app(database_url=fresh_database, redis_url=None)
+    places = {"database_url": fresh_database, "SANDBOX_PROVIDER_URL": sandbox.url}
+    short = {"PROVIDER_SEND_SECONDS": str(SEND_SECONDS), "WEB_WORKERS": "1"}
     with (
-        _service(tmp_path / "a", fresh_database, sandbox) as sleeper,
-        _service(tmp_path / "b", fresh_database, sandbox) as other,
+        running_service(tmp_path / "a", **places, **short) as sleeper,
+        running_service(tmp_path / "b", **places) as other,
     ):
         (worker,) = sleeper.web_workers()
         # Its connection has begin prepared from here on, so that the lock meets begin itself.
-        assert _charge(sleeper, a_key(), an_order()).status_code == 201
+        eventually(lambda: _charge(sleeper, a_key(), an_order()).status_code == 201)
         first: list[requests.Response] = []
         asking = threading.Thread(target=lambda: first.append(_charge(sleeper, key, order)))
-        _pause_after_begin(fresh_database, worker.pid, asking)
+        _pause_after_begin(books, worker.pid, asking)
         try:
+            (asleep,) = payments_of(books, order_id=order["order_id"])
+            too_late = "SELECT now() > send_before AS yes FROM transactions WHERE payment_id = :id"
+            eventually(lambda: row(books, too_late, id=asleep["payment_id"])["yes"])
+            assert _charge(other, key, order).status_code == 409
             background = other.start_worker()
-            told = _until_not_409(other, key, order)
-            assert told.status_code in (202, 402), told.text
-            time.sleep(1.5)  # past send_before, the lock, and the provider's settling time
-            final = _until_definite(other, key, order)
+            over = "UPDATE idempotency_keys SET locked_until = now() WHERE key = :key"
+            execute(books, over, key=key)
+            assert _charge(other, key, order).status_code == 202
+            eventually(lambda: _an_hour_later(books, other, key, order).status_code == 402)
+            final = _charge(other, key, order)
         finally:
             os.kill(worker.pid, signal.SIGCONT)
-        asking.join(30)
+        asking.join()
         background.terminate()
         assert (final.status_code, final.json()["failure_code"]) == (402, "not_received")
         # The sleeper tells its caller the same truth, and the provider never heard of it.
         assert first[0].json()["failure_code"] == "not_received", first[0].text
     reference = final.json()["transactions"][0]["reference"]
-    sent = requests.get(f"{sandbox.url}/psp/requests", timeout=5).json()["requests"]
+    sent = get(sandbox, "/psp/requests")["requests"]
     arrived = [r["operation"] for r in sent if r["reference"] == reference]
     assert arrived and set(arrived) == {"lookup"}
 
 
 def _charge(service: Service, key: str, order: dict[str, Any]) -> requests.Response:
     headers = {"Idempotency-Key": key}
-    return service.post("/v1/payments/charge", order, headers=headers, timeout=60)
+    return service.post("/v1/payments/charge", order, headers=headers)
 
 
-def _pause_after_begin(url: str, pid: int, asking: threading.Thread) -> None:
+def _an_hour_later(
+    books: Flask, service: Service, key: str, order: dict[str, Any]
+) -> requests.Response:
+    (payment,) = payments_of(books, order_id=order["order_id"])
+    an_hour_later(books, payment["payment_id"])
+    return _charge(service, key, order)
+
+
+def _pause_after_begin(books: Flask, pid: int, asking: threading.Thread) -> None:
     """Holds begin at a lock in the database, stops the process, and lets begin commit: the process
     then stands exactly between begin and call."""
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg2.connect(plain) as connection, connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE idempotency_keys IN EXCLUSIVE MODE")
+    waiting = (
+        "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock'"
+    )
+    with books.app_context(), db.engine.begin() as connection:
+        connection.execute(text("LOCK TABLE idempotency_keys IN EXCLUSIVE MODE"))
         asking.start()
-        waiting = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND wait_event_type = 'Lock'"
-        )
-        _poll(lambda: _one(cursor, waiting) >= 1)
+        eventually(lambda: row(books, waiting)["n"])
         os.kill(pid, signal.SIGSTOP)
-    connection.close()
-    with psycopg2.connect(plain) as connection, connection.cursor() as cursor:
-        _poll(
-            lambda: _one(cursor, "SELECT count(*) FROM transactions WHERE status='PROCESSING'") >= 1
-        )
-    connection.close()
-
-
-def _one(cursor: Any, query: str) -> int:
-    cursor.execute("SELECT pg_stat_clear_snapshot()")
-    cursor.execute(query)
-    return int(cursor.fetchone()[0])
-
-
-def _poll(condition: Any, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
-
-
-def _until_not_409(service: Service, key: str, order: dict[str, Any]) -> requests.Response:
-    _poll(lambda: _charge(service, key, order).status_code != 409)
-    return _charge(service, key, order)
-
-
-def _until_definite(service: Service, key: str, order: dict[str, Any]) -> requests.Response:
-    _poll(lambda: _charge(service, key, order).status_code not in (202, 409))
-    return _charge(service, key, order)
+    begun = "SELECT count(*) AS n FROM transactions WHERE status = 'PROCESSING'"
+    eventually(lambda: row(books, begun)["n"])

@@ -12,6 +12,8 @@ import pypdf
 import pytest
 from receipt_samples import SCRIPTS, a_receipt, a_ride, html, pdf, printed, refunds
 
+from tests.patience import PATIENCE
+
 FULL = a_ride(
     description="W" * 500,
     caller_reference="r" * 100,
@@ -81,7 +83,7 @@ def test_a_browser_prints_one_page(name: str, paper: str, chromium: str, tmp_pat
         ],
         check=True,
         capture_output=True,
-        timeout=90,
+        timeout=PATIENCE,
     )
     document = pypdf.PdfReader(tmp_path / "receipt.pdf")
     assert len(document.pages) == 1

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.patience import PATIENCE
 from tests.sandbox_calls import (
     RECORDERS,
     VERBS,
@@ -109,7 +110,7 @@ def test_charge_that_can_not_be_understood_leaves_no_trace(
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff"])
 def test_body_that_is_no_object(sandbox: Sandbox, body: bytes) -> None:
-    answer = requests.post(f"{sandbox.url}/psp/charges", data=body, timeout=5)
+    answer = requests.post(f"{sandbox.url}/psp/charges", data=body, timeout=PATIENCE)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
@@ -302,11 +303,11 @@ def test_charge_waits_for_a_decision(
 def test_payer_acts_on_a_page(sandbox: Sandbox) -> None:
     action = charge(sandbox, payment_token="tok_requires_action").json()["next_action"]
     assert action["type"] == "redirect"
-    page = requests.get(action["url"], timeout=5)
+    page = requests.get(action["url"], timeout=PATIENCE)
     assert page.status_code == 200
     assert "100.00 INR" in page.text
     assert page.text.count("<button") == 2
-    done = requests.post(action["url"], data={"outcome": "approve"}, timeout=5)
+    done = requests.post(action["url"], data={"outcome": "approve"}, timeout=PATIENCE)
     assert (done.status_code, "captured" in done.text) == (200, True)
     assert lookup(sandbox, "c-1").json()["next_action"] is None
 
@@ -356,7 +357,7 @@ def test_pending_refund_counts_until_it_is_settled(
 
 
 def test_trip_has_its_numbers_as_they_were_written(sandbox: Sandbox) -> None:
-    answer = requests.get(f"{sandbox.url}/v1/trips/32", timeout=5)
+    answer = requests.get(f"{sandbox.url}/v1/trips/32", timeout=PATIENCE)
     assert answer.headers["Content-Type"] == "application/json"
     assert '"base_fare": 65.160,' in answer.text
     assert '"total_fare": 85.80}' in answer.text
@@ -378,16 +379,16 @@ def test_trip_has_its_numbers_as_they_were_written(sandbox: Sandbox) -> None:
 
 
 def test_unknown_trip(sandbox: Sandbox) -> None:
-    answer = requests.get(f"{sandbox.url}/v1/trips/999", timeout=5)
+    answer = requests.get(f"{sandbox.url}/v1/trips/999", timeout=PATIENCE)
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
 
 
 def test_trip_can_be_added_and_changed(sandbox: Sandbox) -> None:
     url = f"{sandbox.url}/sandbox/trips"
     raw = '{"status": "COMPLETED", "total_fare": 12.340, "currency": "KWD"}'
-    requests.put(f"{url}/900", data=raw, timeout=5).raise_for_status()
-    requests.put(f"{url}/32", json={"status": "CANCELLED"}, timeout=5).raise_for_status()
-    added = requests.get(f"{sandbox.url}/v1/trips/900", timeout=5).text
+    requests.put(f"{url}/900", data=raw, timeout=PATIENCE).raise_for_status()
+    requests.put(f"{url}/32", json={"status": "CANCELLED"}, timeout=PATIENCE).raise_for_status()
+    added = requests.get(f"{sandbox.url}/v1/trips/900", timeout=PATIENCE).text
     assert '"total_fare": 12.340,' in added
     assert json.loads(added)["trip_id"] == 900
     assert json.loads(added)["base_fare"] is None
@@ -401,7 +402,9 @@ def test_what_a_service_is_told_is_kept(
 ) -> None:
     raw = '{"status" : "SUCCESS"}'
     headers = {"Content-Type": "application/json", "webhook-id": "e1", "X-Request-ID": "q1"}
-    answer = requests.request(method, sandbox.url + path, data=raw, headers=headers, timeout=5)
+    answer = requests.request(
+        method, sandbox.url + path, data=raw, headers=headers, timeout=PATIENCE
+    )
     assert (answer.status_code, answer.json()) == (200, {"received": True})
     held = get(sandbox, f"/sandbox/inbox?service={service}")
     assert held["count"] == 1
@@ -420,7 +423,7 @@ def test_inbox_has_the_newest_last_and_can_be_emptied(sandbox: Sandbox) -> None:
     held = get(sandbox, "/sandbox/inbox?limit=2")
     assert [entry["body"]["number"] for entry in held["inbox"]] == [3, 4]
     assert held["count"] == 5
-    assert requests.delete(f"{sandbox.url}/sandbox/inbox", timeout=5).status_code == 200
+    assert requests.delete(f"{sandbox.url}/sandbox/inbox", timeout=PATIENCE).status_code == 200
     assert get(sandbox, "/sandbox/inbox") == {"inbox": [], "count": 0}
 
 
@@ -428,13 +431,13 @@ def test_inbox_has_the_newest_last_and_can_be_emptied(sandbox: Sandbox) -> None:
 
 
 def test_page_shows_what_is_there_and_escapes_it(sandbox: Sandbox) -> None:
-    empty = requests.get(f"{sandbox.url}/", timeout=5).text
+    empty = requests.get(f"{sandbox.url}/", timeout=PATIENCE).text
     assert "No charges yet." in empty
     assert "Nothing is armed" in empty
     charge(sandbox, amount_minor=10486, payment_token="<script>alert(1)</script>")
     refund(sandbox, "c-1", 486)
     post(sandbox, "/v1/notifications", text="<script>alert(2)</script>")
-    page = requests.get(f"{sandbox.url}/", timeout=5)
+    page = requests.get(f"{sandbox.url}/", timeout=PATIENCE)
     assert page.headers["Content-Type"].startswith("text/html")
     assert "104.86" in page.text
     assert "4.86" in page.text
@@ -445,22 +448,22 @@ def test_page_shows_what_is_there_and_escapes_it(sandbox: Sandbox) -> None:
 def test_page_pulls_the_levers(sandbox: Sandbox) -> None:
     form = {"operation": "charge", "fault": "fail_500", "times": "", "ms": ""}
     form |= {"match_field": "reference", "match_value": "c-2"}
-    shown = requests.post(f"{sandbox.url}/page/faults", data=form, timeout=5)
+    shown = requests.post(f"{sandbox.url}/page/faults", data=form, timeout=PATIENCE)
     assert (shown.status_code, "reference = c-2" in shown.text) == (200, True)
     assert charge(sandbox, "c-1").status_code == 201
     assert charge(sandbox, "c-2").status_code == 500
-    wrong = requests.post(f"{sandbox.url}/page/faults", data={"operation": "x"}, timeout=5)
+    wrong = requests.post(f"{sandbox.url}/page/faults", data={"operation": "x"}, timeout=PATIENCE)
     assert (wrong.status_code, 'role="alert"' in wrong.text) == (422, True)
     form = {"profile": "fixed", "ms": "7"}
-    requests.post(f"{sandbox.url}/page/latency", data=form, timeout=5).raise_for_status()
+    requests.post(f"{sandbox.url}/page/latency", data=form, timeout=PATIENCE).raise_for_status()
     assert get(sandbox, "/sandbox/latency") == {"profile": "fixed", "ms": 7}
     arm(sandbox, "charge", "slow", times=0)
-    requests.post(f"{sandbox.url}/page/faults/clear", timeout=5).raise_for_status()
+    requests.post(f"{sandbox.url}/page/faults/clear", timeout=PATIENCE).raise_for_status()
     assert get(sandbox, "/sandbox/faults")["armed"] == []
 
 
 def test_unknown_paths_answer_json(sandbox: Sandbox) -> None:
-    answer = requests.get(f"{sandbox.url}/nothing", timeout=5)
+    answer = requests.get(f"{sandbox.url}/nothing", timeout=PATIENCE)
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
-    answer = requests.get(f"{sandbox.url}/sandbox/state", timeout=5)
+    answer = requests.get(f"{sandbox.url}/sandbox/state", timeout=PATIENCE)
     assert (answer.status_code, answer.json()["error"]) == (405, "method_not_allowed")

@@ -14,6 +14,7 @@ import requests
 from payment_service.sandbox.latency import Latency
 from payment_service.sandbox.settings import SettingError, read_settings
 from payment_service.sandbox.world import World
+from tests.patience import PATIENCE
 from tests.sandbox_calls import (
     GONE,
     RECORDERS,
@@ -45,6 +46,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 def sandbox(server: Sandbox) -> Sandbox:
     return emptied(server)
 
+
+A_DAY = 24 * 3600 * 1000  # ms; longer than any test
 
 # Faults: what each promises, seen through the books
 
@@ -134,15 +137,25 @@ def test_forgotten_idempotency_where_it_can_not_be_done_twice(sandbox: Sandbox, 
 @pytest.mark.parametrize("verb", VERBS)
 def test_arrive_late(sandbox: Sandbox, verb: str) -> None:
     prepare(sandbox, verb)
-    arm(sandbox, verb, "arrive_late", ms=1000)
+    arm(sandbox, verb, "arrive_late", ms=A_DAY)
     with pytest.raises(GONE):
         perform(sandbox, verb)
     assert lookup(sandbox, "x-1").status_code == 404
     assert booked(sandbox, verb) == 0
     assert get(sandbox, "/sandbox/late")["late"][0]["body"]["reference"] == "x-1"
-    eventually(lambda: lookup(sandbox, "x-1").status_code == 200)
+    assert post(sandbox, "/sandbox/late/x-1").json() == {"done": 1}
+    assert lookup(sandbox, "x-1").status_code == 200
     assert booked(sandbox, verb) == 1
     assert get(sandbox, "/sandbox/late") == {"late": []}
+    assert post(sandbox, "/sandbox/late/x-1").status_code == 404
+
+
+def test_late_request_arrives_by_itself(sandbox: Sandbox) -> None:
+    arm(sandbox, "charge", "arrive_late", ms=100)
+    with pytest.raises(GONE):
+        charge(sandbox)
+    eventually(lambda: get(sandbox, "/sandbox/late") == {"late": []})
+    assert booked(sandbox, "charge", "c-1") == 1
 
 
 def test_late_request_after_its_repeat_is_only_a_repeat(sandbox: Sandbox) -> None:
@@ -161,9 +174,10 @@ def test_look_up_that_does_not_say_the_truth(sandbox: Sandbox, fault: str, statu
     charge(sandbox)
     arm(sandbox, "lookup", fault, times=2)
     assert [lookup(sandbox, "c-1").status_code for _ in range(3)] == [status, status, 200]
-    arm(sandbox, "lookup", fault, ms=1000)
-    assert lookup(sandbox, "c-1").status_code == status
-    assert lookup(sandbox, "c-1").status_code == status
+    arm(sandbox, "lookup", fault, ms=A_DAY)
+    assert [lookup(sandbox, "c-1").status_code for _ in range(2)] == [status, status]
+    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)
+    arm(sandbox, "lookup", fault, ms=100)
     eventually(lambda: lookup(sandbox, "c-1").status_code == 200)
     assert get(sandbox, "/sandbox/faults")["armed"] == []
 
@@ -196,7 +210,7 @@ def test_fault_on_a_sister_service(
     arm(sandbox, service, fault, ms=100 if fault == "slow" else None)
     status = DONE.get(fault) or NOT_DONE.get(fault)
     expected = 200 if fault == "slow" else status
-    timeout = 0.2 if fault in HANGS else 5
+    timeout = 0.2 if fault in HANGS else PATIENCE
     try:
         answer = requests.request(method, sandbox.url + path, json={"n": 1}, timeout=timeout)
         assert answer.status_code == expected
@@ -211,7 +225,7 @@ def test_fault_on_a_trip(sandbox: Sandbox, fault: str) -> None:
     arm(sandbox, "trip", fault, match={"trip_id": 32, "http_method": "GET"})
     assert get(sandbox, "/v1/trips/33")["trip_id"] == 33
     try:
-        answer = requests.get(f"{sandbox.url}/v1/trips/32", timeout=5)
+        answer = requests.get(f"{sandbox.url}/v1/trips/32", timeout=PATIENCE)
         assert answer.status_code == 503 or b"total_fare" not in answer.content
     except GONE:
         assert fault in ("reset_before_reading", "half_body")
@@ -241,8 +255,8 @@ def test_fault_until_it_is_deleted(sandbox: Sandbox, times: int | None) -> None:
     fault_id = arm(sandbox, "charge", "fail_500", times=times)
     assert {charge(sandbox).status_code for _ in range(5)} == {500}
     url = f"{sandbox.url}/sandbox/faults/{fault_id}"
-    assert requests.delete(url, timeout=5).status_code == 200
-    assert requests.delete(url, timeout=5).status_code == 404
+    assert requests.delete(url, timeout=PATIENCE).status_code == 200
+    assert requests.delete(url, timeout=PATIENCE).status_code == 404
     assert charge(sandbox).status_code == 201
 
 
@@ -299,26 +313,28 @@ def test_faults_are_listed(sandbox: Sandbox) -> None:
     listed = get(sandbox, "/sandbox/faults")
     assert set(DONE) | set(NOT_DONE) < set(listed["available"])
     assert [fault["id"] for fault in listed["armed"]] == [fault_id]
-    assert requests.delete(f"{sandbox.url}/sandbox/faults", timeout=5).json() == {"disarmed": 1}
+    assert requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE).json() == {
+        "disarmed": 1
+    }
     assert get(sandbox, "/sandbox/faults")["armed"] == []
 
 
 def test_disarming_lets_go_what_hangs(sandbox: Sandbox) -> None:
-    arm(sandbox, "charge", "accept_no_answer", times=0)
-    ended: list[float] = []
+    arm(sandbox, "charge", "accept_no_answer", times=0, ms=A_DAY)
+    ended: list[bool] = []
 
     def hang() -> None:
         with pytest.raises(GONE):
-            charge(sandbox, timeout=20)
-        ended.append(time.monotonic())
+            charge(sandbox)
+        ended.append(True)
 
     thread = threading.Thread(target=hang)
     thread.start()
     eventually(lambda: get(sandbox, "/psp/requests")["count"] == 1)
     time.sleep(0.1)
     assert not ended
-    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=5)
-    thread.join(timeout=5)
+    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)
+    thread.join(timeout=PATIENCE)
     assert ended
 
 
@@ -326,13 +342,13 @@ def test_silence_ends_with_its_time(sandbox: Sandbox) -> None:
     arm(sandbox, "charge", "accept_no_answer", ms=200)
     began = time.monotonic()
     with pytest.raises(GONE):
-        charge(sandbox)
-    assert 0.2 <= time.monotonic() - began < 3
+        charge(sandbox, timeout=50)  # without ms it ends after 60 s
+    assert time.monotonic() - began >= 0.2
 
 
 def test_clients_that_left_give_their_threads_back(sandbox: Sandbox) -> None:
     """More abandoned requests than there are threads, and it still answers."""
-    arm(sandbox, "charge", "accept_no_answer", times=0)
+    arm(sandbox, "charge", "accept_no_answer", times=0, ms=A_DAY)
 
     def leave() -> None:
         for _ in range(15):
@@ -344,7 +360,7 @@ def test_clients_that_left_give_their_threads_back(sandbox: Sandbox) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    requests.get(f"{sandbox.url}/health", timeout=2).raise_for_status()
+    requests.get(f"{sandbox.url}/health", timeout=PATIENCE).raise_for_status()
 
 
 def test_requests_are_counted_with_their_fault(sandbox: Sandbox) -> None:
@@ -369,18 +385,16 @@ def test_requests_are_counted_with_their_fault(sandbox: Sandbox) -> None:
 
 def test_latency_at_run_time(sandbox: Sandbox) -> None:
     assert get(sandbox, "/sandbox/latency") == {"profile": "off", "ms": None}
-    assert post(sandbox, "/sandbox/latency", profile="fixed", ms=1000).status_code == 200
+    assert post(sandbox, "/sandbox/latency", profile="fixed", ms=300).status_code == 200
     began = time.monotonic()
     charge(sandbox)
-    assert time.monotonic() - began >= 1.0
-    began = time.monotonic()
-    get(sandbox, "/v1/trips/32")
-    assert time.monotonic() - began < 1.0, "the sister services are not the provider"
+    assert time.monotonic() - began >= 0.3
+    # The sister services are not the provider.
+    assert post(sandbox, "/sandbox/latency", profile="fixed", ms=600_000).status_code == 200
+    assert get(sandbox, "/v1/trips/32")["trip_id"] == 32
     assert post(sandbox, "/sandbox/latency", profile="warp").status_code == 422
     post(sandbox, "/sandbox/latency", profile="off")
-    began = time.monotonic()
-    charge(sandbox)
-    assert time.monotonic() - began < 1.0
+    assert charge(sandbox, "c-2").status_code == 201
 
 
 def test_latency_profile_is_what_load_tests_are_told() -> None:
@@ -396,17 +410,17 @@ def test_latency_profile_is_what_load_tests_are_told() -> None:
 
 
 def test_slow_provider_holds_up_nobody_else(sandbox: Sandbox) -> None:
-    post(sandbox, "/sandbox/latency", profile="fixed", ms=1500)
+    arm(sandbox, "charge", "slow", times=0, ms=A_DAY)
     threads = [
         threading.Thread(target=charge, args=(sandbox, f"c-{number}")) for number in range(20)
     ]
-    began = time.monotonic()
     for thread in threads:
         thread.start()
-    assert requests.get(f"{sandbox.url}/health", timeout=1).status_code == 200
+    eventually(lambda: get(sandbox, "/psp/requests")["count"] == 20)
+    assert requests.get(f"{sandbox.url}/health", timeout=PATIENCE).status_code == 200
+    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)
     for thread in threads:
         thread.join()
-    assert time.monotonic() - began < 10, "one after the other takes 30"
     assert len(get(sandbox, "/psp/charges")["charges"]) == 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import requests
 from payment_service.sandbox.journal import Journal
 from payment_service.sandbox.memory import Memory
 from payment_service.sandbox.provider import Provider
+from tests.patience import PATIENCE
 from tests.sandbox_calls import (
     GONE,
     arm,
@@ -50,6 +52,9 @@ def own_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """One that a test may kill."""
     with sandbox_with_trips(tmp_path / "own") as sandbox:
         yield sandbox
+
+
+A_DAY = 24 * 3600 * 1000  # ms; longer than any test
 
 
 class SlowJournal(Journal):
@@ -104,8 +109,8 @@ def test_kill_9_forgets_nothing(own_sandbox: Sandbox) -> None:
     refund(sandbox, "c-4", 100, "r-2")
     refund(sandbox, "c-1", 10**9, "r-3")
     post(sandbox, "/v1/notifications", hello="you")
-    requests.put(f"{sandbox.url}/sandbox/trips/900", json={"total_fare": 1}, timeout=5)
-    arm(sandbox, "charge", "arrive_late", ms=3_600_000)
+    requests.put(f"{sandbox.url}/sandbox/trips/900", json={"total_fare": 1}, timeout=PATIENCE)
+    arm(sandbox, "charge", "arrive_late", ms=A_DAY)
     with pytest.raises(GONE):
         charge(sandbox, "c-7")
     before = everything(sandbox)
@@ -117,12 +122,14 @@ def test_kill_9_forgets_nothing(own_sandbox: Sandbox) -> None:
 
 
 def test_arrive_late_over_a_kill(own_sandbox: Sandbox) -> None:
-    arm(own_sandbox, "charge", "arrive_late", ms=1500)
+    arm(own_sandbox, "charge", "arrive_late", ms=A_DAY)
     with pytest.raises(GONE):
         charge(own_sandbox, "late")
     own_sandbox.kill()
-    assert b'["charge"' not in own_sandbox.journal.read_bytes()
-    time.sleep(1.5)
+    kept = own_sandbox.journal.read_text()
+    assert '["charge"' not in kept
+    # Its time comes while nobody is there.
+    own_sandbox.journal.write_text(re.sub(r'"due": ?[0-9.]+', '"due":1', kept))
     own_sandbox.start()
     eventually(lambda: lookup(own_sandbox, "late").status_code == 200)
     own_sandbox.restart()
@@ -189,7 +196,7 @@ def test_kill_under_load_keeps_all_that_was_answered(own_sandbox: Sandbox) -> No
                 body = {"reference": f"c-{worker}-{number}", "amount_minor": 1, "currency": "INR"}
                 body |= {"method": "CARD"}
                 try:
-                    session.post(f"{own_sandbox.url}/psp/charges", json=body, timeout=5)
+                    session.post(f"{own_sandbox.url}/psp/charges", json=body, timeout=PATIENCE)
                 except requests.RequestException:
                     return
                 answered.append(str(body["reference"]))
@@ -197,7 +204,7 @@ def test_kill_under_load_keeps_all_that_was_answered(own_sandbox: Sandbox) -> No
     threads = [threading.Thread(target=keep_charging, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
-    eventually(lambda: len(answered) > 200, 20)
+    eventually(lambda: len(answered) > 200)
     own_sandbox.kill()
     for thread in threads:
         thread.join()
@@ -211,8 +218,8 @@ def test_state_can_be_emptied(sandbox: Sandbox) -> None:
     charge(sandbox)
     arm(sandbox, "*", "slow", times=0, ms=1)
     post(sandbox, "/sandbox/latency", profile="fixed", ms=1)
-    requests.put(f"{sandbox.url}/sandbox/trips/32", json={"status": "X"}, timeout=5)
-    requests.delete(f"{sandbox.url}/sandbox/state", timeout=5)
+    requests.put(f"{sandbox.url}/sandbox/trips/32", json={"status": "X"}, timeout=PATIENCE)
+    requests.delete(f"{sandbox.url}/sandbox/state", timeout=PATIENCE)
     assert get(sandbox, "/psp/charges") == {"charges": []}
     assert lookup(sandbox, "c-1").status_code == 404
     assert get(sandbox, "/sandbox/faults")["armed"] == []
@@ -224,7 +231,7 @@ def test_state_can_be_emptied(sandbox: Sandbox) -> None:
 
 def test_stopping_does_not_wait_for_what_hangs(own_sandbox: Sandbox) -> None:
     charge(own_sandbox, "c-1")
-    arm(own_sandbox, "charge", "accept_no_answer")
+    arm(own_sandbox, "charge", "accept_no_answer", ms=A_DAY)
 
     def hang() -> None:
         with pytest.raises(GONE):
@@ -233,9 +240,7 @@ def test_stopping_does_not_wait_for_what_hangs(own_sandbox: Sandbox) -> None:
     thread = threading.Thread(target=hang)
     thread.start()
     eventually(lambda: get(own_sandbox, "/psp/requests")["count"] == 2)
-    began = time.monotonic()
-    own_sandbox.stop()
-    assert time.monotonic() - began < 4
+    assert own_sandbox.stop() == 0
     thread.join()
     own_sandbox.start()
     assert booked(own_sandbox, "charge", "c-1") == 1

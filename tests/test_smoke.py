@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tests.patience import PATIENCE
 from tests.running_service import running_service
 from tests.sandbox_server import Sandbox
 
@@ -14,7 +15,7 @@ STEPS = ["health", "charge", "replay", "get", "list", "refund", "receipt", "metr
 
 def smoke(url: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(ROOT / "scripts/smoke.sh"), url], capture_output=True, text=True, timeout=120
+        [str(ROOT / "scripts/smoke.sh"), url], capture_output=True, text=True, timeout=PATIENCE
     )
 
 

@@ -18,7 +18,7 @@ from flask import Response
 # A peer that has closed its side; where the system can't say so, silence ends by time alone.
 _CLOSED = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 # How long a client may take to notice half a body before the socket is closed under it.
-_HALF_BODY_LINGER_SECONDS = 1.0
+_HALF_BODY_LINGER_SECONDS = 10.0
 
 
 class Alarm:
