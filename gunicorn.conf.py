@@ -7,9 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gunicorn.errors import AppImportError
 from gunicorn.http import message
 from gunicorn.workers.gthread import ThreadWorker
-from prometheus_client import multiprocess
+
+from payment_service.config import BadSettings, look
+
+# What is wrong has its default here. The worker tells all of it, and then gunicorn ends.
+chosen, wrong = look()
 
 
 class EvenWorker(ThreadWorker):  # type: ignore[misc]
@@ -24,19 +29,27 @@ class EvenWorker(ThreadWorker):  # type: ignore[misc]
         time.sleep(min(self.nr_conns * 0.0001, 0.002))
         super().accept(listener)  # which minds it not if another was faster
 
+    def load_wsgi(self) -> None:
+        """A worker that dies is started again, without end; but what is wrong with the settings
+        is as wrong for the next one."""
+        try:
+            super().load_wsgi()
+        except BadSettings as error:
+            raise AppImportError(str(error)) from None
 
-bind = f"127.0.0.1:{os.environ.get('SERVICE_PORT', '8082')}"
-workers = int(os.environ.get("WEB_WORKERS", "2"))
+
+bind = f"127.0.0.1:{chosen.service_port}"
+workers = 1 if wrong else chosen.web_workers
 worker_class = EvenWorker
 # A request waits for a provider most of its time, so there are many more threads than cores.
-threads = int(os.environ.get("WEB_THREADS", "48"))
+threads = chosen.web_threads
 
 # Requests in flight may finish: longer than a provider is waited for, shorter than the 30 s after
 # which Kubernetes kills.
-graceful_timeout = int(os.environ.get("WEB_GRACEFUL_TIMEOUT", "20"))
+graceful_timeout = chosen.web_graceful_timeout
 # Longer than the idle time of usual client pools, so that they close first and never meet a
 # connection that is being closed.
-keepalive = int(os.environ.get("WEB_KEEPALIVE", "75"))
+keepalive = chosen.web_keepalive
 
 # Far above what the service takes, so that a line that is too long gets the service's own answer,
 # a problem document. gunicorn knows 8190 bytes or no limit at all, which would let one caller fill
@@ -54,8 +67,8 @@ accesslog = None  # the service logs its own requests
 
 
 def on_starting(server: Any) -> None:
-    if metrics := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        Path(metrics).mkdir(parents=True, exist_ok=True)
+    if chosen.prometheus_multiproc_dir:
+        Path(chosen.prometheus_multiproc_dir).mkdir(parents=True, exist_ok=True)
 
 
 def pre_request(worker: Any, req: Any) -> None:
@@ -67,5 +80,7 @@ def pre_request(worker: Any, req: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """A dead worker's counters stay, its gauges go."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if chosen.prometheus_multiproc_dir:
+        from prometheus_client import multiprocess
+
         multiprocess.mark_process_dead(worker.pid)

@@ -1,20 +1,42 @@
 """The payment service: create_app() wires what the packages below build."""
 
+# Imported in the functions, so that whoever needs one part of it (gunicorn's master and scripts
+# read the settings) does not load all of it.
 from __future__ import annotations
 
-from flask import Flask
+from typing import TYPE_CHECKING, Any
 
-from payment_service import api, cli, config, flask_settings
-from payment_service.domain import cards
-from payment_service.extensions import cache, db, migrate
-from payment_service.providers.registry import Registry
-from payment_service.ratelimit import limiter
-from payment_service.telemetry import logs, requests
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from payment_service.config import Settings
 
 
-def create_app(settings: config.Settings | None = None) -> Flask:
+def read_settings(**overrides: Any) -> Settings:
+    """The environment's, held against what there is of providers and currencies; `overrides`
+    replace single ones.
+
+    Raises BadSettings, naming every variable that is missing or wrong.
+    """
+    from payment_service import config
+    from payment_service.domain import money
+    from payment_service.providers import registry
+
+    return config.load(registry.CHECKS | {"default_currency": money.expect_known}, **overrides)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
     """A wired app. Without `settings` they are read from the environment."""
-    settings = settings or config.load()
+    from flask import Flask
+
+    from payment_service import api, cli, flask_settings
+    from payment_service.domain import cards
+    from payment_service.extensions import cache, db, migrate
+    from payment_service.providers.registry import Registry
+    from payment_service.ratelimit import limiter
+    from payment_service.telemetry import logs, requests
+
+    settings = settings or read_settings()
     app = Flask(__name__, template_folder="../templates", static_folder="../static")
     app.extensions["settings"] = settings
     app.extensions["providers"] = Registry(settings)

@@ -35,9 +35,8 @@ def register(app: Flask) -> None:
 @click.option("--currency", help="Of all amounts; default DEFAULT_CURRENCY.")
 @click.option(
     "--demo/--no-demo",
-    default=True,
-    envvar="SEED_DEMO",
-    help="Load demo payments into an empty database (SEED_DEMO=0: don't).",
+    default=None,
+    help="Load demo payments into an empty database; default SEED_DEMO.",
 )
 @with_appcontext
 def seed(
@@ -46,7 +45,7 @@ def seed(
     bad_rows: str | None,
     date_format: str | None,
     currency: str | None,
-    demo: bool,
+    demo: bool | None,
 ) -> None:
     """Load the provider catalog, and history from CSV."""
     place: dict[str, Any] = {
@@ -66,7 +65,7 @@ def seed(
                 date_format=date_format,
                 **place,
             )
-        elif demo:
+        elif settings().seed_demo if demo is None else demo:
             # The demo's amounts are a few hundred rupees, whatever is set for the real ones.
             place |= {"currency": "INR", "max_amount": Decimal(1000)}
             report = seeding.seed_demo_if_empty(db.engine, path=SEEDS / "payments.csv", **place)

@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from payment_service import embedded
+from payment_service.config.reading import is_set
 
 Environment = dict[str, str]
 STARTERS: dict[str, Callable[[Path], embedded.Server]] = {
@@ -30,7 +31,7 @@ def wanted(environ: Mapping[str, str]) -> list[str]:
     return [
         server
         for server, names in NAMED_BY.items()
-        if not any(environ.get(name) or environ.get(f"{name}_FILE") for name in names)
+        if not any(is_set(name, environ) for name in names)
     ]
 
 

@@ -9,7 +9,14 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from payment_service import read_settings
+from payment_service.config import kinds, reading
+from payment_service.sandbox import settings as sandbox
+from scripts import databases
 
 ROOT = Path(__file__).resolve().parents[1]
 FREE_BYTES = 500_000_000  # a cluster, its log and room to work
@@ -17,6 +24,27 @@ FREE_BYTES = 500_000_000  # a cluster, its log and room to work
 
 class Refused(Exception):
     """It can't run here and now. The message is one plain line."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the embedded servers and the logs live."""
+
+    var_dir: str = reading.setting(kinds.FOLDER, str(ROOT / "var"))
+
+
+def check_settings() -> dict[str, int]:
+    """Looks at the settings of all that will run, before anything does. Returns the ports.
+
+    Raises BadSettings, naming every variable that is missing or wrong.
+    """
+    # An embedded server's address comes later.
+    embedded = "postgres" in databases.wanted(os.environ)
+    later = {"database_url": "postgresql://127.0.0.1/payments"} if embedded else {}
+    service, outside, _ = reading.all_of(
+        partial(read_settings, **later), sandbox.read_settings, partial(reading.load, Place)
+    )
+    return {"SERVICE_PORT": service.service_port, "SANDBOX_PORT": outside.sandbox_port}
 
 
 def read_environment() -> Path:
@@ -33,14 +61,6 @@ def read_environment() -> Path:
     programs = Path(sys.executable).parent
     os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return var
-
-
-def port(name: str, default: int) -> int:
-    text = os.environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise Refused(f"{name} is {text!r}, which is no port")
-    os.environ[name] = text
-    return int(text)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from types import FrameType
 
 from honcho.environ import parse_procfile
 
+from payment_service.config.reading import BadSettings, is_set
 from payment_service.embedded import EmbeddedError, Server
 from scripts import databases
 from scripts.preflight import (
@@ -31,17 +32,17 @@ from scripts.preflight import (
     Refused,
     check_disk,
     check_ports,
+    check_settings,
     locked,
-    port,
     read_environment,
 )
 from scripts.supervisor import MARK, Console, GivenUp, Kept, Process, stop_left_overs
 
 READY_SECONDS = 60.0
 Say = Callable[[str], None]
+Ports = dict[str, int]
 SANDBOX_URLS = (
     "TRIP_SERVICE_URL",
-    "RIDER_SERVICE_URL",
     "DRIVER_SERVICE_URL",
     "ORDER_SERVICE_URL",
     "INVENTORY_SERVICE_URL",
@@ -68,8 +69,7 @@ class Stop:
 
 def run() -> None:
     """Start everything, keep it running until a signal says stop, and stop everything."""
-    stop, var = Stop(), read_environment()
-    ports = {"SERVICE_PORT": port("SERVICE_PORT", 8082), "SANDBOX_PORT": port("SANDBOX_PORT", 8081)}
+    stop, ports, var = Stop(), check_settings(), read_environment()
     processes = parse_procfile((ROOT / "Procfile").read_text()).processes
     console = Console(var / "logs", ["postgres", *processes])
     say = partial(console.write, "run")
@@ -79,23 +79,29 @@ def run() -> None:
             say(f"stopped {ended} processes that an earlier run left behind")
         check_ports(ports)
         with embedded_servers(var, say) as servers:
-            environ = child_environment(var)
+            environ = child_environment(var, ports)
             if not prepared(environ, console, stop):
                 return
             kept = [
                 Kept(name, partial(Process, name, command, environ, ROOT, console))
                 for name, command in processes.items()
             ]
-            keep(kept, servers, stop, say)
+            keep(kept, servers, stop, say, ports)
         say("stopped")
 
 
-def keep(kept: list[Kept[Process]], servers: list[Kept[Server]], stop: Stop, say: Say) -> None:
+def keep(
+    kept: list[Kept[Process]],
+    servers: list[Kept[Server]],
+    stop: Stop,
+    say: Say,
+    ports: Ports,
+) -> None:
     """Watch over them until a signal says stop. Ends `kept`; the servers are the caller's."""
     try:
         for one in kept:
             one.start()
-        threading.Thread(target=announce, args=[stop, say], daemon=True).start()
+        threading.Thread(target=announce, args=[stop, say, ports], daemon=True).start()
         while not stop.asked.wait(0.2):
             for server in servers:
                 server.look(say)
@@ -108,19 +114,20 @@ def keep(kept: list[Kept[Process]], servers: list[Kept[Server]], stop: Stop, say
             one.stop(stop.hurry)
 
 
-def child_environment(var: Path) -> dict[str, str]:
+def child_environment(var: Path, ports: Ports) -> dict[str, str]:
     """What the processes of the Procfile see. What is set already stays."""
     metrics = var / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)  # the counters of processes that are no more
     metrics.mkdir()
-    sandbox = f"http://127.0.0.1:{os.environ['SANDBOX_PORT']}"
+    sandbox = f"http://127.0.0.1:{ports['SANDBOX_PORT']}"
     defaults = {
         **dict.fromkeys(SANDBOX_URLS, sandbox),
         "SANDBOX_DIR": str(var / "sandbox"),
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
         "PYTHONUNBUFFERED": "1",
     }
-    return {**defaults, **os.environ, MARK: str(var)}
+    missing = {name: value for name, value in defaults.items() if not is_set(name, os.environ)}
+    return {**os.environ, **missing, MARK: str(var)}
 
 
 @contextlib.contextmanager
@@ -155,9 +162,9 @@ def prepared(environ: dict[str, str], console: Console, stop: Stop) -> bool:
     return True
 
 
-def announce(stop: Stop, say: Say) -> None:
+def announce(stop: Stop, say: Say, ports: Ports) -> None:
     """Say the addresses once the service is ready."""
-    service = f"http://127.0.0.1:{os.environ['SERVICE_PORT']}"
+    service = f"http://127.0.0.1:{ports['SERVICE_PORT']}"
     deadline = time.monotonic() + READY_SECONDS
     while not answers(f"{service}/health/ready"):
         if time.monotonic() > deadline:
@@ -166,7 +173,7 @@ def announce(stop: Stop, say: Say) -> None:
         if stop.asked.wait(0.2):
             return
     say(f"ready: {service}/v1/payments  API, described at {service}/docs")
-    say(f"       http://127.0.0.1:{os.environ['SANDBOX_PORT']}/  sandbox: provider and services")
+    say(f"       http://127.0.0.1:{ports['SANDBOX_PORT']}/  sandbox: provider and services")
     say("Ctrl-C stops all of it")
 
 
@@ -223,7 +230,7 @@ def main(arguments: list[str]) -> int:
         if arguments:
             raise Refused(str(__doc__).split("\n", 2)[2].strip())
         run()
-    except (Refused, GivenUp, EmbeddedError) as error:
+    except (Refused, BadSettings, GivenUp, EmbeddedError) as error:
         print(f"run: {error}", file=sys.stderr)
         return 1
     return 0

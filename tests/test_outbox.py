@@ -192,6 +192,9 @@ def test_the_trip_service_that_is_asked_for_fares_is_not_told_by_itself() -> Non
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_no base64", "whsec_abc"])
-def test_a_secret_that_cannot_be_read_stops_the_start(secret: str) -> None:
+def test_a_secret_that_cannot_be_read_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("EVENT_SIGNING_SECRET", secret)
     with pytest.raises(config.BadSettings, match="EVENT_SIGNING_SECRET"):
-        config.load(database_url="postgresql://nowhere/none", event_signing_secret=secret)
+        config.load(database_url="postgresql://nowhere/none")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
+from payment_service.config import BadSettings
 from payment_service.sandbox.latency import Latency
-from payment_service.sandbox.settings import SettingError, read_settings
-from payment_service.sandbox.world import World
+from payment_service.sandbox.settings import read_settings
 from tests.patience import PATIENCE
 from tests.sandbox_calls import (
     GONE,
@@ -449,5 +449,5 @@ def test_success_rate_is_decided_by_the_reference(tmp_path: Path) -> None:
     ],
 )
 def test_setting_that_can_not_be_used_is_named(tmp_path: Path, name: str, value: str) -> None:
-    with pytest.raises(SettingError, match=name):
-        World(read_settings({"SANDBOX_DIR": str(tmp_path), name: value}))
+    with pytest.raises(BadSettings, match=name):
+        read_settings({"SANDBOX_DIR": str(tmp_path), name: value})

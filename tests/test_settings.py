@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
+import os
 import re
 import shlex
+import socket
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
+from sqlalchemy.engine import make_url
 
-from payment_service import config
-from payment_service.config import BadSettings
+from payment_service import config, read_settings
+from payment_service.config import BadSettings, kinds
+from payment_service.domain import money
+from payment_service.extensions import db
+from payment_service.sandbox import settings as sandbox_settings
+from scripts import preflight
+from tests.fixtures import MakeApp, a_key, an_order
 
 ROOT = Path(__file__).resolve().parents[1]
 URL = "postgresql://somebody:secret@localhost/payments"
@@ -20,37 +31,27 @@ URL = "postgresql://somebody:secret@localhost/payments"
 FOREIGN = {"PATH", "PATH_INFO", "FLASK_APP", "PGDATABASE", "PAYMENT_VAR_DIR"}
 
 
+TABLES = (config.Settings, config.Parts)
+
+
 def of_config() -> set[str]:
-    """The names that config.py reads."""
-    tree = ast.parse((ROOT / "payment_service/config.py").read_text())
-    return {
-        node.args[0].value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "env"
-        and node.args
-        and isinstance(node.args[0], ast.Constant)
-        and isinstance(node.args[0].value, str)
-    }
+    """The names that the service reads."""
+    return {field.name.upper() for table in TABLES for field in dataclasses.fields(table)}
 
 
 def of_the_programs_around() -> set[str]:
-    """The names that gunicorn's settings, the scripts, the commands and the sandbox read."""
-    read = re.compile(
-        r"""(?:environ|source)(?:\.get\(|\.setdefault\(|\[)["']([A-Z_]+)"""
-        r"""|port\("([A-Z_]+)"|envvar="([A-Z_]+)"|\$\{([A-Z_]+):-"""
-    )
+    """The names of make run and the sandbox, and what else asks the environment directly."""
+    read = re.compile(r"""(?:environ|source)(?:\.get\(|\[)["']([A-Z_]+)|\$\{([A-Z_]+):-""")
     paths = [
         ROOT / "gunicorn.conf.py",
         ROOT / "wait-for-postgres.sh",
-        ROOT / "payment_service/cli.py",
         *(ROOT / "scripts").glob("*.py"),
-        *(ROOT / "payment_service/sandbox").glob("*.py"),
+        *(ROOT / "payment_service").rglob("*.py"),
     ]
     found = {name for path in paths for groups in read.findall(path.read_text()) for name in groups}
-    return found - FOREIGN - {""}
+    tables = (sandbox_settings.Settings, preflight.Place)
+    named = {field.name.upper() for table in tables for field in dataclasses.fields(table)}
+    return named | found - FOREIGN - {""}
 
 
 def in_example() -> dict[str, str]:
@@ -117,7 +118,7 @@ def test_the_servers_can_be_named_in_parts(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(name, value)
     read = config.load()
     assert read.database_url == (
-        "postgresql+psycopg2://us%40er:p%3Aa%2Fs%40s@db:5433/pay%2Fments?sslmode=require"
+        "postgresql+psycopg2://us%40er:p%3Aa%2Fs%40s@db:5433/pay/ments?sslmode=require"
     )
     assert read.redis_url == "redis://:p%40ss@cache:6380/3"
 
@@ -130,49 +131,185 @@ def test_a_secret_can_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert config.load().database_url == "postgresql+psycopg2://a:hidden@c/d"
 
 
-BAD = {
-    "SERVICE_PORT": "http",
-    "MAX_AMOUNT": "0",
-    "BASE_FARE": "-1",
-    "RATE_PER_KM": "much",
-    "DEFAULT_CURRENCY": "XYZ",
-    "PROVIDER_TIMEOUT_SECONDS": "0",
-    "PROVIDER_CONCURRENCY": "-1",
-    "DB_POOL_SIZE": "0",
-    "DB_PREPARE": "perhaps",
-    "RATE_LIMIT": "many",
-    "RECEIPT_TIMEZONE": "Mars/Olympus",
-    "RECEIPT_LOCALE": "xx_YY",
-    "SEED_TIMEZONE": "",
-    "LOG_LEVEL": "LOUD",
-    "LOG_FORMAT": "xml",
+@pytest.mark.parametrize("host", ["::1", "10.0.0.7", "db.example."])
+def test_a_host_may_be_an_address(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DB_HOST", host)
+    monkeypatch.setenv("REDIS_HOST", host)
+    read = config.load()
+    assert make_url(read.database_url).host == host
+    assert redis.connection.parse_url(str(read.redis_url))["host"] == host
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "the file that REDIS_URL_FILE names can't be read"),
+        (b" \n", "the file that REDIS_URL_FILE names is empty"),
+        (b"\xff\xfe", "the file that REDIS_URL_FILE names can't be read"),
+        (b"redis://a\nredis://b", "must be one line of UTF-8 text without control characters"),
+    ],
+)
+def test_a_file_that_is_no_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, says: str
+) -> None:
+    if content is not None:
+        (tmp_path / "url").write_bytes(content)
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "url"))
+    assert refused()["REDIS_URL"] == [says]
+
+
+def test_a_setting_and_its_file_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(URL)
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
+    assert refused()["DATABASE_URL"] == ["is set, and DATABASE_URL_FILE too; set one of them"]
+
+
+def refused() -> dict[str, list[str]]:
+    with pytest.raises(BadSettings) as error:
+        read_settings()
+    return error.value.faults
+
+
+HOSTLESS = ("://", "://:80", "://h:0", "://h:65536", "://h:x", "://a b", "://-h", "://[::1")
+NUMBERS = ("-1", "nan", "inf", "1e400", "1;2", "0x10", "\udcff", "1e12", "9" * 5000)
+
+# What nobody should set, by the kind of a setting. All of it must be named, but for what is in
+# ODD: a service works with that.
+ODD = {"1e-300", "5 per 0 seconds"}
+WORST: dict[str, tuple[str, ...]] = {
+    "PORT": ("0", "65536", "http", *NUMBERS),
+    "COUNT": ("0", "1.5", *NUMBERS),
+    "CONNECTIONS": ("0", "1001", "1.5", *NUMBERS),
+    "PROCESSES": ("0", "257", "1.5", *NUMBERS),
+    "THREADS": ("0", "10001", "1.5", *NUMBERS),
+    "REDIS_NUMBER": ("0.5", "cache", *NUMBERS),
+    "WHOLE_SECONDS": ("0", "86401", "1.5", *NUMBERS),
+    "WHOLE_WAIT": ("86401", "1.5", *NUMBERS),
+    "SECONDS": ("0", "3155760000", "1e-300", "soon", *NUMBERS),
+    "WAIT": ("3155760000", "soon", *NUMBERS),
+    "CALL": ("0", "86401", "1e-300", "soon", *NUMBERS),
+    "SHARE": ("1.1", "often", *NUMBERS),
+    "YES_OR_NO": ("perhaps", "2", "-1", "None", "\udcff"),
+    "AMOUNT": ("1e2", "+1", "1_0", "1.1234567", "1000000000001", "٣", *NUMBERS),
+    "LIMIT": ("0", "0.000000", "1e2", "1000000000001", "٣", *NUMBERS),
+    "SECONDS_BY_NAME": (
+        "2",
+        "sandbox=-1",
+        "sandbox=nan",
+        "acme=5",
+        "sandbox=1,sandbox=2",
+        "=",
+        ",",
+    ),
+    "ROUTES": (
+        *("CARD", "CARD=nobody", "BITCOIN=cash", "CARD=sandbox>nobody", "=cash", "CARD=", ","),
+        *("CARD=sandbox,CARD=cash", "CARD=sandbox,card=cash", "CARD=sandbox>sandbox", "CARD=cash,"),
+    ),
+    "CURRENCY": ("XXX", "XAU", "XYZ", "inr", "₹"),
+    "ZONE": ("Mars/Olympus", "../../etc/passwd", "Europe", "posix/Asia", "x" * 5000),
+    "LOCALE": ("xx_YY", "english", "_", "en__", "x" * 5000),
+    "RATE_LIMIT": (
+        "many",
+        "0 per second",
+        "5 per 0 seconds",
+        "-1 per second",
+        "1e9 per second",
+        ";",
+    ),
+    "SHORT_TEXT": ("x" * 101, "two\nlines", "nul\x01", "\udcff", "a\u2028b"),
+    "TEXT": ("two\nlines", "\x7f", "\udcff", "a\u2028b", "\u202e"),
+    "SECRET": ("whsec_", "whsec_?", "whsec_é", "whsec_a", "\udcff"),
+    "HOST": ("a b", "a/b", "a@b", "-a", ":1", "x" * 64, "/run/postgresql", "\udcff"),
+    "LOG_LEVEL": ("LOUD", "info", "10", "NOTSET", "CRITICAL "),
+    "LOG_FORMAT": ("xml", "JSON", "0", "console json", "\udcff"),
+    "SSL_MODE": ("yes", "REQUIRE", "verify", "0", "\udcff"),
+    "FOLDER": ("/dev/null", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),
+    "HTTP_URL": (
+        *("localhost:8081", "ftp://h", "http:/h", "http://h?a=1", "http://h#a", "http://h\\x"),
+        *(f"http{rest}" for rest in HOSTLESS),
+    ),
+    "DATABASE_URL": (
+        *("mysql://x:hunter2@h/d", "postgresql", "/d", "postgresql+psycopg://u:hunter2@h/d"),
+        *("postgresql:///d", "postgresql://u:hunter2@h/d?sslmode=loud"),
+        *("postgresql://u:hunter2@h/d?nonsense=1", "sqlite://"),
+        *(f"postgresql{rest}" for rest in HOSTLESS),
+    ),
+    "REDIS_URL": (
+        *("nonsense", "http://:hunter2@h", "redis://:hunter2@h/one", "unix:///run/redis"),
+        *("redis://h?nonsense=1", "redis://h?socket_timeout=hunter2"),
+        *(f"redis{rest}" for rest in HOSTLESS),
+    ),
+    "RABBITMQ_URL": (
+        *("nonsense", "http://u:hunter2@h", "amqp://h?heartbeat=hunter2"),
+        *(f"amqp{rest}" for rest in HOSTLESS),
+    ),
+    "LATENCY": ("slow", "-1ms", "600001ms", "1e9ms", "2s"),
+    "TRIPS": ("/nowhere/trips.csv", "/", "/dev/zero", str(ROOT / "static/swagger"), "\udcff"),
+}
+KINDS = {id(kind): name for name, kind in [*vars(kinds).items(), *vars(sandbox_settings).items()]}
+ALL = {
+    field.name.upper(): KINDS[id(field.metadata["kind"])]
+    for table in (*TABLES, sandbox_settings.Settings, preflight.Place)
+    for field in dataclasses.fields(table)
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_worst_is_known_of_every_setting() -> None:
+    assert len(ALL) > 60
+    assert {name for name, kind in ALL.items() if len(WORST.get(kind, ())) < 5} == set()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_worst_is_named_or_works(
+    monkeypatch: pytest.MonkeyPatch, make_app: MakeApp, name: str
+) -> None:
     monkeypatch.setenv("DATABASE_URL", URL)
-    monkeypatch.setenv(name, BAD[name])
-    with pytest.raises(BadSettings) as refused:
-        config.load()
-    assert f"\n  {name}: " in str(refused.value)
+    taken = []
+    for value in ("", " ", *WORST[ALL[name]]):
+        monkeypatch.setenv(name, value)
+        try:
+            preflight.check_settings()
+        except BadSettings as error:
+            assert list(error.faults) == [name], value
+            assert "hunter2" not in str(error)
+        else:
+            taken.append(value)
+            if value.strip():
+                assert value in ODD
+                works(make_app, name.lower(), getattr(read_settings(), name.lower()))
+    # An empty variable is the same as none.
+    assert {"", " "} <= set(taken)
+
+
+def works(make_app: MakeApp, name: str, value: Any) -> None:
+    """It may be a setting with which nothing succeeds in time, but it is no accident of ours."""
+    app = make_app(**{name: value})
+    answer = app.test_client().post(
+        "/v1/payments/charge", json=an_order(), headers={"Idempotency-Key": a_key()}
+    )
+    assert answer.status_code in (201, 202, 503), answer.text
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+@pytest.mark.parametrize("currency", ["XXX", "XAU", "USN"])
+def test_the_currency_is_one_that_the_api_takes(currency: str) -> None:
+    assert currency not in money.EXPONENTS
 
 
 def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", URL)
-    for name, value in BAD.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(BadSettings) as refused:
-        config.load()
-    assert all(f"\n  {name}: " in str(refused.value) for name in BAD)
-
-
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400"])
-def test_no_limit_is_no_limit(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv("DATABASE_URL", URL)
-    monkeypatch.setenv("MAX_AMOUNT", value)
-    with pytest.raises(BadSettings, match="MAX_AMOUNT"):
-        config.load()
+    for name, kind in ALL.items():
+        monkeypatch.setenv(name, WORST[kind][0])
+    with pytest.raises(BadSettings) as error:
+        preflight.check_settings()
+    assert set(error.value.faults) == ALL.keys()
+    assert all(f"\n  {name}: " in str(error.value) for name in ALL)
 
 
 def test_without_a_database_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,11 +326,48 @@ def test_a_lock_must_outlive_the_provider(monkeypatch: pytest.MonkeyPatch) -> No
         config.load()
 
 
-@pytest.mark.parametrize(
-    "routes", ["CARD", "CARD=nobody", "BITCOIN=cash", "CARD=sandbox>nobody", "=cash", "CARD="]
-)
-def test_a_route_that_leads_nowhere(routes: str) -> None:
-    from payment_service.providers.registry import Registry
+def test_gunicorn_says_what_is_wrong_and_ends() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "-c",
+            "gunicorn.conf.py",
+            "payment_service:create_app()",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": "mysql://x:hunter2@y", "WEB_THREADS": "many"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if line.startswith("  ")]
+    assert told == [
+        "  DATABASE_URL: must be postgresql://user:password@host:port/name",
+        "  WEB_THREADS: must be a whole number from 1 to 10000",
+    ]
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
 
-    with pytest.raises(BadSettings, match="PROVIDER_ROUTES"):
-        Registry(config.load(database_url=URL, provider_routes=routes))
+
+def test_the_wait_for_the_database_finds_it_as_the_service_does(postgres_url: str) -> None:
+    def waited(**env: str) -> subprocess.CompletedProcess[str]:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return subprocess.run(
+            [str(ROOT / "wait-for-postgres.sh"), "echo", "up"],
+            env={"PATH": path, **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    up = waited(DATABASE_URL=postgres_url)
+    assert (up.returncode, up.stdout) == (0, "up\n"), up.stderr
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = str(nobody.getsockname()[1])
+        down = waited(DB_HOST="127.0.0.1", DB_PORT=port, WAIT_SECONDS="0")
+    assert "PostgreSQL did not answer in 0 s" in down.stderr
+    assert "\n  WAIT_SECONDS: must be" in waited(DB_HOST="h", WAIT_SECONDS="nan").stderr

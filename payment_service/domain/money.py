@@ -33,6 +33,12 @@ def exponent(currency: str) -> int:
     return EXPONENTS[currency]
 
 
+def expect_known(currency: str) -> None:
+    """Raises ValueError for what is no currency in use."""
+    if currency not in EXPONENTS:
+        raise ValueError("must be an ISO 4217 code of money in use, such as INR")
+
+
 def to_decimal(minor: int, currency: str) -> Decimal:
     """Minor units to major units, with exactly the currency's digits: 10486 INR -> 104.86."""
     return Decimal(minor).scaleb(-EXPONENTS[currency])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from payment_service.config import BadSettings, Settings
+from payment_service.config import Check, Settings
 from payment_service.domain.vocabulary import Method
 from payment_service.providers.cash import CashProvider
 from payment_service.providers.contract import Limits, Provider
@@ -28,7 +28,7 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         built = {name: build(settings, _limits(settings, name)) for name, build in BUILDERS.items()}
         self._providers = {name: found for name, found in built.items() if found is not None}
-        self._routes = _routes(settings.provider_routes)
+        self._routes = routes_of(settings.provider_routes)
 
     def find(self, name: str) -> Provider | None:
         """The provider of that name if it is on."""
@@ -57,17 +57,27 @@ def _limits(settings: Settings, name: str) -> Limits:
     )
 
 
-def _routes(text: str) -> dict[str, list[str]]:
-    """Reads `CARD=stripe>sandbox,CASH=cash`. Raises BadSettings, saying what is wrong."""
+def routes_of(text: str) -> dict[str, list[str]]:
+    """Reads `CARD=stripe>sandbox,CASH=cash`. Raises ValueError, saying what it takes."""
     routes: dict[str, list[str]] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
+    for place, part in enumerate(text.split(","), start=1):
         method, _, names = part.partition("=")
-        wanted = [name.strip() for name in names.split(">") if name.strip()]
-        unknown = [name for name in wanted if name not in BUILDERS]
-        if method.strip().upper() not in Method.__members__ or not wanted or unknown:
-            raise BadSettings(
-                f"PROVIDER_ROUTES: {part!r} is not METHOD=provider>provider; methods are "
+        method, wanted = method.strip().upper(), [name.strip() for name in names.split(">")]
+        if method not in Method.__members__ or not BUILDERS.keys() >= set(wanted):
+            raise ValueError(
+                f"part {place} must be METHOD=provider or METHOD=provider>provider; methods are "
                 f"{', '.join(Method)}, providers {', '.join(BUILDERS)}"
             )
-        routes[method.strip().upper()] = wanted
+        if method in routes or len(set(wanted)) < len(wanted):
+            raise ValueError(f"part {place} names a method or a provider a second time")
+        routes[method] = wanted
     return routes
+
+
+def _known(settling: Mapping[str, float]) -> None:
+    if not BUILDERS.keys() >= set(settling):
+        raise ValueError(f"must name providers that there are: {', '.join(BUILDERS)}")
+
+
+CHECKS: dict[str, Check] = {"provider_routes": routes_of, "provider_settling_seconds": _known}
+"""What only this module can say about settings."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+from payment_service.sandbox.settings import read_settings
 
-bind = f"127.0.0.1:{os.environ.get('SANDBOX_PORT') or '8081'}"
+bind = f"127.0.0.1:{read_settings().sandbox_port}"
 workers = 1
 worker_class = "gthread"
 # A request that is slow or silent on demand holds a thread.

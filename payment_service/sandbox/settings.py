@@ -7,49 +7,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from payment_service.config import kinds
+from payment_service.config.reading import load, setting
+from payment_service.sandbox import latency, trips
+
 DEFAULT_TRIPS = Path(__file__).resolve().parents[2] / "seeds" / "trips.csv"
 
-
-class SettingError(ValueError):
-    """A setting that can't be used; the text names it and says what it takes."""
+LATENCY = kinds.text(
+    latency.from_setting, f"must be off, profile, or such as 2000ms, up to {latency.LONGEST_MS}ms"
+)
+TRIPS = kinds.text(
+    lambda path: Path(path).is_file() and trips.load(Path(path)) is not None,
+    "must be a CSV file that can be read, with a trip_id or id in each row",
+)
 
 
 @dataclass(frozen=True)
 class Settings:
     """Where the journal lives, where trips come from, and how the provider behaves."""
 
-    directory: Path
-    trips: Path | None
-    success_rate: float
-    latency: str
+    sandbox_port: int = setting(kinds.PORT, 8081)
+    sandbox_dir: str = setting(kinds.FOLDER, "var/sandbox")
+    # The default may be missing; there are no trips, then.
+    sandbox_trips: str | None = setting(
+        TRIPS, str(DEFAULT_TRIPS) if DEFAULT_TRIPS.is_file() else None
+    )
+    sandbox_success_rate: float = setting(kinds.SHARE, 1.0)
+    sandbox_latency: str = setting(LATENCY, "off")
 
 
 def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
-    """Read SANDBOX_* settings; an empty value counts as not set. Raises SettingError."""
-    source = {**os.environ, **(overrides or {})}
-    return Settings(
-        directory=Path(source.get("SANDBOX_DIR") or "var/sandbox"),
-        trips=_trips(source.get("SANDBOX_TRIPS")),
-        success_rate=_rate(source.get("SANDBOX_SUCCESS_RATE") or "1.0"),
-        latency=source.get("SANDBOX_LATENCY") or "off",
-    )
-
-
-def _trips(named: str | None) -> Path | None:
-    """A file that was named must be there; the default may be missing (no trips, then)."""
-    if not named:
-        return DEFAULT_TRIPS if DEFAULT_TRIPS.is_file() else None
-    path = Path(named)
-    if not path.is_file():
-        raise SettingError(f"SANDBOX_TRIPS: no such file: {named}")
-    return path
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = -1.0
-    if not 0.0 <= rate <= 1.0:
-        raise SettingError(f"SANDBOX_SUCCESS_RATE: a number from 0 to 1, not {text!r}")
-    return rate
+    """The SANDBOX_* settings. Raises BadSettings, naming all that are wrong."""
+    return load(Settings, {**os.environ, **(overrides or {})})

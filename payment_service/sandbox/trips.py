@@ -10,8 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from payment_service.sandbox.settings import SettingError
-
 Trip = dict[str, str]
 
 NUMBERS = {
@@ -30,21 +28,23 @@ FIELDS = (
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
 
-def load(path: Path | None) -> dict[str, Trip]:
-    """Trips by id from a CSV file with a header; the id may be headed `id`. Raises SettingError."""
-    if path is None:
-        return {}
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        return _keyed(csv.DictReader(lines), path)
+def load(path: Path) -> dict[str, Trip]:
+    """Trips by id from a CSV file with a header; the id may be headed `id`. Raises OSError
+    for a file that can't be read, ValueError for one that is none."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            return _keyed(csv.DictReader(lines))
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
 
 
-def _keyed(rows: Iterable[Mapping[str, str | None]], path: Path) -> dict[str, Trip]:
+def _keyed(rows: Iterable[Mapping[str, str | None]]) -> dict[str, Trip]:
     trips = {}
     for row in rows:
         cells = {str(name).strip(): (cell or "").strip() for name, cell in row.items() if name}
         trip_id = cells.pop("id", "") or cells.pop("trip_id", "")
         if not trip_id:
-            raise SettingError(f"{path}: no trip_id or id in a row")
+            raise ValueError("no trip_id or id in a row")
         trips[trip_id] = changed(trip_id, {}, cells)
     return trips
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from flask import current_app
@@ -28,10 +29,10 @@ class World:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._seeded = trips.load(settings.trips)
-        self.latency = Latency(settings.latency)
-        self.memory = Memory(Journal(settings.directory / "journal.jsonl"))
-        self.provider = Provider(self.memory, settings.success_rate)
+        self._seeded = trips.load(Path(settings.sandbox_trips)) if settings.sandbox_trips else {}
+        self.latency = Latency(settings.sandbox_latency)
+        self.memory = Memory(Journal(Path(settings.sandbox_dir) / "journal.jsonl"))
+        self.provider = Provider(self.memory, settings.sandbox_success_rate)
         self.faults = Faults()
         self.alarm = Alarm()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)

@@ -1,0 +1,161 @@
+"""Every setting in one table, read once from the environment; all bad ones are named at boot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from flask import current_app
+
+from payment_service.config import kinds, urls
+from payment_service.config.reading import BadSettings as BadSettings
+from payment_service.config.reading import Faults, read, setting
+
+DAY = 86400.0
+
+Check = Callable[[Any], object]
+"""Raises ValueError for a value that can't be used; its text, which repeats no value, says why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says. Durations are seconds, amounts major units."""
+
+    # Where things are
+    database_url: str = setting(kinds.DATABASE_URL, "")
+    redis_url: str | None = setting(kinds.REDIS_URL, None)
+    service_port: int = setting(kinds.PORT, 8082)
+    trip_service_url: str | None = setting(kinds.HTTP_URL, None)
+    trip_timeout_seconds: float = setting(kinds.CALL, 3.0)
+    # Money
+    default_currency: str = setting(kinds.CURRENCY, "INR")
+    max_amount: Decimal = setting(kinds.LIMIT, Decimal("100000.00"))
+    base_fare: Decimal | None = setting(kinds.AMOUNT, None)
+    rate_per_km: Decimal | None = setting(kinds.AMOUNT, None)
+    # Providers
+    provider_routes: str = setting(
+        kinds.ROUTES,
+        "CARD=sandbox,WALLET=sandbox,UPI=sandbox,NET_BANKING=sandbox,SWISH=sandbox,CASH=cash",
+    )
+    provider_timeout_seconds: float = setting(kinds.CALL, 10.0)
+    provider_concurrency: int = setting(kinds.THREADS, 40)
+    provider_settling_seconds: Mapping[str, float] = setting(
+        kinds.SECONDS_BY_NAME, {"sandbox": 5.0}
+    )
+    provider_send_seconds: float = setting(kinds.SECONDS, 5.0)
+    sandbox_provider_url: str | None = setting(kinds.HTTP_URL, None)
+    circuit_fail_max: int = setting(kinds.COUNT, 5)
+    circuit_reset_seconds: float = setting(kinds.SECONDS, 30.0)
+    # Holds and actions
+    authorization_ttl: float = setting(kinds.SECONDS, 7 * DAY)
+    action_ttl: float = setting(kinds.SECONDS, 900.0)
+    # Resolution
+    resolution_first_lookup_seconds: float = setting(kinds.SECONDS, 5.0)
+    resolution_backoff_max_seconds: float = setting(kinds.SECONDS, DAY)
+    resolution_alarm_seconds: float = setting(kinds.SECONDS, 900.0)
+    # Events out
+    outbox_max_attempts: int = setting(kinds.COUNT, 20)
+    outbox_timeout_seconds: float = setting(kinds.CALL, 5.0)
+    outbox_backoff_max_seconds: float = setting(kinds.SECONDS, 3600.0)
+    outbox_keep_seconds: float = setting(kinds.SECONDS, 7 * DAY)
+    rabbitmq_url: str | None = setting(kinds.RABBITMQ_URL, None)
+    event_signing_secret: str | None = setting(kinds.SECRET, None)
+    order_service_url: str | None = setting(kinds.HTTP_URL, None)
+    inventory_service_url: str | None = setting(kinds.HTTP_URL, None)
+    notification_service_url: str | None = setting(kinds.HTTP_URL, None)
+    trip_status_service_url: str | None = setting(kinds.HTTP_URL, None)
+    driver_service_url: str | None = setting(kinds.HTTP_URL, None)
+    # Idempotency
+    idempotency_lock_seconds: float = setting(kinds.SECONDS, 60.0)
+    idempotency_key_ttl: float = setting(kinds.SECONDS, DAY)
+    # Database pool
+    db_pool_size: int = setting(kinds.CONNECTIONS, 10)
+    db_pool_timeout: int = setting(kinds.WHOLE_SECONDS, 10)
+    db_prepare: bool = setting(kinds.YES_OR_NO, True)
+    # The rest
+    rate_limit: str = setting(kinds.RATE_LIMIT, "2000 per second")
+    receipt_timezone: str = setting(kinds.ZONE, "Asia/Kolkata")
+    receipt_locale: str = setting(kinds.LOCALE, "en_IN")
+    receipt_issuer: str = setting(kinds.SHORT_TEXT, "Ride receipt")
+    seed_timezone: str = setting(kinds.ZONE, "UTC")
+    seed_demo: bool = setting(kinds.YES_OR_NO, True)
+    log_level: str = setting(kinds.LOG_LEVEL, "INFO")
+    log_format: str = setting(kinds.LOG_FORMAT, "json")
+    wait_seconds: float = setting(kinds.WAIT, 60.0)
+    # gunicorn
+    web_workers: int = setting(kinds.PROCESSES, 2)
+    web_threads: int = setting(kinds.THREADS, 48)
+    web_graceful_timeout: int = setting(kinds.WHOLE_WAIT, 20)
+    web_keepalive: int = setting(kinds.WHOLE_WAIT, 75)
+    prometheus_multiproc_dir: str | None = setting(kinds.FOLDER, None)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What can be set instead of DATABASE_URL and REDIS_URL."""
+
+    db_host: str | None = setting(kinds.HOST, None)
+    db_port: int = setting(kinds.PORT, 5432)
+    db_name: str = setting(kinds.TEXT, "payments")
+    db_user: str = setting(kinds.TEXT, "postgres")
+    db_pass: str | None = setting(kinds.TEXT, None)
+    db_ssl_mode: str | None = setting(kinds.SSL_MODE, None)
+    redis_host: str | None = setting(kinds.HOST, None)
+    redis_port: int = setting(kinds.PORT, 6379)
+    redis_password: str | None = setting(kinds.TEXT, None)
+    redis_db: int = setting(kinds.REDIS_NUMBER, 0)
+
+
+def load(checks: Mapping[str, Check] | None = None, **overrides: Any) -> Settings:
+    """Settings of this process's environment; `overrides` replace single ones (for tests).
+
+    `checks`, by a setting's name, know more than this module: which providers there are.
+    Raises BadSettings, naming every variable that is missing or wrong.
+    """
+    found, faults = look(checks, **overrides)
+    if faults:
+        raise BadSettings(faults)
+    return found
+
+
+def look(checks: Mapping[str, Check] | None = None, **overrides: Any) -> tuple[Settings, Faults]:
+    """As `load`, but what is wrong has its default, and is told beside it."""
+    parts, faults = read(Parts, os.environ)
+    values, more = read(Settings, os.environ, overrides)
+    faults = more | faults
+    if not values["database_url"] and parts["db_host"]:
+        values["database_url"] = urls.postgres_of(parts)
+    values["database_url"] = urls.postgres(values["database_url"])
+    if not values["redis_url"] and parts["redis_host"] and "redis_url" not in overrides:
+        values["redis_url"] = urls.redis_of(parts)
+    for name, check in (checks or {}).items():
+        try:
+            check(values[name])
+        except ValueError as error:
+            faults.setdefault(name.upper(), [str(error)])
+    found = Settings(**values)
+    return found, _together(found, faults) | faults
+
+
+def _together(found: Settings, faults: Faults) -> Faults:
+    """What only several settings at once can get wrong, unless one of them is wrong by itself."""
+    told: Faults = {}
+    if not found.database_url and not {"DATABASE_URL", "DB_HOST"} & faults.keys():
+        told["DATABASE_URL"] = ["missing; set it, or DB_HOST and its companions"]
+    parts = {"IDEMPOTENCY_LOCK_SECONDS", "PROVIDER_TIMEOUT_SECONDS", "PROVIDER_SEND_SECONDS"}
+    shortest = found.provider_timeout_seconds + found.provider_send_seconds
+    if found.idempotency_lock_seconds <= shortest and not parts & faults.keys():
+        told["IDEMPOTENCY_LOCK_SECONDS"] = [
+            "must be more than PROVIDER_SEND_SECONDS + PROVIDER_TIMEOUT_SECONDS, or a second "
+            "request would take over while the first is still at work"
+        ]
+    return told
+
+
+def settings() -> Settings:
+    """The running app's settings."""
+    found: Settings = current_app.extensions["settings"]
+    return found

@@ -1,0 +1,171 @@
+"""What a setting can be: one sentence for each kind says what it takes, whatever was wrong."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import available_timezones
+
+from babel import Locale, UnknownLocaleError
+from limits import parse_many
+from marshmallow import ValidationError, fields, validate
+
+from payment_service.config import urls
+
+CENTURY = 100 * 365.25 * 86400
+"""Seconds. A moment that far ahead can still be written down, in Python and in PostgreSQL."""
+
+A_DAY = 86400
+"""Seconds. A socket takes no time-out of more than 24 days."""
+
+LARGEST_AMOUNT = 10**12
+"""Major units; beyond it, minor units would come near the end of the database's bigint."""
+
+_PLAIN_DECIMAL = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?", re.ASCII)
+
+
+def _number(kind: type[fields.Integer | fields.Float], says: str, **limits: Any) -> fields.Field:
+    told: dict[str, Any] = dict.fromkeys(("invalid", "special", "too_large"), says)
+    return kind(validate=validate.Range(**limits, error=says), error_messages=told)
+
+
+def _whole(least: int, most: int) -> fields.Field:
+    says = f"must be a whole number from {least} to {most}"
+    return _number(fields.Integer, says, min=least, max=most)
+
+
+def text(check: Callable[[str], object], says: str) -> fields.Field:
+    """Text that `check` takes: it raises nothing, and answers nothing that is false."""
+
+    def checked(value: str) -> None:
+        try:
+            fits = check(value)
+        except (ValueError, LookupError, OSError, UnknownLocaleError):
+            fits = False
+        if not fits:
+            raise ValidationError(says)
+
+    return fields.String(validate=checked)
+
+
+def _one_of(*words: str) -> fields.Field:
+    return text(lambda value: value in words, f"must be one of {', '.join(words)}")
+
+
+class Amount(fields.Field[Decimal]):
+    """Plain digits, major units; exact."""
+
+    def __init__(self, *, zero: bool) -> None:
+        super().__init__()
+        self._zero = zero
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> Decimal:
+        number = Decimal(value) if _PLAIN_DECIMAL.fullmatch(value) else Decimal(-1)
+        if not 0 <= number <= LARGEST_AMOUNT or (number == 0 and not self._zero):
+            least = "0" if self._zero else "more than 0"
+            raise ValidationError(
+                f"must be an amount in plain digits such as 104.86, from {least} to "
+                f"{LARGEST_AMOUNT}, with at most 6 decimals"
+            )
+        return number
+
+
+class SecondsByName(fields.Field[dict[str, float]]):
+    """`one=5.0,two=0`."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> dict[str, float]:
+        pairs = [[side.strip() for side in part.split("=")] for part in value.split(",")]
+        names = [pair[0] for pair in pairs]
+        if not all(map(all, pairs)) or len(set(names)) < len(names) or set(map(len, pairs)) != {2}:
+            raise ValidationError("must be name=seconds, with commas between, each name once")
+        return {name: WAIT.deserialize(seconds) for name, seconds in pairs}
+
+
+def _rate_limit(value: str) -> bool:
+    limits = parse_many(value)
+    return all(0 < one.amount <= 10**9 and 0 < one.get_expiry() <= CENTURY for one in limits)
+
+
+def _secret(value: str) -> bool:
+    """After whsec_ it is base64, of at least one byte."""
+    prefix = "whsec_"
+    if not value.startswith(prefix):
+        return True
+    return bool(base64.b64decode(value.removeprefix(prefix), validate=True))
+
+
+def _folder(value: str) -> bool:
+    """It is there, or can be made."""
+    path = Path(value).absolute()
+    nearest = next(one for one in (path, *path.parents) if one.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+
+
+PORT = _number(fields.Integer, "must be a port, from 1 to 65535", min=1, max=65535)
+COUNT = _whole(1, 10**9)
+CONNECTIONS = _whole(1, 1000)  # more than a PostgreSQL gives to one process
+PROCESSES = _whole(1, 256)
+THREADS = _whole(1, 10_000)
+REDIS_NUMBER = _whole(0, 10**6)
+WHOLE_SECONDS = _whole(1, A_DAY)
+WHOLE_WAIT = _whole(0, A_DAY)
+SECONDS = _number(
+    fields.Float,
+    "must be seconds, more than 0 and under 100 years",
+    min=0,
+    min_inclusive=False,
+    max=CENTURY,
+    max_inclusive=False,
+)
+WAIT = _number(
+    fields.Float,
+    "must be seconds, from 0 to under 100 years",
+    min=0,
+    max=CENTURY,
+    max_inclusive=False,
+)
+CALL = _number(
+    fields.Float,
+    f"must be seconds, more than 0 and at most {A_DAY}",
+    min=0,
+    min_inclusive=False,
+    max=A_DAY,
+)
+SHARE = _number(fields.Float, "must be a number from 0 to 1", min=0, max=1)
+YES_OR_NO = fields.Boolean(error_messages={"invalid": "must be true or false"})
+AMOUNT = Amount(zero=True)
+LIMIT = Amount(zero=False)
+SECONDS_BY_NAME = SecondsByName()
+ROUTES = fields.String()  # providers/registry.py knows the words
+CURRENCY = fields.String()  # domain/money.py knows them
+ZONE = text(
+    lambda name: name in available_timezones(), "must be an IANA time zone, such as Asia/Kolkata"
+)
+LOCALE = text(Locale.parse, "must be a locale, such as en_IN")
+RATE_LIMIT = text(
+    _rate_limit, "must be a rate limit over 0, such as 2000 per second; 100000 per minute"
+)
+SHORT_TEXT = text(lambda value: len(value) <= 100, "must have at most 100 characters")
+TEXT = fields.String()
+SECRET = text(_secret, "what follows whsec_ must be base64")
+HOST = text(urls.is_host, "must be the name or address of a host")
+LOG_LEVEL = _one_of("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_FORMAT = _one_of("json", "console")
+SSL_MODE = _one_of(*urls.SSL_MODES)
+FOLDER = text(_folder, "must be a folder that is there and can be written, or can be made")
+HTTP_URL = text(
+    urls.is_http,
+    "must be http://host:port or https://host:port, a path behind it or none, without ? and #",
+)
+DATABASE_URL = text(urls.is_postgres, "must be postgresql://user:password@host:port/name")
+REDIS_URL = text(urls.is_redis, "must be redis://:password@host:port/number, or rediss://")
+RABBITMQ_URL = text(urls.is_amqp, "must be amqp://user:password@host:port/, or amqps://")

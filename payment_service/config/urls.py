@@ -1,0 +1,120 @@
+"""What makes a URL one that can be used. Each question is asked of the library that will use it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import pika
+import psycopg2.extensions
+import redis
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+POSTGRES = ("postgres", "postgresql", "postgresql+psycopg2")
+
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII | re.IGNORECASE)
+
+
+def is_host(name: str) -> bool:
+    """A host's name, or an address of IPv4 or IPv6 (without brackets)."""
+    if ":" in name:
+        try:
+            return bool(ipaddress.IPv6Address(name))
+        except ValueError:
+            return False
+    labels = name.removesuffix(".").split(".")
+    return len(name) <= 253 and all(map(_LABEL.fullmatch, labels))
+
+
+def is_http(text: str) -> bool:
+    """A base to which paths are added, so nothing may follow its own."""
+    url = _split(text, "http", "https")
+    return url is not None and not (set("?#\\ ") & set(text))
+
+
+def is_postgres(text: str) -> bool:
+    """SQLAlchemy reads it and libpq takes it; a host, or a socket's folder as ?host=."""
+    try:
+        url = make_url(postgres(text))
+        if url.drivername != "postgresql+psycopg2" or url.query.get("sslmode") not in (
+            None,
+            *SSL_MODES,
+        ):
+            return False
+        if not (url.host or url.query.get("host")) or not (url.host is None or is_host(url.host)):
+            return False
+        if url.port is not None and not 0 < url.port < 65536:
+            return False
+        _, arguments = url.get_dialect()().create_connect_args(url)
+        psycopg2.extensions.make_dsn(**arguments)
+    except (SQLAlchemyError, psycopg2.Error, ValueError, TypeError):
+        return False
+    return True
+
+
+def postgres(text: str) -> str:
+    """SQLAlchemy 2.1 reads postgresql:// as psycopg 3; the driver here is psycopg2."""
+    scheme, _, rest = text.partition("://")
+    return f"postgresql+psycopg2://{rest}" if scheme in POSTGRES else text
+
+
+def postgres_of(parts: dict[str, Any]) -> str:
+    """The URL of DB_HOST and its companions."""
+    return URL.create(
+        "postgresql+psycopg2",
+        username=parts["db_user"],
+        password=parts["db_pass"],
+        host=parts["db_host"],
+        port=parts["db_port"],
+        database=parts["db_name"],
+        query={"sslmode": parts["db_ssl_mode"]} if parts["db_ssl_mode"] else {},
+    ).render_as_string(hide_password=False)
+
+
+def is_redis(text: str) -> bool:
+    url = _split(text, "redis", "rediss")
+    if url is None or not re.fullmatch(r"/?[0-9]{0,6}", url.path, re.ASCII) or url.fragment:
+        return False
+    try:
+        # Builds a connection, and does not connect.
+        redis.ConnectionPool.from_url(text).make_connection()
+    except (redis.RedisError, ValueError, TypeError):
+        return False
+    return True
+
+
+def redis_of(parts: dict[str, Any]) -> str:
+    """The URL of REDIS_HOST and its companions."""
+    return URL.create(
+        "redis",
+        username="",  # a password without a name
+        password=parts["redis_password"],
+        host=parts["redis_host"],
+        port=parts["redis_port"],
+        database=str(parts["redis_db"]),
+    ).render_as_string(hide_password=False)
+
+
+def is_amqp(text: str) -> bool:
+    url = _split(text, "amqp", "amqps")
+    if url is None or url.fragment:
+        return False
+    try:
+        pika.URLParameters(text)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _split(text: str, *schemes: str) -> SplitResult | None:
+    """The parts of a URL with one of these schemes, a host, and a port in range if it has one."""
+    try:
+        url = urlsplit(text)
+        fits = url.scheme in schemes and is_host(url.hostname or "") and url.port != 0
+    except ValueError:
+        return None
+    return url if fits else None
