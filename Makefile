@@ -70,8 +70,8 @@ db-shell: setup ## psql on the service's database
 db-backup: setup ## Write backups/payments-<time>.dump
 	@$(WITH_DATABASE) $(BIN)/python -m scripts.db_backup save
 
-db-restore: setup ## Bring a backup back: make db-restore FILE=... [YES=1]
-	@$(WITH_DATABASE) $(BIN)/python -m scripts.db_backup restore "$(FILE)" $(if $(YES),--yes)
+db-restore: setup ## Bring a backup back: make db-restore FILE=... [YES=1] [FORCE=1]
+	@$(WITH_DATABASE) $(BIN)/python -m scripts.db_backup restore "$(FILE)" $(if $(YES),--yes) $(if $(FORCE),--force)
 
 health: ## Ask the running service how it is
 	@curl -sS "http://127.0.0.1:$(SERVICE_PORT)/health/ready" && echo

@@ -1,4 +1,4 @@
-"""flask seed | worker | states | outbox | audit: one call each."""
+"""flask seed | worker | states | outbox | audit | recover: one call each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from payment_service import cli_outbox, seeding
+from payment_service import cli_outbox, cli_recover, seeding
 from payment_service.config import settings
 from payment_service.domain import states as table
 from payment_service.extensions import db
@@ -23,7 +23,8 @@ SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 
 def register(app: Flask) -> None:
     """Puts the commands on the app."""
-    for command in (seed, worker, states, cli_outbox.outbox, cli_outbox.audit):
+    outbox, audit = cli_outbox.outbox, cli_outbox.audit
+    for command in (seed, worker, states, outbox, audit, cli_recover.recover):
         app.cli.add_command(command)
 
 

@@ -14,6 +14,7 @@ DATABASE_PATIENCE = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "fallback_application_name": "payment-service",  # for whoever asks who is connected
     "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
 }
 

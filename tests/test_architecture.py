@@ -37,7 +37,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     ),
 )
 FLOOR = LAYERS[-1]
-PARTS = {"cli_outbox": "cli"}
+PARTS = {"cli_outbox": "cli", "cli_recover": "cli"}
 """Modules beside the one whose part they are."""
 
 

@@ -1,8 +1,12 @@
-"""db-backup and db-restore: every row comes back, and a bad file changes nothing."""
+"""db-backup and db-restore: every row comes back, nobody is in the way, the replaced database is
+kept, and whatever goes wrong changes nothing."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -43,6 +47,7 @@ def database(bare_database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("PATH", path)
     run(bare_database, SCHEMA)
     yield bare_database
+    drop_beside(bare_database)
 
 
 def connect(url: str) -> psycopg2.extensions.connection:
@@ -87,6 +92,21 @@ def beside(url: str) -> list[str]:
     return names
 
 
+def drop_beside(url: str) -> None:
+    for name in beside(url):
+        statement = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        connection = connect(url)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        connection.close()
+
+
+def renamed(url: str, database: str) -> str:
+    """The URL of another database on the same server."""
+    return make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
 def command(*arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "scripts.db_backup", *arguments],
@@ -106,12 +126,15 @@ def test_every_row_of_every_table_comes_back(database: str, tmp_path: Path) -> N
 
     run(database, "DELETE FROM lines; DELETE FROM kinds WHERE id > 10; DROP TABLE lines")
     run(database, "UPDATE kinds SET amount = amount + 1; CREATE TABLE later (n int)")
-    assert all_rows(database) != before
+    replaced = all_rows(database)
+    assert replaced != before
 
-    db_backup.restore(file)
+    kept = db_backup.restore(file, folder=tmp_path)
     assert all_rows(database) == before
     run(database, "INSERT INTO kinds (amount) VALUES (1)")  # the identity goes on where it was
-    assert beside(database) == []
+    assert beside(database) == [kept]
+    assert re.fullmatch(make_url(database).database + r"_replaced_\d{8}T\d{6}Z", kept)
+    assert all_rows(renamed(database, kept)) == replaced
 
 
 def test_the_migrated_tables_come_back(
@@ -124,34 +147,140 @@ def test_the_migrated_tables_come_back(
     assert before["alembic_version"]
     file = db_backup.save(tmp_path)
     run(fresh_database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    db_backup.restore(file)
-    assert all_rows(fresh_database) == before
+    db_backup.restore(file, folder=tmp_path)
+    after = all_rows(fresh_database)
+    sequences = {name for name in after if name.endswith("_seq")}
+    assert {name: after[name] for name in after.keys() - sequences} == {
+        name: before[name] for name in before.keys() - sequences
+    }
+    # Nobody can say any more what was given out, so they are beyond what can have been.
+    assert sequences and all(after[name] > before[name] for name in sequences)
+    drop_beside(fresh_database)
 
 
-def test_a_busy_database_is_replaced_too(database: str, tmp_path: Path) -> None:
+def test_it_refuses_while_anybody_is_connected(database: str, tmp_path: Path) -> None:
+    file = db_backup.save(tmp_path)
+    run(database, "DELETE FROM lines")
+    before = all_rows(database)
+    with connected(database, "the payment service") as idle:
+        done = command("restore", str(file), "--yes")
+        assert done.returncode == 1
+        assert "1 connected to" in done.stderr and "the payment service" in done.stderr
+        assert "FORCE=1" in done.stderr and len(done.stderr.splitlines()) == 1
+        with idle.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM lines")  # it was not even disturbed
+    assert all_rows(database) == before, "and others get in again"
+    assert beside(database) == []
+
+
+def test_by_force_it_ends_who_is_connected_and_keeps_them_out(
+    database: str, tmp_path: Path
+) -> None:
+    """Four callers write as fast as they can: what they were told was written is in the replaced
+    database, or was written when all was over."""
     before = all_rows(database)
     file = db_backup.save(tmp_path)
     done = threading.Event()
+    written: list[int] = []
+    numbers = itertools.count(10_000)
 
     def keep_busy() -> None:
         while not done.is_set():
+            number = next(numbers)
             try:
-                run(database, "SELECT count(*) FROM kinds")
+                run(database, f"INSERT INTO kinds (amount) VALUES ({number})")
             except psycopg2.Error:
                 continue
+            written.append(number)
 
     callers = [threading.Thread(target=keep_busy) for _ in range(4)]
     for caller in callers:
         caller.start()
-    idle = connect(database)
+    with connected(database, "idle") as idle:
+        try:
+            kept = db_backup.restore(file, folder=tmp_path, force=True)
+        finally:
+            done.set()
+            for caller in callers:
+                caller.join()
+        with pytest.raises(psycopg2.OperationalError), idle.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    there, here = amounts(renamed(database, kept)), amounts(database)
+    assert len(written) > 0 and set(written) == {n for n in there | here if n >= 10_000}
+    assert not {n for n in there & here if n >= 10_000}
+    run(database, "DELETE FROM kinds WHERE amount >= 10000")
+    assert all_rows(database)["kinds"] == before["kinds"]
+
+
+def amounts(url: str) -> set[int]:
+    connection = connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT amount FROM kinds")
+        found = {amount for (amount,) in cursor.fetchall()}
+    connection.close()
+    return found
+
+
+@contextlib.contextmanager
+def connected(url: str, name: str) -> Iterator[psycopg2.extensions.connection]:
+    """A session under an application's name."""
+    connection = connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('application_name', %s, false)", [name])
     try:
-        db_backup.restore(file)
+        yield connection
     finally:
-        done.set()
-        for caller in callers:
-            caller.join()
-        idle.close()
+        connection.close()
+
+
+def test_what_goes_wrong_after_the_door_is_closed_gives_all_back(
+    database: str, tmp_path: Path
+) -> None:
+    """The tables are ours as far as can be seen, and the service can't look back in them."""
+    run(database, "CREATE TABLE alembic_version AS SELECT '0001' AS version_num")
+    file = db_backup.save(tmp_path)
+    run(database, "DELETE FROM lines")
+    before = all_rows(database)
+    done = command("restore", str(file), "--yes")
+    assert done.returncode == 1 and "flask recover restored failed" in done.stderr
     assert all_rows(database) == before
+    assert beside(database) == []
+
+
+@pytest.mark.parametrize("stage", ["restoring", "renamed"])
+def test_what_a_killed_restore_left_is_put_right_by_the_next(
+    database: str, tmp_path: Path, stage: str
+) -> None:
+    before = all_rows(database)
+    file = db_backup.save(tmp_path)
+    name = make_url(database).database
+    server = renamed(database, "postgres")
+    killed = [f'CREATE DATABASE "{name}_restoring"']
+    if stage == "renamed":
+        killed.append(f'ALTER DATABASE "{name}" RENAME TO "{name}_replaced_20260102T030405Z"')
+    for statement in killed:
+        connection = connect(server)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        connection.close()
+    done = command("restore", str(file), "--yes")
+    assert done.returncode == 0, done.stderr
+    assert ("was killed" in done.stdout) == (stage == "renamed")
+    assert all_rows(database) == before
+    assert len(beside(database)) == 1
+
+
+def test_two_restores_at_once_are_one(database: str, tmp_path: Path) -> None:
+    file = db_backup.save(tmp_path)
+    held = connect(renamed(database, "postgres"))
+    with held, held.cursor() as cursor:
+        lock = f"{make_url(database).database}_restoring"
+        cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [lock])
+        done = command("restore", str(file), "--yes")
+    held.close()
+    assert done.returncode == 1 and "another restore" in done.stderr
 
 
 @pytest.mark.parametrize("fault", ["missing", "empty", "text", "cut", "scrambled", "folder"])

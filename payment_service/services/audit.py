@@ -84,6 +84,14 @@ def verify(*, payment_id: int | None = None) -> Report:
     return Report(payments, told, None)
 
 
+def broken_in(connection: Connection, payment_id: int) -> Broken | None:
+    """What does not fit in one payment's chain, in the database that the connection is to."""
+    for chain in _chains(connection, payment_id):
+        if broken := _check(chain):
+            return broken
+    return None
+
+
 def digest(*, until: datetime) -> Digest:
     """Over each payment's last hash of `until`. Kept outside of this database, it shows later
     that a whole chain, or its end together with the payment's head, was replaced."""

@@ -1,0 +1,113 @@
+"""Looks back after a restore, before anybody is let in: what happened since the backup comes back
+from the replaced database, and what is still open is asked of its provider."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from payment_service.extensions import db
+from payment_service.services import (
+    identities,
+    replaced_database,
+    resolution,
+    returning,
+    returning_promises,
+)
+
+ASKING_SECONDS = 60.0
+"""For look-ups before the service is let in again. What is open then is due, and the worker goes on
+with it; a retry looks up its own at once."""
+
+NAMED = 20
+"""Open requests that are printed; more are counted."""
+
+# Whatever the backup or the replaced database said of when to ask: now.
+_DUE = text("""
+    UPDATE transactions SET due_at = now()
+    WHERE status IN ('PROCESSING', 'REQUIRES_ACTION') OR due_at IS NOT NULL
+""")
+# Imported rows bear the dates of their file.
+_BACKUP_OF = text("""
+    SELECT greatest((SELECT max(updated_at) FROM payments WHERE provider IS DISTINCT FROM 'import'),
+                    (SELECT max(created_at) FROM idempotency_keys))
+""")
+_OPEN = text("""
+    SELECT t.reference, t.provider, t.type, t.status FROM transactions t
+    WHERE t.status IN ('PROCESSING', 'REQUIRES_ACTION') ORDER BY t.payment_id, t.number
+""")
+
+
+@dataclass
+class Report:
+    """What came back, and what stays open."""
+
+    backup_of: datetime | None = None
+    unreadable: str | None = None
+    payments: int = 0
+    keys: int = 0
+    sequences: int = 0
+    looked_up: int = 0
+    refused: dict[int, str] = field(default_factory=dict)
+    open: list[Any] = field(default_factory=list)
+
+    def lines(self) -> Iterator[str]:
+        """What the command prints."""
+        yield f"backup of {self.backup_of:%Y-%m-%dT%H:%M:%SZ}" if self.backup_of else "empty backup"
+        if self.unreadable:
+            yield f"the replaced database gave nothing back: {self.unreadable}"
+            yield "the keys since the backup are lost: A RETRY OF ONE OF THEM CHARGES AGAIN"
+        else:
+            yield f"from the replaced database: {self.payments} payments, {self.keys} keys"
+        yield f"{self.sequences} identities moved on; {self.looked_up} requests looked up"
+        for payment_id, why in self.refused.items():
+            yield f"OPEN: payment {payment_id} stays as in the backup: {why}"
+        for row in self.open[:NAMED]:
+            yield f"OPEN: {row.type} {row.reference} at {row.provider} is {row.status}"
+        if len(self.open) > NAMED:
+            yield f"OPEN: {len(self.open) - NAMED} more requests; flask worker goes on asking"
+
+
+def look_back(*, replaced: str) -> Report:
+    """In a restored database that nobody else is in. `replaced` names the database on the same
+    server whose place it takes. May be begun again from the start."""
+    report = Report()
+    with replaced_database.opened(replaced) as there:
+        report.unreadable = replaced_database.why_unreadable(there)
+        with db.engine.begin() as connection:
+            report.backup_of = connection.execute(_BACKUP_OF).scalar_one()
+            report.sequences = identities.move_beyond(
+                connection,
+                replaced=None if report.unreadable else there,
+                backup_of=report.backup_of,
+            )
+        if not report.unreadable:
+            _bring_back(there, report)
+    with db.engine.begin() as connection:
+        connection.execute(_DUE)
+    report.looked_up = _look_up_all()
+    with db.engine.connect() as connection:
+        report.open = list(connection.execute(_OPEN))
+    return report
+
+
+def _bring_back(there: Connection, report: Report) -> None:
+    report.payments, report.refused = returning.bring_back(there)
+    report.keys = returning_promises.bring_keys_back(there)
+    returning_promises.settle_deliveries(there)
+
+
+def _look_up_all() -> int:
+    """Asks about all that is open, once if the provider answers, until nothing is due."""
+    deadline, asked = time.monotonic() + ASKING_SECONDS, 0
+    while time.monotonic() < deadline:
+        counts = resolution.run_once()
+        asked += counts["looked_up"]
+        if not counts["looked_up"]:
+            break
+    return asked

@@ -1,0 +1,263 @@
+"""A restore loses no payment, no answer and no id: what moved since the backup comes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from payment_service.outbox import relay
+from payment_service.services import totals
+from tests.books import a_charged_payment, a_pending_payment, a_trip, post
+from tests.fixtures import a_key, a_number
+from tests.restoring import House, house_on
+from tests.sandbox_calls import arm, get
+from tests.sandbox_server import Sandbox, running_sandbox
+
+TABLES = ("payments", "transactions", "refunds", "events", "deliveries", "idempotency_keys",
+          "sink_totals")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox that knows no other test's charges."""
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
+
+
+@pytest.fixture
+def house(
+    fresh_database: str, provider: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[House]:
+    with house_on(fresh_database, provider, tmp_path, monkeypatch) as found:
+        yield found
+
+
+def tables(house: House, database: str | None = None) -> dict[str, list[str]]:
+    """Every row of every table that tells of money, but for when somebody asks next."""
+    found = {}
+    for name in TABLES:
+        less = "" if name != "transactions" else " - 'due_at' - 'lookups' - 'not_found_at'"
+        rows = house.rows(f"SELECT (to_jsonb(t){less})::text FROM {name} t ORDER BY 1", database)
+        found[name] = [row for (row,) in rows]
+    return found
+
+
+def sums(house: House, database: str | None = None) -> list[Any]:
+    """The totals as /metrics will tell them."""
+    counts = "payments, created, entered, captured, refunds, refunded"
+    summed = ", ".join(f"sum({name})" for name in counts.split(", "))
+    both = f"SELECT provider, method, currency, status, {counts} FROM"
+    return house.rows(
+        f"SELECT provider, method, currency, status, {summed} FROM"
+        f" ({both} payment_totals UNION ALL {both} total_deltas) t GROUP BY 1, 2, 3, 4"
+        f" HAVING ({summed}) <> (0, 0, 0, 0, 0, 0) ORDER BY 1, 2, 3, 4",
+        database,
+    )
+
+
+@contextmanager
+def slowed(sandbox: Sandbox, ms: int) -> Iterator[None]:
+    """The provider takes that long for everything."""
+    url = f"{sandbox.url}/sandbox/latency"
+    assert requests.post(url, json={"profile": "fixed", "ms": ms}, timeout=5).ok
+    try:
+        yield
+    finally:
+        requests.post(url, json={"profile": "off"}, timeout=5)
+
+
+def until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def a_hold(house: House) -> Any:
+    answer = post(house.client, "/v1/payments/charge", order_id=a_number(), amount="100.00",
+                  method="CARD", capture=False)  # fmt: skip
+    assert answer.status_code == 201
+    return answer.json
+
+
+def an_import(house: House, folder: Path, *statuses: str) -> list[int]:
+    """Payments of a file, one of each status."""
+    lines = ["payment_id,trip_id,amount,method,status,reference,created_at"]
+    ids = [a_trip(house.sandbox) for _ in statuses]
+    for n, status in zip(ids, statuses, strict=True):
+        lines.append(f"{n},{n},12.50,CARD,{status},REF-{n},2026-01-02 03:04:05")
+    file = folder / "history.csv"
+    file.write_text("\n".join(lines) + "\n")
+    done = house.run("seed", "--payments", str(file))
+    assert done.exit_code == 0, done.output
+    return ids
+
+
+def test_what_moved_since_the_backup_comes_back_as_it_was(house: House, tmp_path: Path) -> None:
+    client = house.client
+    early = a_charged_payment(client)
+    held, released = a_hold(house), a_hold(house)
+    created = a_pending_payment(client)
+    with house.app.app_context():
+        totals.run_once()  # some are folded when the backup is made, and some are not
+    refunded = a_charged_payment(client)
+    file = house.backup()
+    keys = {name: a_key() for name in ("refund", "capture", "void", "charge", "by id", "late")}
+    asked: dict[str, tuple[str, dict[str, Any]]] = {
+        "refund": (f"/v1/payments/{refunded['payment_id']}/refund", {"amount": "40.00"}),
+        "capture": (f"/v1/payments/{held['payment_id']}/capture", {"amount": "60.00"}),
+        "void": (f"/v1/payments/{released['payment_id']}/cancel", {}),
+        "charge": ("/v1/payments/charge", {"order_id": a_number(), "amount": "9.99",
+                                           "method": "CARD", "payment_token": "tok_ok"}),
+        "by id": (f"/v1/payments/{created['payment_id']}/charge", {}),
+        "late": ("/v1/payments/charge", {"order_id": a_number(), "amount": "5.00",
+                                         "method": "CARD",
+                                         "payment_token": "tok_decline_do_not_honor"}),
+    }  # fmt: skip
+    told = {name: post(client, path, keys[name], **body) for name, (path, body) in asked.items()}
+    assert [a.status_code for a in told.values()] == [200, 200, 200, 201, 201, 402]
+    charge_again = post(client, "/v1/payments/charge", order_id=a_number(), amount="7.00",
+                        method="CASH", driver_id=1)  # fmt: skip
+    assert charge_again.status_code == 201
+    imported = an_import(house, tmp_path, "SUCCESS", "REFUNDED", "FAILED", "PENDING")
+    taken_over = post(client, "/v1/payments/charge", trip_id=imported[3], method="WALLET")
+    assert taken_over.status_code == 201
+    with house.app.app_context():
+        relay.run_once()
+    stood, counted = tables(house), sums(house)
+    at_provider = len(get(house.sandbox, "/psp/charges")["charges"])
+
+    kept = house.restore(file)
+
+    assert tables(house, kept) == stood, "the replaced database is kept as it was"
+    assert tables(house) == stood
+    assert sums(house) == counted
+    done = house.run("audit", "verify")
+    assert done.exit_code == 0, done.output
+    for name, (path, body) in asked.items():
+        again = post(house.client, path, keys[name], **body)
+        assert (again.status_code, again.data) == (told[name].status_code, told[name].data), name
+        assert again.headers["Idempotent-Replayed"] == "true"
+    assert len(get(house.sandbox, "/psp/charges")["charges"]) == at_provider
+    assert early["payment_id"] < a_charged_payment(house.client)["payment_id"]
+
+
+def test_no_id_is_given_out_again(house: House) -> None:
+    a_charged_payment(house.client)
+    file = house.backup()
+    late = a_charged_payment(house.client)
+    refund = post(house.client, f"/v1/payments/{late['payment_id']}/refund").json
+    house.rows("SELECT nextval(pg_get_serial_sequence('payments', 'payment_id'))")
+    ids = "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1"
+    stood = dict(house.rows(ids))
+    house.restore(file)
+    assert dict(house.rows(ids)) == stood
+    fresh = a_charged_payment(house.client)
+    again = post(house.client, f"/v1/payments/{fresh['payment_id']}/refund").json
+    assert fresh["payment_id"] == late["payment_id"] + 2
+    assert again["refund_id"] == refund["refund_id"] + 1
+
+
+@pytest.mark.parametrize("fault", ["do_and_lose_answer", "fail_500"])
+def test_what_is_open_is_looked_up_before_anybody_is_let_in(house: House, fault: str) -> None:
+    file = house.backup()
+    key, token = a_key(), f"card-{a_key()}"
+    body = {"order_id": a_number(), "amount": "8.00", "method": "CARD", "payment_token": token}
+    arm(house.sandbox, "charge", fault, match={"token": token})
+    arm(house.sandbox, "lookup", "lookup_unavailable", match={"token": token}, ms=100)
+    told = post(house.client, "/v1/payments/charge", key, **body)
+    assert told.status_code == 202
+    house.restore(file)
+    ((status,),) = house.rows("SELECT status FROM transactions")
+    assert status == ("SUCCESS" if fault == "do_and_lose_answer" else "PROCESSING")
+    ((lookups, due),) = house.rows("SELECT lookups, due_at IS NOT NULL FROM transactions")
+    assert (due, lookups > 0) == ((status == "PROCESSING"), (status == "PROCESSING"))
+    again = post(house.client, "/v1/payments/charge", key, **body)
+    assert again.json["payment_id"] == told.json["payment_id"]
+    assert again.status_code == (201 if status == "SUCCESS" else 202)
+
+
+def test_a_key_that_was_freed_since_is_free(house: House) -> None:
+    """At the backup it was claimed; then the provider surely took nothing."""
+    key, token = a_key(), f"card-{a_key()}"
+    body = {"order_id": a_number(), "amount": "8.00", "method": "CARD", "payment_token": token}
+    arm(house.sandbox, "charge", "too_many_requests", match={"token": token})
+    with slowed(house.sandbox, 3000), ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, house.client, "/v1/payments/charge", key, **body)
+        until(lambda: house.rows("SELECT 1 FROM idempotency_keys"))
+        file = house.backup()
+        assert house.rows("SELECT status FROM payments") == [("PROCESSING",)]
+        assert first.result().status_code == 503
+    house.restore(file)
+    assert house.rows("SELECT status FROM payments") == [("FAILED",)]
+    again = post(house.client, "/v1/payments/charge", key, **body)
+    assert again.status_code == 201, "the caller was told that the key is free"
+
+
+def test_a_key_that_somebody_deleted_goes_on_protecting(house: House) -> None:
+    key, body = a_key(), {"order_id": a_number(), "amount": "8.00", "method": "CARD"}
+    told = post(house.client, "/v1/payments/charge", key, **body)
+    file = house.backup()
+    house.rows("DELETE FROM idempotency_keys")
+    house.restore(file)
+    assert post(house.client, "/v1/payments/charge", key, **body).data == told.data
+
+
+def test_rows_that_their_events_belie_stay_as_in_the_backup(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole, changed, cut = (a_charged_payment(house.client) for _ in range(3))
+    file = house.backup()
+    for one in (whole, changed, cut):
+        answer = post(house.client, f"/v1/payments/{one['payment_id']}/refund", amount="1.00")
+        assert answer.status_code == 200
+    new = a_charged_payment(house.client)
+    house.rows(f"UPDATE payments SET status = 'SUCCESS', refunded = 0"
+               f" WHERE payment_id IN ({changed['payment_id']}, {new['payment_id']})")  # fmt: skip
+    house.rows(f"UPDATE payments SET audit_head = '\\x00' WHERE payment_id = {cut['payment_id']}")
+    house.restore(file)
+    printed = capfd.readouterr().out
+    found = dict(house.rows("SELECT payment_id, refunded FROM payments"))
+    assert found[whole["payment_id"]] == 100
+    for one in (changed, cut):
+        assert found[one["payment_id"]] == 0
+        assert f"OPEN: payment {one['payment_id']} stays as in the backup" in printed
+    assert new["payment_id"] in found
+    assert house.run("audit", "verify").exit_code == 0
+
+
+def test_a_trip_that_was_tried_again_since(house: House) -> None:
+    """The payment that lived at the backup is dead, and another one lives for the same order."""
+    order = {"order_id": a_number(), "amount": "8.00", "method": "CARD"}
+    first = a_pending_payment(house.client, **order)
+    file = house.backup()
+    done = house.client.patch(f"/v1/payments/{first['payment_id']}/status",
+                              json={"status": "CANCELLED", "reason": "by hand"})  # fmt: skip
+    assert done.status_code == 200, done.json
+    second = a_charged_payment(house.client, **order)
+    stood = tables(house)
+    house.restore(file)
+    assert tables(house) == stood
+    exists = post(house.client, "/v1/payments/charge", **order)
+    assert exists.json["payment_id"] == second["payment_id"]
+
+
+def test_what_was_delivered_is_not_told_again(house: House) -> None:
+    before = a_charged_payment(house.client)
+    file = house.backup()
+    a_charged_payment(house.client)
+    with house.app.app_context():
+        relay.run_once()
+        house.rows("DELETE FROM deliveries")  # as reaping does, days later
+    owed = a_charged_payment(house.client)
+    house.restore(file)
+    told = house.rows("SELECT payment_id, sink FROM deliveries WHERE done_at IS NULL")
+    assert told == [(owed["payment_id"], "order")]
+    assert before["payment_id"] not in dict(told)
