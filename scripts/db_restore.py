@@ -82,8 +82,8 @@ def restore(file: Path, *, folder: Path, force: bool = False) -> str:
             look_back(fresh, replaced, folder)
             rename(cursor, fresh, name)
         except BaseException:
-            drop(cursor, fresh)
             rename(cursor, replaced, name)
+            drop(cursor, fresh)
             raise
     return replaced
 

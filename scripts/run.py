@@ -119,15 +119,19 @@ def child_environment(var: Path, ports: Ports) -> dict[str, str]:
     metrics = var / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)  # the counters of processes that are no more
     metrics.mkdir()
-    sandbox = f"http://127.0.0.1:{ports['SANDBOX_PORT']}"
     defaults = {
-        **dict.fromkeys(SANDBOX_URLS, sandbox),
+        **sandbox_urls(ports["SANDBOX_PORT"]),
         "SANDBOX_DIR": str(var / "sandbox"),
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
         "PYTHONUNBUFFERED": "1",
     }
     missing = {name: value for name, value in defaults.items() if not is_set(name, os.environ)}
     return {**os.environ, **missing, MARK: str(var)}
+
+
+def sandbox_urls(port: int | str) -> dict[str, str]:
+    """The world outside of `make run`."""
+    return dict.fromkeys(SANDBOX_URLS, f"http://127.0.0.1:{port}")
 
 
 @contextlib.contextmanager
@@ -191,6 +195,11 @@ def with_database(command: list[str]) -> int:
     Besides DATABASE_URL and REDIS_URL it gets what psql and its like read.
     """
     var = read_environment()
+    if "postgres" in databases.wanted(os.environ):
+        # Whom a restore may want to ask.
+        for name, url in sandbox_urls(os.environ.get("SANDBOX_PORT") or 8081).items():
+            if not is_set(name, os.environ):
+                os.environ[name] = url
     try:
         with locked(var), embedded_servers(var, lambda line: None):
             return on_database(command)

@@ -21,7 +21,7 @@ PATH = "/v1/payments/charge"
 
 def _whole() -> Books:
     """One charge of 100.00 INR for order 7, of which 40.00 were refunded, as everybody has it."""
-    state = {"amount": "100.00", "currency": "INR"}
+    state = {"amount": "100.00", "currency": "INR", "reference": REFERENCE}
     paid = state | {"status": "SUCCESS", "amount_captured": "100.00", "amount_refunded": "0.00"}
     part = state | {"status": "PARTIALLY_REFUNDED", "amount_captured": "100.00"}
     part["amount_refunded"] = "40.00"
@@ -36,13 +36,15 @@ def _whole() -> Books:
     provider = {"charges": [charge], "captures": [], "voids": [], "refunds": [refund]}
     return Books(
         payments=[{
-            "payment_id": 1, "trip_id": None, "order_id": 7, "driver_id": None, "method": "CARD",
-            "status": "PARTIALLY_REFUNDED", "amount": 10000, "authorized": 10000,
-            "captured": 10000, "refunded": 4000, "refund_pending": 0, "currency": "INR",
+            "payment_id": 1, "reference": REFERENCE, "trip_id": None, "order_id": 7,
+            "driver_id": None, "method": "CARD", "status": "PARTIALLY_REFUNDED",
+            "amount": 10000, "authorized": 10000, "captured": 10000,
+            "refunded": 4000, "refund_pending": 0, "currency": "INR",
             "provider": "sandbox", "payment_token": "card-1", "version": 5,
         }],
         transactions=[_asked(1, "CHARGE", 10000), _asked(2, "REFUND", 4000)],
-        refunds=[{"refund_id": 5, "status": "SUCCESS", "amount": 4000, "currency": "INR"}],
+        refunds=[{"refund_id": 5, "payment_id": 1, "status": "SUCCESS", "amount": 4000,
+                  "currency": "INR"}],
         events=[
             _event(2, "payment.succeeded", paid), _event(3, "refund.requested", paid),
             _event(4, "refund.succeeded", part), _event(5, "payment.partially_refunded", part),
@@ -167,6 +169,8 @@ SABOTAGE: dict[str, tuple[Callable[[Books], Any], str]] = {
     "refused, and done": (_refused_and_done, "every answer that a caller"),
     "an answer that never was so": (_told_what_never_was, "every answer that a caller"),
     "an order paid twice": (_paid_by_two, "each trip and each order"),
+    "an id given out anew": (
+        lambda books: books.payments[0].update(reference="PAY-20260102-CCCCCCCCCCCC"), "no id"),
     "more refunded than captured": (_more_than_captured, "refunded <= captured"),
     "sent in its sleep": (lambda books: books.never_sent.add(f"{REFERENCE}-1"), "who slept"),
     "an event that was lost": (lambda books: books.heard["order"].pop(), "every event reached"),

@@ -23,6 +23,7 @@ from payment_service.providers import registry
 from payment_service.providers.cash import CashProvider
 from payment_service.providers.contract import (
     DECLINE_CODES,
+    Extra,
     Limits,
     NotSent,
     Operation,
@@ -31,6 +32,7 @@ from payment_service.providers.contract import (
     Provider,
     Result,
 )
+from payment_service.providers.listing import Listing
 from payment_service.providers.sandbox import SandboxProvider
 from tests.patience import PATIENCE
 from tests.sandbox_calls import arm, eventually, get
@@ -171,6 +173,23 @@ def same(first: Result, second: Result | None) -> None:
     told = ("outcome", "provider_reference", "amount_approved", "failure_code")
     for name in told:
         assert getattr(first, name) == getattr(second, name), name
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_who_can_list_tells_what_was_done(harness: Harness, kind: TransactionType) -> None:
+    provider = harness.provider
+    assert isinstance(provider, Listing) == (Extra.LISTING in provider.capabilities)
+    if not isinstance(provider, Listing) or not declared(kind, harness):
+        return
+    moment = datetime.now(UTC)
+    operation = prepared(harness, kind)
+    done = provider.ask(operation)
+    (one,) = [one for one in provider.since(moment) if one.reference == operation.reference]
+    assert (one.type, one.outcome, one.currency) == (kind, done.outcome, operation.currency)
+    assert (one.amount, one.provider_reference) == (operation.amount, done.provider_reference)
+    assert one.charge_reference == operation.charge_reference
+    later = provider.since(datetime.now(UTC) + timedelta(minutes=1))
+    assert operation.reference not in {one.reference for one in later}
 
 
 @pytest.mark.parametrize("kind", TYPES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import requests
 
 from payment_service.outbox import relay
 from payment_service.services import totals
+from scripts.postgres import call
 from tests.books import a_charged_payment, a_pending_payment, a_trip, post
 from tests.fixtures import a_key, a_number
 from tests.restoring import House, house_on
@@ -202,12 +204,45 @@ def test_a_key_that_was_freed_since_is_free(house: House) -> None:
 
 
 def test_a_key_that_somebody_deleted_goes_on_protecting(house: House) -> None:
-    key, body = a_key(), {"order_id": a_number(), "amount": "8.00", "method": "CARD"}
-    told = post(house.client, "/v1/payments/charge", key, **body)
-    file = house.backup()
+    """Two at the backup, one answered and one not, and no keys at all in the replaced database."""
+    keys = (a_key(), a_key())
+    bodies = [{"order_id": a_number(), "amount": "8.00", "method": "CARD"} for _ in keys]
+    told = [post(house.client, "/v1/payments/charge", keys[0], **bodies[0])]
+    with slowed(house.sandbox, 3000), ThreadPoolExecutor(1) as pool:
+        last = pool.submit(post, house.client, "/v1/payments/charge", keys[1], **bodies[1])
+        until(lambda: house.rows("SELECT 1 FROM idempotency_keys WHERE answer_body IS NULL"))
+        file = house.backup()
+        assert house.rows("SELECT 1 FROM payments WHERE status = 'PROCESSING'")
+        told.append(last.result())
     house.rows("DELETE FROM idempotency_keys")
     house.restore(file)
-    assert post(house.client, "/v1/payments/charge", key, **body).data == told.data
+    house.rows("UPDATE idempotency_keys SET locked_until = now()")  # a minute later
+    for key, body, first in zip(keys, bodies, told, strict=True):
+        again = post(house.client, "/v1/payments/charge", key, **body)
+        assert (again.status_code, again.json["payment_id"]) == (201, first.json["payment_id"])
+
+
+def test_what_went_another_way_since_stays_as_in_the_backup(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The backup knows that it was cancelled; the replaced database never heard of that."""
+    payment_id = a_pending_payment(house.client)["payment_id"]
+    before = house.backup().rename(house.folder / "earlier.dump")
+    done = house.client.patch(f"/v1/payments/{payment_id}/status",
+                              json={"status": "CANCELLED", "reason": "by hand"})  # fmt: skip
+    assert done.status_code == 200
+    file = house.backup()
+    house.leave()
+    house.rows("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    call("pg_restore", "--no-owner", f"--dbname={os.environ['PGDATABASE']}", str(before))
+    charged = post(house.client, f"/v1/payments/{payment_id}/charge")
+    assert charged.status_code == 201
+    house.restore(file)
+    printed = capfd.readouterr().out
+    assert "don't go on from those of the backup" in printed
+    assert "operations that no row of ours tells of" in printed, "the money is not forgotten"
+    assert house.client.get(f"/v1/payments/{payment_id}").json["status"] == "CANCELLED"
+    assert house.run("audit", "verify").exit_code == 0
 
 
 def test_rows_that_their_events_belie_stay_as_in_the_backup(

@@ -189,7 +189,10 @@ def _ensure_database(cursor: psycopg2.extensions.cursor, password: str) -> None:
         # No superuser: what works here must work where the service is none.
         role = sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}")
         cursor.execute(role.format(sql.Identifier(ROLE), sql.Literal(password)))
-    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
+    # While a restore is at work, or after it was killed, there may be none of that name; an empty
+    # one would then be taken for the service's (scripts/db_restore.py).
+    known = [DATABASE, f"{DATABASE}_restoring"]
+    cursor.execute("SELECT 1 FROM pg_database WHERE datname = ANY(%s)", [known])
     if cursor.fetchone() is None:
         database = sql.SQL("CREATE DATABASE {} OWNER {}")
         cursor.execute(database.format(sql.Identifier(DATABASE), sql.Identifier(ROLE)))

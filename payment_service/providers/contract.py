@@ -53,6 +53,13 @@ DECLINE_CODES = frozenset(
 """The standard codes; a provider maps its own to these, what it can't map to provider_declined."""
 
 
+class Extra(StrEnum):
+    """What a provider may be able to do beside the verbs. It says so in its `capabilities`."""
+
+    LISTING = "LISTING"
+    """It is a Listing (providers/listing.py) too."""
+
+
 class OutcomeUnknown(Exception):
     """Asked, no certain answer. It is looked up; never guessed, never blindly asked again."""
 
@@ -124,7 +131,7 @@ class Provider(abc.ABC):
 
     name: str
     methods: frozenset[Method]
-    capabilities: frozenset[TransactionType]
+    capabilities: frozenset[TransactionType | Extra]
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from payment_service import http
 from payment_service.domain.vocabulary import Method, TransactionType
 from payment_service.providers.contract import (
     DECLINE_CODES,
+    Extra,
     Limits,
     NotSent,
     Operation,
@@ -18,6 +20,7 @@ from payment_service.providers.contract import (
     Provider,
     Result,
 )
+from payment_service.providers.listing import Listed
 
 _OUTCOMES = {
     "captured": Outcome.APPROVED,
@@ -35,7 +38,7 @@ class SandboxProvider(Provider):
 
     name = "sandbox"
     methods = frozenset(Method) - {Method.CASH}
-    capabilities = frozenset(TransactionType)
+    capabilities = frozenset(TransactionType) | {Extra.LISTING}
 
     def __init__(self, base_url: str, limits: Limits) -> None:
         super().__init__(limits)
@@ -73,6 +76,43 @@ class SandboxProvider(Provider):
             raise OutcomeUnknown(f"look-up answered {answer.status}")
         return _read(answer, operation)
 
+    def since(self, moment: datetime) -> Iterator[Listed]:
+        asked = {"since": moment.astimezone(UTC).isoformat()}
+        while True:
+            url = f"{self._base_url}/psp/operations?{urlencode(asked)}"
+            try:
+                page = http.get(url, timeout=self.limits.timeout).json()
+                yield from map(_listed, page["operations"])
+                if (following := page["next"]) is None:
+                    return
+            except (http.Unreachable, http.Silence) as error:
+                raise OutcomeUnknown(str(error)) from error
+            except (ValueError, KeyError, TypeError) as error:
+                raise OutcomeUnknown(f"unreadable list: {error!r}") from error
+            asked["after"] = str(following)
+
+
+def _listed(found: dict[str, Any]) -> Listed:
+    kind = TransactionType(found["kind"].upper())
+    if kind is TransactionType.CHARGE and not found["capture"]:
+        kind = TransactionType.AUTHORIZATION
+    return Listed(
+        type=kind,
+        reference=found["reference"],
+        amount=int(found["amount_minor"]),
+        currency=found["currency"],
+        outcome=_outcome(found),
+        provider_reference=found["id"],
+        occurred_at=datetime.fromisoformat(found["created_at"]),
+        charge_reference=found.get("charge_reference"),
+    )
+
+
+def _outcome(found: dict[str, Any]) -> Outcome:
+    if found["kind"] == "charge" and found["state"] == "voided":
+        return Outcome.DECLINED  # asked for as a hold or charge, it holds nothing now
+    return _OUTCOMES[found["state"]]
+
 
 def _request(operation: Operation) -> tuple[str, dict[str, Any]]:
     body: dict[str, Any] = {"reference": operation.reference}
@@ -97,9 +137,7 @@ def _read(answer: http.Answer, operation: Operation) -> Result:
     """The provider's object as a Result. Whatever does not fit what we asked is unknown."""
     try:
         found = answer.json()
-        outcome = _OUTCOMES[found["state"]]
-        if found["kind"] == "charge" and found["state"] == "voided":
-            outcome = Outcome.DECLINED  # asked for as a hold or charge, it holds nothing now
+        outcome = _outcome(found)
         if found["reference"] != operation.reference:
             raise ValueError("another reference")
         if found["currency"] != operation.currency:

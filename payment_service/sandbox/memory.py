@@ -95,6 +95,13 @@ class Memory:
         with self.lock:
             return list(self._tables[table].values())
 
+    def changed_since(self, mark: tuple[str, str]) -> list[Row]:
+        """Operations of every kind by (updated_at, id), from that mark on."""
+        with self.lock:
+            rows = [row for table in OPERATIONS for row in self._tables[table].values()]
+        found = [row for row in rows if (row["updated_at"], row["id"]) >= mark]
+        return sorted(found, key=lambda row: (row["updated_at"], row["id"]))
+
     def newest(self, table: str, limit: int) -> list[Row]:
         """The last rows of a table, newest first, without copying the rest."""
         with self.lock:

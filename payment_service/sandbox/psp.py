@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from payment_service.sandbox import tokens
-from payment_service.sandbox.asked import Invalid
+from payment_service.sandbox.asked import Invalid, stamp
 from payment_service.sandbox.conduct import conduct, failed, reply
 from payment_service.sandbox.faults import Ask
 from payment_service.sandbox.memory import OPERATIONS, Row
 from payment_service.sandbox.provider import Refused, Whim
 from payment_service.sandbox.views import shown, status_of
 from payment_service.sandbox.world import World, parsed, the_world
+
+# A page stays far below the megabyte that the service reads of one answer.
+LISTED_AT_ONCE = 200
 
 psp = Blueprint("psp", __name__, url_prefix="/psp")
 
@@ -99,6 +103,24 @@ def lookup(reference: str) -> Response:
 
     fields = {"reference": reference}
     return conduct(world, _ask("lookup", fields, _token(world, fields)), do)
+
+
+@psp.get("/operations")
+def operations() -> Response:
+    """What was done or changed since a moment, oldest change first, a page at a time; never
+    faulty. `next` goes into `after` for the following page; what changes meanwhile comes again."""
+    try:
+        moment = datetime.fromisoformat(request.args["since"]).timestamp()
+        limit = int(request.args.get("limit", LISTED_AT_ONCE))
+    except (KeyError, ValueError):
+        return failed(400, "invalid_request", "since: a time with its zone, in ISO 8601")
+    mark = tuple(request.args.get("after", f"{stamp(moment)}~").split("~", 1))
+    rows = the_world().memory.changed_since((mark[0], mark[-1]))
+    limit = min(max(limit, 1), LISTED_AT_ONCE)
+    page, rest = rows[:limit], rows[limit:]
+    following = f"{rest[0]['updated_at']}~{rest[0]['id']}" if rest else None
+    listed = [shown(row, request.host_url) for row in page]
+    return reply(200, {"operations": listed, "next": following})
 
 
 @psp.get("/charges/<reference>")

@@ -66,6 +66,12 @@ def new_transaction(
     }
 
 
+def next_number(earlier: Iterable[Row]) -> int:
+    """That of the payment's next request: one that no reference has borne. There may be gaps, so
+    it is not the count."""
+    return max((row["number"] for row in earlier), default=0) + 1
+
+
 def operation_of(payment: Row, transaction: Row, earlier: Iterable[Row] = ()) -> Operation:
     """What the provider is asked, or is asked about. `earlier` are the payment's other requests,
     among which a capture, void or refund finds the charge that it is about."""

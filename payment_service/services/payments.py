@@ -37,7 +37,7 @@ from payment_service.services import (
 )
 from payment_service.services.answers import Answer
 from payment_service.services.moves import Move
-from payment_service.services.operations import charge_of, new_transaction
+from payment_service.services.operations import charge_of, new_transaction, next_number
 from payment_service.services.rows import PAYMENT, Row
 from payment_service.services.transitions import News
 
@@ -162,14 +162,17 @@ def begin_on_hold(
     caller: Caller,
     key: Key | None,
     cause: str | None = None,
+    number: int | None = None,
     **changes: Any,
 ) -> Move:
-    """Begins a capture or void of the locked payment with the provider that holds the funds."""
+    """Begins a capture or void of the locked payment with the provider that holds the funds.
+
+    `number` is that of a request which the provider has already, and a restore had lost."""
     earlier = rows.read_transactions(connection, payment["payment_id"])
     held_by = charge_of(earlier)
     transaction = new_transaction(
         payment=payment,
-        number=len(earlier) + 1,
+        number=number or next_number(earlier),
         kind=kind,
         amount=amount,
         provider=held_by["provider"] if held_by else payment["provider"],

@@ -30,7 +30,7 @@ from payment_service.providers.contract import Outcome, Result
 from payment_service.services import amounts, evidence, moves, rows
 from payment_service.services.answers import Answer
 from payment_service.services.moves import Move
-from payment_service.services.operations import charge_of, new_transaction
+from payment_service.services.operations import charge_of, new_transaction, next_number
 from payment_service.services.rows import REFUND, Row
 from payment_service.services.transitions import OPEN, News
 
@@ -68,13 +68,16 @@ def begin_refund(
     caller: Caller,
     key: Key | None,
     cause: str | None = None,
+    number: int | None = None,
 ) -> Move:
-    """Begins a refund of the locked payment with the provider that took the money."""
+    """Begins a refund of the locked payment with the provider that took the money.
+
+    `number` is that of a request which the provider has already, and a restore had lost."""
     earlier = rows.read_transactions(connection, payment["payment_id"])
     taken_by = charge_of(earlier)
     transaction = new_transaction(
         payment=payment,
-        number=len(earlier) + 1,
+        number=number or next_number(earlier),
         kind=TransactionType.REFUND,
         amount=amount,
         provider=taken_by["provider"] if taken_by else payment["provider"],

@@ -1,12 +1,14 @@
 """Looks back after a restore, before anybody is let in: what happened since the backup comes back
-from the replaced database, and what is still open is asked of its provider."""
+from the replaced database, providers that can list say what they did, and what is still open is
+asked of its provider."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -14,6 +16,7 @@ from sqlalchemy import Connection, text
 from payment_service.extensions import db
 from payment_service.services import (
     identities,
+    relisting,
     replaced_database,
     resolution,
     returning,
@@ -23,6 +26,12 @@ from payment_service.services import (
 ASKING_SECONDS = 60.0
 """For look-ups before the service is let in again. What is open then is due, and the worker goes on
 with it; a retry looks up its own at once."""
+
+CLOCKS_DIFFER = timedelta(hours=1)
+"""Ours and the providers', and the time that a request was under way: asked for that much more."""
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before any payment: of an empty backup."""
 
 NAMED = 20
 """Open requests that are printed; more are counted."""
@@ -55,16 +64,18 @@ class Report:
     looked_up: int = 0
     refused: dict[int, str] = field(default_factory=dict)
     open: list[Any] = field(default_factory=list)
+    listing: relisting.Found = field(default_factory=relisting.Found)
+    file: Path | None = None
 
     def lines(self) -> Iterator[str]:
-        """What the command prints."""
-        yield f"backup of {self.backup_of:%Y-%m-%dT%H:%M:%SZ}" if self.backup_of else "empty backup"
+        """What the command prints: what was done, and what stays open."""
         if self.unreadable:
             yield f"the replaced database gave nothing back: {self.unreadable}"
-            yield "the keys since the backup are lost: A RETRY OF ONE OF THEM CHARGES AGAIN"
+            yield "OPEN: the keys since the backup are lost: a retry of one of them asks anew"
         else:
             yield f"from the replaced database: {self.payments} payments, {self.keys} keys"
-        yield f"{self.sequences} identities moved on; {self.looked_up} requests looked up"
+        yield from _told(self.listing, self.file, all_providers=bool(self.unreadable))
+        yield f"{self.sequences} identities moved on, {self.looked_up} requests looked up"
         for payment_id, why in self.refused.items():
             yield f"OPEN: payment {payment_id} stays as in the backup: {why}"
         for row in self.open[:NAMED]:
@@ -73,9 +84,22 @@ class Report:
             yield f"OPEN: {len(self.open) - NAMED} more requests; flask worker goes on asking"
 
 
-def look_back(*, replaced: str) -> Report:
+def _told(found: relisting.Found, file: Path | None, *, all_providers: bool) -> Iterator[str]:
+    """About the providers' lists. That one can't list matters where nothing else can tell."""
+    yield (
+        f"providers listed {found.listed} operations: {found.adopted} were missing at payments of"
+        f" ours, {found.differing} ended otherwise than here"
+    )
+    for name, why in found.unasked.items():
+        if all_providers or why != relisting.CANT_LIST:
+            yield f"OPEN: {name} did not say what it did since the backup: {why}"
+    if file:
+        yield f"OPEN: {len(found.unknown)} operations that no row of ours tells of are in {file}"
+
+
+def look_back(*, replaced: str, folder: Path) -> Report:
     """In a restored database that nobody else is in. `replaced` names the database on the same
-    server whose place it takes. May be begun again from the start."""
+    server whose place it takes. What nobody here knows goes to a file in `folder`."""
     report = Report()
     with replaced_database.opened(replaced) as there:
         report.unreadable = replaced_database.why_unreadable(there)
@@ -88,12 +112,24 @@ def look_back(*, replaced: str) -> Report:
             )
         if not report.unreadable:
             _bring_back(there, report)
-    with db.engine.begin() as connection:
-        connection.execute(_DUE)
+    _ask_lists(report, (report.backup_of or BEGINNING) - CLOCKS_DIFFER, folder)
     report.looked_up = _look_up_all()
     with db.engine.connect() as connection:
         report.open = list(connection.execute(_OPEN))
     return report
+
+
+def ask_providers(*, since: datetime, folder: Path) -> list[str]:
+    """What providers did since a moment that our rows don't tell of, as lines to print. May be
+    asked again at any time, while the service runs."""
+    report = Report()
+    _ask_lists(report, since, folder)
+    return list(_told(report.listing, report.file, all_providers=True))
+
+
+def _ask_lists(report: Report, since: datetime, folder: Path) -> None:
+    report.listing = relisting.ask(since=since)
+    report.file = relisting.write(report.listing, folder)
 
 
 def _bring_back(there: Connection, report: Report) -> None:
@@ -103,9 +139,11 @@ def _bring_back(there: Connection, report: Report) -> None:
 
 
 def _look_up_all() -> int:
-    """Asks about all that is open, once if the provider answers, until nothing is due."""
+    """Asks about all that is open, once."""
+    with db.engine.begin() as connection:
+        due = connection.execute(_DUE).rowcount
     deadline, asked = time.monotonic() + ASKING_SECONDS, 0
-    while time.monotonic() < deadline:
+    while asked < due and time.monotonic() < deadline:
         counts = resolution.run_once()
         asked += counts["looked_up"]
         if not counts["looked_up"]:

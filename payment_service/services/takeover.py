@@ -20,7 +20,7 @@ from payment_service.idempotency import Key
 from payment_service.services import drafts, due, moves, pending, rows, transitions
 from payment_service.services.answers import Answer
 from payment_service.services.moves import Move
-from payment_service.services.operations import new_transaction
+from payment_service.services.operations import new_transaction, next_number
 from payment_service.services.rows import PAYMENT, PAYMENT_COLUMNS, Row
 from payment_service.services.transitions import News
 
@@ -126,7 +126,7 @@ def _take_over(
     earlier = rows.read_transactions(connection, standing["payment_id"])
     transaction = new_transaction(
         payment=asked,
-        number=len(earlier) + 1,
+        number=next_number(earlier),
         kind=drafts.type_of(command),
         amount=asked["amount"],
         provider=willing[0].name,

@@ -227,7 +227,7 @@ def main() -> int:
 def _keep_logs(directory: Path, kept: Path) -> None:
     """What the processes said, for whoever asks why."""
     kept.mkdir(parents=True, exist_ok=True)
-    for log in (directory / "web.log", directory / "worker.log"):
+    for log in (directory / f"{name}.log" for name in ("web", "worker", "restore")):
         if log.exists():
             shutil.copy2(log, kept / log.name)
 

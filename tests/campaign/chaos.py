@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import psutil
 
-from tests.campaign import timing
+from tests.campaign import backups, timing
 from tests.campaign.boundaries import Cells, all_cells
 from tests.campaign.faulty import MONEY, SISTERS, Levers
 from tests.campaign.history import History
@@ -49,6 +49,7 @@ class Chaos:
     def run(self, seconds: float, whole: bool, check: Callable[[], None]) -> None:
         """Blows for that long; a `whole` run goes on for a while until each cell has its kill.
         Raises what `check` raises, between two blows."""
+        self.backup = backups.save(self.stage)
         deadline = time.monotonic() + seconds
         waiting = all_cells()
         self.rng.shuffle(waiting)
@@ -95,6 +96,8 @@ class Chaos:
                 self.slow_provider, *[self.history.comes_in] * 3,
             ]  # fmt: skip
             self.rng.shuffle(self._deck)
+            # So early that a run of two minutes has one.
+            self._deck.insert(len(self._deck) - self.rng.randrange(3, 8), self.restore)
         return self._deck.pop()
 
     # -- blows
@@ -131,6 +134,12 @@ class Chaos:
         time.sleep(self.rng.uniform(0, 1.0))
         self.stage.start_postgres()
         self.done["PostgreSQL stopped at once"] += 1
+
+    def restore(self) -> None:
+        """The database as it was some time ago takes its place, while everybody goes on asking."""
+        backups.restore(self.stage, self.backup)
+        self.backup = backups.save(self.stage)
+        self.done["restore of an earlier backup"] += 1
 
     def pause_web(self) -> None:
         """SIGSTOP; SIGCONT comes after every lock and time-out is over."""

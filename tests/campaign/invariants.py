@@ -198,6 +198,24 @@ def sleepers_do_not_send(index: Index) -> Iterator[str]:
                 yield f"{reference} was sent by a worker that had slept past its time"
 
 
+def ids_name_one(index: Index) -> Iterator[str]:
+    """Whatever anybody was ever told, and what stands: an id is one payment's, or one refund's."""
+    names: dict[tuple[str, int], set[object]] = defaultdict(set)
+    for payment in index.books.payments:
+        names["payment", payment["payment_id"]].add(payment["reference"])
+    for refund in index.books.refunds:
+        names["refund", refund["refund_id"]].add(refund["payment_id"])
+    for one in index.books.asked:
+        for told in (answer.json() for answer in one.answers):
+            if "refund_id" in told:
+                names["refund", told["refund_id"]].add(told["payment_id"])
+            elif "payment_id" in told and "reference" in told:
+                names["payment", told["payment_id"]].add(told["reference"])
+    for (noun, number), found in names.items():
+        if len(found) > 1:
+            yield f"{noun} {number} is the name of {sorted(map(str, found))}"
+
+
 CHECKS: dict[str, tuple[Check, Callable[[Books], int]]] = {
     "each request to the provider ended the same on both sides": (
         requests_agree, lambda books: len(books.transactions)),
@@ -218,6 +236,7 @@ CHECKS: dict[str, tuple[Check, Callable[[Books], int]]] = {
         evidence_has_a_cause, lambda books: len(books.timelines)),
     "each trip and each order is paid at most once": (
         paid_once, lambda books: len(books.payments)),
+    "no id names two payments": (ids_name_one, lambda books: len(books.payments)),
     "refunded <= captured <= authorized": (ceilings, lambda books: len(books.payments)),
     "who slept past its time did not send": (
         sleepers_do_not_send, lambda books: len(books.never_sent)),

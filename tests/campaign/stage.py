@@ -37,7 +37,8 @@ READY_SECONDS = 60.0
 LET_GO_SECONDS = 15.0
 """How long the workers of a killed master may take to notice; then they are killed as well."""
 
-_COPIED = ("payment_service", "migrations", "templates", "static", "seeds", "gunicorn.conf.py")
+_COPIED = ("payment_service", "migrations", "scripts", "templates", "static", "seeds",
+           "gunicorn.conf.py")  # fmt: skip
 # Settings of the service in the environment would change what is proven here.
 _SETTINGS = {field.name.upper() for field in dataclasses.fields(config.Settings)}
 _PREFIXES = ("DB_", "REDIS_", "RABBITMQ_", "WEB_", "FLASK_", "GUNICORN_", "SANDBOX_", "OTEL_")
@@ -117,7 +118,7 @@ class Stage:
             "FLASK_APP": "payment_service",
             "SERVICE_PORT": self.url.rsplit(":", 1)[1],
             "PROMETHEUS_MULTIPROC_DIR": str(metrics),
-            "DATABASE_URL": self._servers["postgres"].url,
+            "DATABASE_URL": self.database_url,
             "REDIS_URL": self._servers["redis"].url,
             "SANDBOX_PROVIDER_URL": self.sandbox.url,
             "TRIP_SERVICE_URL": self.sandbox.url,
@@ -147,6 +148,10 @@ class Stage:
         server.process.kill()
         _wait_for(lambda: not server.alive(), 10, "Redis to stop")
 
+    @property
+    def database_url(self) -> str:
+        return self._servers["postgres"].url
+
     def postgres_version(self) -> str:
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute("SHOW server_version")
@@ -155,7 +160,7 @@ class Stage:
     @contextlib.contextmanager
     def connect(self) -> Iterator[Any]:
         """A connection of the campaign's own, in AUTOCOMMIT."""
-        url = make_url(self._servers["postgres"].url).set(drivername="postgresql")
+        url = make_url(self.database_url).set(drivername="postgresql")
         connection = psycopg2.connect(url.render_as_string(hide_password=False))
         try:
             connection.autocommit = True
