@@ -405,8 +405,8 @@ MUTANTS = (
     Mutant(
         "restore: identities leap where nobody knows what was given out",
         f"{SERVICES}/identities.py",
-        "    leap = 0 if replaced else",
-        "    leap = 0 if True else",
+        "    leap = 0 if replaced else IDS_A_SECOND * seconds",
+        "    leap = 0 * seconds",
         ("tests/test_restoring_elsewhere.py",),
     ),
     Mutant(
@@ -434,6 +434,13 @@ MUTANTS = (
         "restore: a key that was freed is free",
         f"{SERVICES}/returning_promises.py",
         '        connection.execute(_FREE, {"rows": json.dumps(gone)})',
+        "        pass",
+        ("tests/test_restoring.py",),
+    ),
+    Mutant(
+        "restore: a key whose payment could not come back is not free",
+        f"{SERVICES}/returning_promises.py",
+        "        connection.execute(_HOLD)",
         "        pass",
         ("tests/test_restoring.py",),
     ),

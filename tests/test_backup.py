@@ -250,7 +250,7 @@ def test_what_goes_wrong_after_the_door_is_closed_gives_all_back(
     assert beside(database) == []
 
 
-@pytest.mark.parametrize("stage", ["restoring", "renamed"])
+@pytest.mark.parametrize("stage", ["closed", "restoring", "renamed"])
 def test_what_a_killed_restore_left_is_put_right_by_the_next(
     database: str, tmp_path: Path, stage: str
 ) -> None:
@@ -259,6 +259,8 @@ def test_what_a_killed_restore_left_is_put_right_by_the_next(
     name = make_url(database).database
     server = renamed(database, "postgres")
     killed = [f'CREATE DATABASE "{name}_restoring"']
+    if stage == "closed":
+        killed = [f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false']
     if stage == "renamed":
         killed.append(f'ALTER DATABASE "{name}" RENAME TO "{name}_replaced_20260102T030405Z"')
     for statement in killed:

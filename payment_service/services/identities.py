@@ -26,9 +26,8 @@ def move_beyond(
     """
     theirs = dict(_last(replaced)) if replaced else {}
     since = backup_of or datetime.fromtimestamp(0, UTC)
-    leap = (
-        0 if replaced else IDS_A_SECOND * (1 + round((datetime.now(UTC) - since).total_seconds()))
-    )
+    seconds = max(1, round((datetime.now(UTC) - since).total_seconds()))
+    leap = 0 if replaced else IDS_A_SECOND * seconds
     moved = 0
     for name, ours in _last(connection):
         last = max(ours + leap, theirs.get(name, 0))
