@@ -98,7 +98,7 @@ def give_back_what_was_killed(cursor: Cursor, name: str, fresh: str) -> None:
     if row and row[0]:
         rename(cursor, row[0], name)
         admit(cursor, name, True)
-        print(f"{row[0]} is {name} again: an earlier restore was killed")
+        print(f"{row[0]} is {name} again: an earlier restore was killed", flush=True)
 
 
 def put_aside(cursor: Cursor, name: str, replaced: str, *, force: bool) -> None:

@@ -73,6 +73,27 @@ def test_postgres_keeps_its_data_and_lets_nobody_in_without_the_password(place: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL refuses root only")
+def test_a_restore_that_was_killed_leaves_no_empty_database_behind(place: Path) -> None:
+    """There is none of the service's name until the next restore gives it back."""
+    server = embedded.start_postgres(place / "db")
+    try:
+        elsewhere = make_url(server.url).set(database="postgres")
+        connection = connect(elsewhere.render_as_string(hide_password=False))
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER DATABASE payments RENAME TO payments_replaced_20260102T030405Z")
+            cursor.execute("CREATE DATABASE payments_restoring")
+        connection.close()
+    finally:
+        server.stop()
+    server = embedded.start_postgres(place / "db")
+    try:
+        with pytest.raises(psycopg2.OperationalError, match="does not exist"):
+            connect(server.url)
+    finally:
+        server.stop()
+
+
 def test_for_root_postgres_runs_under_an_id_of_its_own(place: Path) -> None:
     server = embedded.start_postgres(place / "db")
     try:

@@ -220,6 +220,8 @@ def test_a_second_start_is_quick_and_the_data_is_still_there(place: Place) -> No
 
 def test_a_command_on_the_database_gives_back_its_exit_code(place: Place) -> None:
     assert place.call("--with-database", "--", "sh", "-c", "exit 7").returncode == 7
+    asked = place.call("--with-database", "--", "printenv", "SANDBOX_PROVIDER_URL")
+    assert asked.stdout.startswith("http://127.0.0.1:"), "a restore asks the provider of make run"
     missing = place.call("--with-database", "--", "no-such-program")
     assert missing.returncode == 1
     assert missing.stderr == "run: no-such-program: No such file or directory\n"
