@@ -83,7 +83,10 @@ def _still_true(index: Index, key: Row, final: Answer) -> Iterator[str]:
         return
     if key["transaction_number"] is None:
         return  # created, and nobody was asked
-    row = index.transactions[payment_id, key["transaction_number"]]
+    row = index.transactions.get((payment_id, key["transaction_number"]))
+    if row is None:
+        yield f"told of payment {payment_id}, and its request is nowhere"
+        return
     wanted = "FAILED" if final.status == 402 else "SUCCESS"
     if row["status"] != wanted:
         cause = index.cause(row)
@@ -96,7 +99,10 @@ def _still_true(index: Index, key: Row, final: Answer) -> Iterator[str]:
 
 
 def _refund_stands(index: Index, told: dict[str, Any]) -> Iterator[str]:
-    refund = index.refunds[told["refund_id"]]
+    refund = index.refunds.get(told["refund_id"])
+    if refund is None:
+        yield f"told of refund {told['refund_id']}, which is nowhere"
+        return
     amount = told.get("refund_amount", told.get("amount"))
     status = told.get("refund_status", told["status"])
     stands = money.format_amount(refund["amount"], refund["currency"]), refund["status"]
