@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
+from sqlalchemy.engine import URL
 
 from scripts.postgres import (
     Cursor,
@@ -187,12 +188,7 @@ def tables_of(database: str) -> str | None:
 
 def flask(database: str, *command: str, quiet: bool = False) -> None:
     """A command of the service, on this database. Raises Failed with its last line."""
-    # Without a host, libpq takes it and all else from the PG variables.
-    environ = {
-        **os.environ,
-        "DATABASE_URL": f"postgresql+psycopg2:///{database}",
-        "LOG_LEVEL": "ERROR",
-    }
+    environ = {**os.environ, "DATABASE_URL": url_of(database), "LOG_LEVEL": "ERROR"}
     environ.pop("DATABASE_URL_FILE", None)
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "payment_service", *command],
@@ -206,3 +202,14 @@ def flask(database: str, *command: str, quiet: bool = False) -> None:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["it gave no reason"]
         raise Failed(f"flask {command[0]} {command[1]} failed: {lines[-1]}")
+
+
+def url_of(database: str) -> str:
+    """Where the PG variables lead; what else they say (TLS, options), libpq reads there itself."""
+    with maintenance() as cursor:
+        info = cursor.connection.info
+        place = {"host": info.host, "port": str(info.port)}
+        url = URL.create(
+            "postgresql+psycopg2", info.user, info.password or None, database=database, query=place
+        )
+    return url.render_as_string(hide_password=False)
