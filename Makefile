@@ -8,7 +8,7 @@ WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
 TEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-api bench lint fmt check faults mutants histories smoke seed migrate db-shell db-backup \
+.PHONY: setup run test test-api bench slow-clients lint fmt check faults mutants histories smoke seed migrate db-shell db-backup \
         db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
@@ -34,6 +34,9 @@ test-api: setup ## The tests of the API only
 
 bench: setup ## Measure it: make bench [BENCH_SECONDS=15] [BENCH_ROWS=5000000]
 	@VAR_DIR="$(VAR_DIR)" $(BIN)/python -m tests.bench
+
+slow-clients: setup ## What a thousand slow clients do to fifty honest ones
+	@$(BIN)/python -m tests.bench.slowclients $(ARGS)
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -90,4 +93,4 @@ clean: setup ## Remove VAR_DIR, with its database, and the caches
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | \
-	  while IFS='|' read -r name what; do printf '  %-11s %s\n' "$$name" "$$what"; done
+	  while IFS='|' read -r name what; do printf '  %-12s %s\n' "$$name" "$$what"; done

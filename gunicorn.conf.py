@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
 from typing import Any
 
 from gunicorn.errors import AppImportError
 from gunicorn.http import message
-from gunicorn.workers.gthread import ThreadWorker
+from prometheus_client import multiprocess
 
 from payment_service.config import BadSettings, look
+from payment_service.serving.worker import PatientWorker
 
 # What is wrong has its default here. The worker tells all of it, and then gunicorn ends.
 chosen, wrong = look()
 
 
-class EvenWorker(ThreadWorker):  # type: ignore[misc]
+class EvenWorker(PatientWorker):
     """Leaves a new connection to the worker that has the fewest.
 
     Whoever is awake takes it, and the caller keeps it: 16 connections were seen on one of two
@@ -26,7 +28,7 @@ class EvenWorker(ThreadWorker):  # type: ignore[misc]
     """
 
     def accept(self, listener: Any) -> None:
-        time.sleep(min(self.nr_conns * 0.0001, 0.002))
+        time.sleep(min(self.served() * 0.0001, 0.002))
         super().accept(listener)  # which minds it not if another was faster
 
     def load_wsgi(self) -> None:
@@ -51,12 +53,17 @@ graceful_timeout = chosen.web_graceful_timeout
 # connection that is being closed.
 keepalive = chosen.web_keepalive
 
-# Far above what the service takes, so that a line that is too long gets the service's own answer,
-# a problem document. gunicorn knows 8190 bytes or no limit at all, which would let one caller fill
-# the memory; so its ceiling is raised.
-message.MAX_REQUEST_LINE = limit_request_line = 1024 * 1024
-# A Content-Type that is sent twice is left to the service, too: the same value twice is one.
+# A Content-Type that is sent twice is left to the service: the same value twice is one.
 message.RFC9110_5_3_SINGLETON_FIELDS = frozenset({"HOST"})
+# The most that gunicorn knows, and a little more than the URI that the service takes.
+limit_request_line = 8190
+
+# A connection that waits costs a file and a few kilobytes, and no thread. The others are for the
+# pools, the providers' connections and the log. Where more come, those that keep others out go.
+_, _most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+_files = min(_most_files, 65536)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_files, _most_files))
+worker_connections = min(2000, _files - 500)
 
 # The heartbeat file must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108

@@ -16,7 +16,7 @@ PACKAGE = "payment_service"
 # floor's modules may use each other. The sandbox stands outside, on the floor.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__"}),
-    frozenset({"api", "admin", "cli"}),
+    frozenset({"api", "admin", "cli", "serving"}),
     frozenset({"services", "seeding"}),
     frozenset({"schemas"}),
     frozenset({"providers", "outbox", "trips", "idempotency", "rendering"}),
@@ -24,12 +24,14 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"domain"}),
     frozenset(
         {
+            "bounds",
             "config",
             "extensions",
             "http",
             "telemetry",
             "embedded",
             "flask_settings",
+            "problems",
             "ratelimit",
             "statements",
             "version",

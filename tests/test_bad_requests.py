@@ -435,7 +435,7 @@ def wire(
         yield Wire(service)
 
 
-def test_gunicorn_leaves_a_long_request_line_to_us(wire: Wire) -> None:
+def test_a_long_request_line(wire: Wire) -> None:
     for path in (f"/v1/payments?cursor={'a' * 9000}", f"/v1/{'x' * 60_000}"):
         assert_problem(wire.service.get(path), 414, "uri_too_long")
 

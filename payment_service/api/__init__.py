@@ -8,6 +8,7 @@ from payment_service.api import body, errors, health, payments, providers, recei
 from payment_service.api.blueprints import Api
 from payment_service.api.gateway import without_prefix
 from payment_service.api.headers import one_of_each
+from payment_service.bounds import MOST_BYTES
 
 # Blueprint, prefix, and who may call: "open" to all, "caller" with a caller's token. Until tokens
 # are here, "caller" is whoever reaches 127.0.0.1.
@@ -23,7 +24,7 @@ ROUTES = (
 def register(app: Flask) -> None:
     """Puts all routes, the error shape and the prefixes on the app."""
     # One more than is taken: of a body without a length, what is beyond this is cut off unsaid.
-    app.config.update(MAX_CONTENT_LENGTH=body.MOST_BYTES + 1)
+    app.config.update(MAX_CONTENT_LENGTH=MOST_BYTES + 1)
     app.url_map.merge_slashes = False  # a path has one spelling
     app.before_request(body.refuse_surprises)
     api = Api(app)

@@ -19,11 +19,11 @@ from werkzeug.exceptions import (
 )
 
 from payment_service.api.headers import refuse_repeated
+from payment_service.bounds import MOST_BYTES
 from payment_service.domain import cards
 from payment_service.domain.errors import CardDataRefused, DomainError, InvalidRequest
 from payment_service.schemas.fields import CARD_REFUSED
 
-MOST_BYTES = 64 * 1024
 DEEPEST = 16
 LONGEST_URI = 8000
 LONGEST_INTEGER = 40

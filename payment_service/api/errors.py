@@ -1,4 +1,4 @@
-"""The one error shape on the wire (RFC 9457), and the one table from error to status."""
+"""Errors as problem documents, and the one table from error to status."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from payment_service import problems
 from payment_service.api.body import BadJSON
 from payment_service.api.headers import HeaderRepeated
 from payment_service.domain import errors as domain
@@ -43,9 +44,7 @@ STATUS: dict[type[DomainError], int] = {
     domain.TripServiceUnavailable: 503,
 }
 
-PROBLEM = "application/problem+json"
-TYPES = "https://errors.payment-service.invalid/"
-"""Prefix of `type`: a name for the kind of problem, not an address."""
+PROBLEM = problems.MEDIA_TYPE
 
 
 class ProblemSchema(Schema):
@@ -69,14 +68,7 @@ def problem(
     """A problem document as a response. `retry_after` among the members becomes a header."""
     members = dict(members or {})
     retry_after = members.pop("retry_after", None)
-    body = {
-        "type": TYPES + code,
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        **members,
-    }
+    body = problems.document(status, code, detail, members)
     response = Response(json.dumps(body), status, content_type=PROBLEM)
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)

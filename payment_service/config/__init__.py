@@ -28,6 +28,7 @@ class Settings:
     database_url: str = setting(kinds.DATABASE_URL, "")
     redis_url: str | None = setting(kinds.REDIS_URL, None)
     service_port: int = setting(kinds.PORT, 8082)
+    request_read_seconds: float = setting(kinds.SECONDS, 15.0)
     trip_service_url: str | None = setting(kinds.HTTP_URL, None)
     trip_timeout_seconds: float = setting(kinds.CALL, 3.0)
     # Money

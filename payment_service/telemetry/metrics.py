@@ -37,7 +37,13 @@ FARES_TOO_HIGH = Counter(
     "payment_fares_too_high",
     "Charges refused because a fare that nobody sent was over MAX_AMOUNT",
 )
-
+CUT_CONNECTIONS = Counter(
+    "payment_service_connections_cut",
+    "Connections that were closed because the client was too slow, by what it was slow at: nothing"
+    " (it sent nothing at all), headers, body, answer (it took none of it); or crowded: it had to"
+    " make room",
+    ["reason"],
+)
 
 REQUEST_SECONDS = "payment_service_http_request_duration_seconds"
 """Histogram of the requests that were answered, by method, route and status."""

@@ -1,0 +1,24 @@
+"""What is known of a client's connection."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from payment_service.serving.incoming import Incoming
+from payment_service.serving.outgoing import Answer, Outgoing
+
+
+class Connection:
+    """A client's connection. One thread at a time has it: the main one or one of the pool."""
+
+    def __init__(self, sock: socket.socket, client: Any, server: Any, cfg: Any) -> None:
+        self.sock, self.client, self.server = sock, client, server
+        self.incoming, self.outgoing = Incoming(cfg, client), Outgoing(sock)
+        self.request: Any = None  # the one that is answered
+        self.answer: Answer | None = None  # until the app's part of it is over
+        self.keep = False
+        self.group: dict[Connection, None] | None = None  # in which of the worker's it waits
+        self.deadline = 0.0
+        self.unread = 0  # bytes of the answer, when its time began
+        self.discarded = 0  # bytes that came after the end
