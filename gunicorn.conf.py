@@ -10,10 +10,10 @@ from typing import Any
 
 from gunicorn.errors import AppImportError
 from gunicorn.http import message
-from prometheus_client import multiprocess
 
 from payment_service.config import BadSettings, look
 from payment_service.serving.worker import PatientWorker
+from payment_service.telemetry import metric_files
 
 # What is wrong has its default here. The worker tells all of it, and then gunicorn ends.
 chosen, wrong = look()
@@ -74,8 +74,7 @@ accesslog = None  # the service logs its own requests
 
 
 def on_starting(server: Any) -> None:
-    if chosen.prometheus_multiproc_dir:
-        Path(chosen.prometheus_multiproc_dir).mkdir(parents=True, exist_ok=True)
+    fold_metrics(server)
 
 
 def pre_request(worker: Any, req: Any) -> None:
@@ -86,8 +85,13 @@ def pre_request(worker: Any, req: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """A dead worker's counters stay, its gauges go."""
-    if chosen.prometheus_multiproc_dir:
-        from prometheus_client import multiprocess
+    fold_metrics(server)
 
-        multiprocess.mark_process_dead(worker.pid)
+
+def fold_metrics(server: Any) -> None:
+    """What dead workers counted stays, their files go. Nothing of it may end the master."""
+    if chosen.prometheus_multiproc_dir:
+        try:
+            metric_files.fold(Path(chosen.prometheus_multiproc_dir))
+        except Exception:
+            server.log.exception("the metrics of dead workers could not be folded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from decimal import Decimal
@@ -17,6 +18,7 @@ from payment_service.config import settings
 from payment_service.domain import states as table
 from payment_service.extensions import db
 from payment_service.services import worker as beats
+from payment_service.telemetry import metric_files
 
 SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 
@@ -86,6 +88,8 @@ def worker() -> None:
     stopping = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopping.set())
+    if metrics := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        metric_files.fold(Path(metrics))  # of workers that died
     beats.run(app, stopping)
 
 

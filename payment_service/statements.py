@@ -30,9 +30,18 @@ class Disconnected(Exception):
     """The database did not answer. Whether it did what was asked is not known."""
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether the database has no room for it, on its disk or in its memory: SQLSTATE class 53,
+    but for 53300, which is told to who connects. It has done nothing then, and goes on."""
+    code = getattr(error, "pgcode", None) or ""
+    return code.startswith("53") and code != "53300"
+
+
 def is_silence(error: psycopg2.Error) -> bool:
     """Whether the database did not answer. A connection that breaks off while an answer comes in
     gives the bare DatabaseError at times."""
+    if is_full(error):
+        return False
     return isinstance(error, _NO_ANSWER) or type(error) is psycopg2.DatabaseError
 
 

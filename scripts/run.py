@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from honcho.environ import parse_procfile
 from payment_service.config.reading import BadSettings, is_set
 from payment_service.embedded import EmbeddedError, Server
 from scripts import databases
+from scripts.metrics_folder import forget, fresh_metrics, metrics_folder
 from scripts.preflight import (
     ROOT,
     Refused,
@@ -78,7 +78,7 @@ def run() -> None:
         if ended := stop_left_overs(var):
             say(f"stopped {ended} processes that an earlier run left behind")
         check_ports(ports)
-        with embedded_servers(var, say) as servers:
+        with embedded_servers(var, say) as servers, fresh_metrics(var):
             environ = child_environment(var, ports)
             if not prepared(environ, console, stop):
                 return
@@ -116,13 +116,10 @@ def keep(
 
 def child_environment(var: Path, ports: Ports) -> dict[str, str]:
     """What the processes of the Procfile see. What is set already stays."""
-    metrics = var / "metrics"
-    shutil.rmtree(metrics, ignore_errors=True)  # the counters of processes that are no more
-    metrics.mkdir()
     defaults = {
         **sandbox_urls(ports["SANDBOX_PORT"]),
         "SANDBOX_DIR": str(var / "sandbox"),
-        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics_folder(var)),
         "PYTHONUNBUFFERED": "1",
     }
     missing = {name: value for name, value in defaults.items() if not is_set(name, os.environ)}
@@ -234,7 +231,8 @@ def main(arguments: list[str]) -> int:
         if arguments[:2] == ["--with-database", "--"] and arguments[2:]:
             return with_database(arguments[2:])
         if arguments == ["--check-stopped"]:
-            with locked(read_environment()):
+            with locked(var := read_environment()):
+                forget(var)
                 return 0
         if arguments:
             raise Refused(str(__doc__).split("\n", 2)[2].strip())

@@ -37,6 +37,14 @@ class GivenUp(RuntimeError):
     """A process died again and again. The message is one plain line."""
 
 
+class LogFile(logging.handlers.RotatingFileHandler):
+    """Leaves out what it can't write, as on a full disk. logging would print a traceback for each
+    line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 class Console:
     """Lines with the name of who wrote them, on the terminal and in a log file per name."""
 
@@ -54,17 +62,17 @@ class Console:
         with self._lock:
             colour = self._colour.setdefault(name, next(self._colours))
             message = Message("line", text, datetime.now().astimezone(), name, colour)
-            with contextlib.suppress(OSError):  # the terminal may be gone, the file is still there
+            # The terminal may be gone, or the disk full: one is left, and nothing may end for it.
+            with contextlib.suppress(OSError):
                 self._printer.write(message)
-            self._file(name).info("%s", text.rstrip("\n"))
+            with contextlib.suppress(OSError):
+                self._file(name).info("%s", text.rstrip("\n"))
 
     def _file(self, name: str) -> logging.Logger:
         if name not in self._files:
             logger = logging.Logger(name)
             path = self._logs / f"{name}.log"
-            logger.addHandler(
-                logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)
-            )
+            logger.addHandler(LogFile(path, maxBytes=LOG_BYTES, backupCount=1))
             self._files[name] = logger
         return self._files[name]
 
@@ -169,7 +177,7 @@ class Kept(Generic[Running]):
     def _start_again(self, say: Callable[[str], None]) -> None:
         try:
             self.start()
-        except EmbeddedError as error:
+        except (EmbeddedError, OSError) as error:  # a full disk is an OSError
             self._current = None  # which look() takes for one more death
             say(str(error))
 

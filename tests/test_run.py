@@ -25,6 +25,7 @@ import pytest
 
 from payment_service import embedded
 from scripts import databases
+from scripts.metrics_folder import MEMORY, forget, metrics_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PROCFILE = """\
@@ -85,8 +86,10 @@ class Place:
         self.root, self.var = root, root / "var"
         shutil.copytree(ROOT / "scripts", root / "scripts")
         shutil.copytree(ROOT / "payment_service/embedded", root / "payment_service/embedded")
-        for part in ("config", "sandbox"):
+        for part in ("config", "sandbox", "serving", "telemetry"):
             shutil.copytree(ROOT / "payment_service" / part, root / "payment_service" / part)
+        for part in ("bounds", "problems"):
+            shutil.copy(ROOT / f"payment_service/{part}.py", root / "payment_service")
         shutil.copy(ROOT / "gunicorn.conf.py", root)
         (root / "payment_service/__init__.py").write_text(STUB)
         (root / "Procfile").write_text(PROCFILE)
@@ -183,6 +186,7 @@ def place() -> Iterator[Place]:
                 with contextlib.suppress(psutil.Error):
                     left.kill()
             until(lambda: not place.processes())
+            forget(place.var)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -193,6 +197,7 @@ def test_a_signal_ends_all_of_it_and_is_no_failure(place: Place, number: int) ->
     assert process.wait(30) == 0
     assert place.processes() == []
     assert "Traceback" not in place.output()
+    assert not metrics_folder(place.var).exists()
 
 
 def test_requests_in_flight_are_answered_before_the_end(place: Place) -> None:
@@ -233,7 +238,11 @@ def test_what_a_killed_supervisor_left_is_stopped_first(place: Place) -> None:
     first.wait()
     left = place.processes()
     assert len(left) >= 8
+    assert metrics_folder(place.var).parent == MEMORY
+    counted = metrics_folder(place.var) / "counter_1.db"
+    counted.touch()
     second = place.up()
+    assert not counted.exists()
     assert not any(map(embedded.lives, left))
     assert "an earlier run left behind" in place.output()
     second.terminate()
@@ -284,7 +293,7 @@ def test_children_learn_where_everything_is(place: Place) -> None:
     assert place.get("/setting/TRIP_SERVICE_URL") == "http://trips.example"
     assert place.get("/setting/SANDBOX_PROVIDER_URL") == sandbox
     assert place.get("/setting/SANDBOX_DIR") == str(place.var / "sandbox")
-    assert place.get("/setting/PROMETHEUS_MULTIPROC_DIR") == str(place.var / "metrics")
+    assert place.get("/setting/PROMETHEUS_MULTIPROC_DIR") == str(metrics_folder(place.var))
     assert place.get("/setting/DATABASE_URL").startswith("postgresql+psycopg2://payments:")
     assert place.get("/setting/REDIS_URL").startswith("redis://:")
     listening = {

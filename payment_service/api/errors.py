@@ -19,7 +19,7 @@ from payment_service.api.body import BadJSON
 from payment_service.api.headers import HeaderRepeated
 from payment_service.domain import errors as domain
 from payment_service.domain.errors import DomainError
-from payment_service.statements import Disconnected, is_silence
+from payment_service.statements import Disconnected, is_full, is_silence
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +60,10 @@ class ProblemSchema(Schema):
     class Meta:
         # Some problems carry more, such as payment_id.
         unknown = "include"
+
+
+FULL_SECONDS = 30
+"""Retry-After of a full disk: somebody has to come and make room."""
 
 
 def problem(
@@ -123,6 +127,8 @@ def _busy(error: PoolTimeout) -> Response:
 
 def _of_database(error: DBAPIError) -> Response:
     log.exception("database_error", exc_info=error)
+    if is_full(error.orig):
+        return _no_room()
     if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
         return _no_database(error)
     return _internal()
@@ -131,7 +137,18 @@ def _of_database(error: DBAPIError) -> Response:
 def _of_driver(error: psycopg2.Error) -> Response:
     """What SQLAlchemy lets through as it is: the database went away while it was connected to."""
     log.exception("database_error", exc_info=error)
+    if is_full(error):
+        return _no_room()
     return _no_database(error) if is_silence(error) else _internal()
+
+
+def _no_room() -> Response:
+    return problem(
+        503,
+        "storage_full",
+        "the database has no room to write this; ask again with the same idempotency key",
+        members={"retry_after": FULL_SECONDS},
+    )
 
 
 def _no_database(error: Exception) -> Response:

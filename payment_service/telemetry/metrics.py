@@ -7,8 +7,11 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Metric
 from prometheus_client.core import CounterMetricFamily
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from payment_service.telemetry import metric_files
+
+metric_files.install()
 
 PROVIDER_SECONDS = Histogram(
     "payment_service_provider_call_seconds",
@@ -59,7 +62,9 @@ class CountsCollector(Collector):
         self._directory = directory
 
     def collect(self) -> Iterable[Metric]:
-        for family in _merged(Path(self._directory)) if self._directory else REGISTRY.collect():
+        for family in (
+            metric_files.merged(Path(self._directory)) if self._directory else REGISTRY.collect()
+        ):
             yield family
             if family.name == REQUEST_SECONDS:
                 yield _requests(family)
@@ -74,18 +79,3 @@ def _requests(seconds: Metric) -> Metric:
         if sample.name == f"{REQUEST_SECONDS}_count":
             counted.add_metric([sample.labels[name] for name in labels], sample.value)
     return counted
-
-
-def _merged(directory: Path) -> Iterable[Metric]:
-    """prometheus_client's own collector fails on a file that a process has made and not yet
-    filled, and with it the scrape."""
-    filled = [str(file) for file in directory.glob("*.db") if _is_filled(file)]
-    found: Iterable[Metric] = MultiProcessCollector.merge(filled)  # type: ignore[no-untyped-call]
-    return found
-
-
-def _is_filled(file: Path) -> bool:
-    try:
-        return file.stat().st_size > 0
-    except FileNotFoundError:  # the gauges of a process that has just ended
-        return False
