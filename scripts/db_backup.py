@@ -69,7 +69,8 @@ def main(arguments: list[str]) -> int:
         kept = restore(options.file, folder=BACKUPS, force=options.force)
         print(f"restored {options.file}")
         print(f"the replaced database is kept as {kept}; when nobody needs it any more:")
-        print(f"  make db-shell ARGS='-c 'DROP DATABASE \"{kept}\"''")
+        drop = f'DROP DATABASE \\"{kept}\\"'
+        print(f'  make db-shell ARGS="-c \'{drop}\'"')
     except (Failed, psycopg2.Error, OSError) as error:
         print(f"db-{options.verb}: {one_line(str(error))}", file=sys.stderr)
         return 1
