@@ -232,9 +232,9 @@ MUTANTS = (
     ),
     Mutant(
         "silence is not a no: only what never connected was not sent",
-        "payment_service/http.py",
-        "        if _never_connected(error):",
-        "        if True:",
+        "payment_service/http/__init__.py",
+        "            if not attempt.sent:",
+        "            if True:",
         ("tests/test_conformance.py", "tests/test_faults.py"),
     ),
     Mutant(

@@ -188,7 +188,7 @@ def test_only_http_imports_requests() -> None:
         r"^\s*(import|from) (requests|urllib3|httpx|http\.client|urllib\.request)\b"
     )
     for module, source in modules().items():
-        if module != "http" and part_of(module) != "sandbox":
+        if part_of(module) not in ("http", "sandbox"):
             found = [line for line in source.splitlines() if clients.match(line)]
             assert found == [], module
 

@@ -1,12 +1,16 @@
-"""Outbound calls: a time-out bounds the whole answer, and a short body is no answer."""
+"""Outbound calls: a time-out bounds all of a call, and a short body is no answer."""
 
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,37 +21,321 @@ from tests.sandbox_server import reserved_port
 Talk = Callable[[socket.socket], None]
 
 
+DEADLINE = 0.5
+"""Seconds. Each server below would answer well, several seconds later."""
+
+
+_OVER = threading.Event()
+
+
+def pause(seconds: float) -> None:
+    """Of a server. Raises OSError when the test has seen enough."""
+    if _OVER.wait(seconds):
+        raise OSError
+
+
 @contextmanager
-def a_server(talk: Talk) -> Iterator[str]:
-    """One connection is accepted, and what `talk` does with it is all it gets."""
+def a_server(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server that does `talk` with each connection, on a thread of its own."""
+    _OVER.clear()
+    threads = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(65536)
-                with suppress(OSError):  # the client had enough
-                    talk(connection)
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    threads.append(threading.Thread(target=speak, args=[connection]))
+                    threads[-1].start()
 
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        def speak(connection: socket.socket) -> None:
+            wrap = tls.wrap_socket if tls else None
+            with (
+                suppress(OSError),
+                wrap(connection, server_side=True) if wrap else connection as own,
+            ):
+                talk(own)
+
+        threads.append(threading.Thread(target=serve))
+        threads[-1].start()
+        try:
+            yield f"http{'s' if tls else ''}://127.0.0.1:{server.getsockname()[1]}/"
+        finally:
+            _OVER.set()
+            server.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
         thread.join(PATIENCE)
 
 
-def test_a_dripping_body_is_silence_at_the_deadline() -> None:
-    def drip(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
-        for _ in range(100):  # all of it in 5 s at least, so only the deadline makes it silence
-            connection.sendall(b"x")
-            time.sleep(0.05)
+def read_request(connection: socket.socket) -> bytes:
+    """A request without a body; empty if there comes none any more."""
+    text = b""
+    while not text.endswith(b"\r\n\r\n"):
+        if not (part := connection.recv(65536)):
+            break
+        text += part
+    return text
 
-    with a_server(drip) as url, pytest.raises(http.Silence):
-        http.call("GET", url, timeout=0.5)
+
+def drip(connection: socket.socket, text: bytes) -> None:
+    """Byte by byte."""
+    for byte in text:
+        connection.sendall(bytes([byte]))
+        pause(0.1)
+
+
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def dripping(at_once: bytes, dripped: bytes, rest: bytes = b"") -> Talk:
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(at_once)
+        drip(connection, dripped)
+        connection.sendall(rest)
+
+    return talk
+
+
+def late(connection: socket.socket) -> None:
+    read_request(connection)
+    pause(10)
+    connection.sendall(EMPTY)
+
+
+def interim(connection: socket.socket) -> None:
+    """As fast as they are taken."""
+    read_request(connection)
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        connection.sendall(CONTINUE * 100)
+    connection.sendall(EMPTY)
+
+
+LARGE = bytes(30_000_000)
+
+
+def deaf(connection: socket.socket) -> None:
+    """It takes some of it now and then."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    taken = 0
+    while taken < len(LARGE):
+        pause(0.1 if taken < 6_400_000 else 0)
+        taken += len(connection.recv(65536))
+    connection.sendall(EMPTY)
+
+
+HOLDING: dict[str, Talk] = {
+    "no answer": late,
+    "status": dripping(b"", EMPTY),
+    "headers": dripping(b"HTTP/1.1 200 OK\r\n", b"Content-Length: 0\r\nX-A: 1234567890\r\n\r\n"),
+    "interim answers": dripping(b"", CONTINUE * 3, EMPTY),
+    "interim answers at once": interim,
+    "body": dripping(EMPTY.replace(b"0\r\n\r\n", b"50\r\n\r\n"), bytes(50)),
+    "chunks": dripping(CHUNKED, b"1\r\nx\r\n" * 9, b"0\r\n\r\n"),
+    "trailers": dripping(CHUNKED + b"0\r\n", b"X-A: 1\r\n" * 9, b"\r\n"),
+    "body of a redirect": dripping(
+        b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 50\r\n\r\n", bytes(50)
+    ),
+}
+
+
+@pytest.mark.parametrize("how", HOLDING)
+def test_whoever_holds_a_call_is_silent_at_the_deadline(how: str) -> None:
+    with a_server(HOLDING[how]) as url, pytest.raises(http.Silence):
+        http.call("POST", url, timeout=DEADLINE)
+
+
+def test_whoever_takes_a_large_request_slowly_is_silent_at_the_deadline() -> None:
+    with a_server(deaf) as url, pytest.raises(http.Silence):
+        http.call("POST", url, timeout=DEADLINE, data=LARGE)
+
+
+def test_the_time_of_a_call_before_is_not_this_ones() -> None:
+    def first_well_then_deaf(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        deaf(connection)
+
+    with a_server(first_well_then_deaf) as url:
+        http.call("GET", url, timeout=PATIENCE)
+        with pytest.raises(http.Silence):
+            http.call("POST", url, timeout=DEADLINE, data=LARGE)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Of 127.0.0.1, by itself, with its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = (folder / "cert.pem", folder / "key.pem")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *(
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=here",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+            ),
+            *("-out", str(made[0]), "-keyout", str(made[1])),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return made
+
+
+@pytest.fixture
+def tls(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's side of TLS that our calls believe."""
+    monkeypatch.setattr(http._SESSION, "verify", str(certificate[0]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    return context
+
+
+@pytest.mark.parametrize("how", ["status", "headers", "interim answers at once", "body"])
+def test_it_is_so_inside_of_tls(tls: ssl.SSLContext, how: str) -> None:
+    with a_server(HOLDING[how], tls) as url, pytest.raises(http.Silence):
+        http.call("POST", url, timeout=DEADLINE)
+
+
+def test_a_large_request_is_bounded_inside_of_tls(tls: ssl.SSLContext) -> None:
+    with a_server(deaf, tls) as url, pytest.raises(http.Silence):
+        http.call("POST", url, timeout=DEADLINE, data=LARGE)
+
+
+def test_tls_that_is_not_agreed_on_in_time_is_unreachable(tls: ssl.SSLContext) -> None:
+    def agree_late(connection: socket.socket) -> None:
+        pause(10)
+        with tls.wrap_socket(connection, server_side=True) as inside:
+            read_request(inside)
+            inside.sendall(EMPTY)
+
+    with a_server(agree_late) as url, pytest.raises(http.Unreachable):
+        http.call("POST", url.replace("http:", "https:"), timeout=DEADLINE)
+
+
+def test_a_certificate_that_is_not_believed_is_unreachable(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http._SESSION, "verify", True)
+    received = []
+
+    def serve(connection: socket.socket) -> None:
+        received.append(read_request(connection))
+
+    with a_server(serve, tls) as url, pytest.raises(http.Unreachable):
+        http.call("POST", url, timeout=PATIENCE)
+    assert received == []
+
+
+def test_a_connection_that_is_not_taken_is_unreachable() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as stack:
+        for _ in range(3):  # what the kernel would take by itself
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        with pytest.raises(http.Unreachable):
+            http.call("POST", f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=DEADLINE)
+
+
+def test_a_name_that_is_not_resolved_in_time_is_unreachable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over, resolve = threading.Event(), socket.getaddrinfo
+
+    def slow(host: str, *rest: Any) -> Any:
+        over.wait(10)
+        return resolve("127.0.0.1", *rest)
+
+    with a_server(dripping(EMPTY, b"")) as url:
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+        with pytest.raises(http.Unreachable):
+            http.call("POST", url.replace("127.0.0.1", "slow.example"), timeout=DEADLINE)
+        over.set()
+
+
+def test_a_name_of_nobody_is_unreachable() -> None:
+    with pytest.raises(http.Unreachable):
+        http.call("POST", "http://nobody.invalid/", timeout=PATIENCE)
+
+
+def test_a_connection_serves_again() -> None:
+    taken = []
+
+    def serve(connection: socket.socket) -> None:
+        taken.append(connection)
+        while read_request(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with a_server(serve) as url:
+        for _ in range(3):
+            assert http.call("GET", url, timeout=PATIENCE).json() == {}
+        assert len(taken) == 1
+        http._SESSION.close()  # the server waits for the next request
+
+
+def test_a_connection_serves_again_inside_of_tls(tls: ssl.SSLContext) -> None:
+    taken = []
+
+    def serve(connection: socket.socket) -> None:
+        taken.append(connection)
+        while read_request(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with a_server(serve, tls) as url:
+        for _ in range(3):
+            assert http.call("GET", url, timeout=PATIENCE).json() == {}
+        assert len(taken) == 1
+        http._SESSION.close()
+
+
+def test_what_follows_an_interim_answer_is_not_the_next_answer() -> None:
+    turns = iter((b"old", b"new"))
+
+    def serve(connection: socket.socket) -> None:
+        body = next(turns)
+        while read_request(connection):
+            if body == b"old":
+                connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+                time.sleep(0.1)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + body)
+
+    with a_server(serve) as url:
+        with pytest.raises(http.Silence):
+            http.call("GET", url, timeout=PATIENCE)
+        time.sleep(0.2)
+        assert http.call("GET", url, timeout=PATIENCE).body == b"new"
+        http._SESSION.close()
+
+
+def test_an_answer_without_end_is_silence() -> None:
+    def pour(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n")
+        for _ in range(10_000):
+            connection.sendall(bytes(65536))
+
+    with a_server(pour) as url, pytest.raises(http.Silence):
+        http.call("GET", url, timeout=PATIENCE)
+
+
+def test_a_login_in_a_url_is_not_told() -> None:
+    with reserved_port() as nobody, pytest.raises(http.Unreachable) as error:
+        host = f"127.0.0.1:{nobody.getsockname()[1]}"
+        http.call("GET", f"http://us:hunter2@{host}/a", timeout=PATIENCE)
+    assert str(error.value) == f"GET http://{host}/a: no connection"
 
 
 def test_a_short_body_is_silence() -> None:
     def half(connection: socket.socket) -> None:
+        read_request(connection)
         connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"half":')
 
     with a_server(half) as url, pytest.raises(http.Silence):
@@ -56,6 +344,7 @@ def test_a_short_body_is_silence() -> None:
 
 def test_a_chunked_body_is_read_whole() -> None:
     def chunks(connection: socket.socket) -> None:
+        read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for part in (b'{"a"', b": 1}"):
             connection.sendall(f"{len(part):x}\r\n".encode() + part + b"\r\n")

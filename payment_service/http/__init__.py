@@ -1,0 +1,136 @@
+"""Outbound HTTP: one session, whole-call deadlines, trace headers. Only here is requests known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from structlog.contextvars import get_contextvars
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
+from urllib3.exceptions import HTTPError
+
+from payment_service.http.connections import Adapter, bounded
+
+MAX_ANSWER_BYTES = 1 << 20
+"""No answer that we ask for comes near this; one that does is garbage."""
+
+
+class Unreachable(Exception):
+    """Nothing of the request left us, for sure: not even its first byte was handed to a socket."""
+
+
+class Silence(Exception):
+    """The request may have arrived, but no whole answer came back in time."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON, numbers with a point as Decimal. Raises ValueError for garbage."""
+        return json.loads(self.body, parse_float=Decimal)
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: to know where it leads, requests would read a body of any length."""
+
+
+def _session() -> requests.Session:
+    session = _Session()
+    session.trust_env = False  # a proxy variable must not carry money elsewhere
+    adapter = Adapter(pool_connections=16, pool_maxsize=128)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+_SESSION = _session()
+
+
+def call(
+    method: str,
+    url: str,
+    *,
+    timeout: float,
+    body: Any = None,
+    data: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """One request, never repeated. `timeout` bounds all of it, in seconds: finding the host,
+    connecting, sending, and the answer to its last byte, however slowly it comes.
+
+    `body` is sent as JSON, `data` as it is. Raises Unreachable if nothing was sent for sure, and
+    Silence if it may have been but the answer is missing or broken off.
+    """
+    if body is not None:
+        data = json.dumps(body, separators=(",", ":")).encode()
+    with bounded(timeout) as attempt:
+        try:
+            with _SESSION.request(
+                method,
+                url,
+                data=data,
+                headers=_headers(headers, has_json=body is not None),
+                timeout=timeout,
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                return Answer(response.status_code, response.headers, _read(response))
+        except (requests.RequestException, HTTPError, OSError) as error:
+            what = f"{method} {_shown(url)}"
+            if not attempt.sent:
+                raise Unreachable(f"{what}: no connection") from error
+            raise Silence(f"{what}: {type(error).__name__}") from error
+
+
+@retry(
+    retry=retry_if_exception_type((Unreachable, Silence)),
+    stop=stop_after_attempt(2),
+    wait=wait_random(0.05, 0.2),
+    reraise=True,
+)
+def get(url: str, *, timeout: float, headers: Mapping[str, str] | None = None) -> Answer:
+    """A read, which is safe to repeat: tried twice, so that one stale kept-alive connection or
+    one restart of the other side is not an error. `timeout` bounds each try: together they take
+    at most twice that, and 0.2 s between them."""
+    return call("GET", url, timeout=timeout, headers=headers)
+
+
+def _headers(extra: Mapping[str, str] | None, *, has_json: bool) -> dict[str, str]:
+    headers = {"Accept": "application/json"}
+    if has_json:
+        headers["Content-Type"] = "application/json"
+    if request_id := get_contextvars().get("request_id"):
+        headers["X-Request-ID"] = request_id
+    return {**headers, **(extra or {})}
+
+
+def _read(response: requests.Response) -> bytes:
+    """The whole body. One that ends before its announced length raises too."""
+    if response.status_code < 200:
+        # The real answer may follow, and must not be taken for that of the next request.
+        response.raw.close()
+        raise requests.exceptions.ConnectionError("an interim answer that nobody asked for")
+    received = bytearray()
+    while chunk := response.raw.read1(65536, decode_content=True):
+        received += chunk
+        if len(received) > MAX_ANSWER_BYTES:
+            raise requests.exceptions.ConnectionError("the answer is too long")
+    return bytes(received)
+
+
+def _shown(url: str) -> str:
+    """Without the login that it may hold, because this goes into logs."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
