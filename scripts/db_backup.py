@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
         print(f"restored {options.file}")
         print(f"the replaced database is kept as {kept}; when nobody needs it any more:")
         drop = f'DROP DATABASE \\"{kept}\\"'
-        print(f'  make db-shell ARGS="-c \'{drop}\'"')
+        print(f"  make db-shell ARGS=\"-c '{drop}'\"")
     except (Failed, psycopg2.Error, OSError) as error:
         print(f"db-{options.verb}: {one_line(str(error))}", file=sys.stderr)
         return 1
