@@ -13,7 +13,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from payment_service import cli_outbox, cli_recover, seeding
+from payment_service import cli_audit, cli_outbox, cli_recover, seeding
 from payment_service.config import settings
 from payment_service.domain import states as table
 from payment_service.extensions import db
@@ -25,7 +25,7 @@ SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 
 def register(app: Flask) -> None:
     """Puts the commands on the app."""
-    outbox, audit = cli_outbox.outbox, cli_outbox.audit
+    outbox, audit = cli_outbox.outbox, cli_audit.audit
     for command in (seed, worker, states, outbox, audit, cli_recover.recover):
         app.cli.add_command(command)
 

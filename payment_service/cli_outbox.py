@@ -1,17 +1,14 @@
-"""flask outbox parked | deliver | skip and flask audit verify | digest: one call each."""
+"""flask outbox parked | deliver | skip: one call each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 from flask.cli import with_appcontext
 
-from payment_service.domain.events import iso
 from payment_service.outbox.routes import SINKS
-from payment_service.services import audit as chains
 from payment_service.services import deliveries
 from payment_service.services.deliveries import Which
 
@@ -86,33 +83,3 @@ def skip(
     which = _chosen(sink, payment_id, seq, everything)
     count = deliveries.skip(which=which, reason=reason, waiting=waiting)
     click.echo(f"{count} skipped")
-
-
-@click.group
-def audit() -> None:
-    """The hash chains of the events."""
-
-
-@audit.command
-@click.option("--payment", "payment_id", type=int, help="Walk only this payment's chain.")
-@with_appcontext
-def verify(payment_id: int | None) -> None:
-    """Walk the chains; name the first row that does not fit, and exit with 1."""
-    report = chains.verify(payment_id=payment_id)
-    if report.broken:
-        raise click.ClickException(str(report.broken))
-    click.echo(f"{report.payments} payments, {report.events} events: every chain fits")
-
-
-@audit.command
-@click.option(
-    "--until",
-    type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
-    help="UTC; default a minute ago, when nothing of then is still being written.",
-)
-@with_appcontext
-def digest(until: datetime | None) -> None:
-    """Print one digest over all chains, to be kept outside of this database."""
-    moment = (until or datetime.now(UTC) - timedelta(minutes=1)).replace(microsecond=0, tzinfo=UTC)
-    found = chains.digest(until=moment)
-    click.echo(f"{iso(moment)} {found.payments} payments sha256:{found.sha256}")

@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     ),
 )
 FLOOR = LAYERS[-1]
-PARTS = {"cli_outbox": "cli", "cli_recover": "cli"}
+PARTS = {"cli_audit": "cli", "cli_outbox": "cli", "cli_recover": "cli"}
 """Modules beside the one whose part they are."""
 
 

@@ -69,6 +69,8 @@ class Settings:
     notification_service_url: str | None = setting(kinds.HTTP_URL, None)
     trip_status_service_url: str | None = setting(kinds.HTTP_URL, None)
     driver_service_url: str | None = setting(kinds.HTTP_URL, None)
+    # Audit
+    audit_digest_path: str | None = setting(kinds.FILE, None)
     # Idempotency
     idempotency_lock_seconds: float = setting(kinds.SECONDS, 60.0)
     idempotency_key_ttl: float = setting(kinds.SECONDS, DAY)

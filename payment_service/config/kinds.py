@@ -103,11 +103,17 @@ def _secret(value: str) -> bool:
     return bool(base64.b64decode(value.removeprefix(prefix), validate=True))
 
 
-def _folder(value: str) -> bool:
+def _folder(value: str | Path) -> bool:
     """It is there, or can be made."""
     path = Path(value).absolute()
     nearest = next(one for one in (path, *path.parents) if one.exists())
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+
+
+def _file(value: str) -> bool:
+    """It is there, or can be made together with its folder."""
+    path = Path(value).absolute()
+    return os.access(path, os.W_OK) if path.is_file() else not path.exists() and _folder(path.parent)
 
 
 PORT = _number(fields.Integer, "must be a port, from 1 to 65535", min=1, max=65535)
@@ -161,6 +167,7 @@ HOST = text(urls.is_host, "must be the name or address of a host")
 LOG_LEVEL = _one_of("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMAT = _one_of("json", "console")
 SSL_MODE = _one_of(*urls.SSL_MODES)
+FILE = text(_file, "must be a file that can be written, or can be made")
 FOLDER = text(_folder, "must be a folder that is there and can be written, or can be made")
 HTTP_URL = text(
     urls.is_http,

@@ -39,9 +39,10 @@ class Event:
     chain: bytes
 
 
-def chained(head: bytes | None, body: str) -> bytes:
-    """sha256(previous hash || body): removing or changing one event breaks all that follow."""
-    return hashlib.sha256((head or b"") + body.encode()).digest()
+def chained(head: bytes | None, body: str, snapshot: str | None) -> bytes:
+    """sha256(previous hash || body || snapshot): removing or changing one event breaks all that
+    follow. Events of before snapshots were kept have none."""
+    return hashlib.sha256((head or b"") + body.encode() + (snapshot or "").encode()).digest()
 
 
 def event_id(payment_id: int, seq: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from payment_service.models.audit import AuditDigest, ImportSeal
 from payment_service.models.events import Delivery, Event, SinkTotal
 from payment_service.models.idempotency import IdempotencyKey
 from payment_service.models.payments import Payment
@@ -11,10 +12,12 @@ from payment_service.models.totals import PaymentTotal, total_deltas
 from payment_service.models.transactions import Transaction
 
 __all__ = [
+    "AuditDigest",
     "CatalogVersion",
     "Delivery",
     "Event",
     "IdempotencyKey",
+    "ImportSeal",
     "Payment",
     "PaymentTotal",
     "ProviderOffer",

@@ -21,8 +21,9 @@ from payment_service.models import columns
 
 
 class Event(db.Model):  # type: ignore[name-defined]
-    """`seq` is the payment's version after the event; `body` is the CloudEvent whose bytes `chain`
-    covers. The database refuses UPDATE, DELETE and TRUNCATE of this table."""
+    """`seq` is the payment's version after the event; `body` is the CloudEvent that is told,
+    `snapshot` what services/snapshots keeps of the rows; `chain` covers the bytes of both. The
+    database refuses UPDATE, DELETE and TRUNCATE of this table."""
 
     __tablename__ = "events"
 
@@ -39,6 +40,7 @@ class Event(db.Model):  # type: ignore[name-defined]
     occurred_at: Mapped[datetime] = columns.moment()
     body: Mapped[str] = mapped_column(Text)
     chain: Mapped[bytes] = mapped_column(LargeBinary)
+    snapshot: Mapped[str | None] = columns.optional_text()
 
 
 class Delivery(db.Model):  # type: ignore[name-defined]

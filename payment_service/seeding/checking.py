@@ -26,22 +26,28 @@ def find_doubles(connection: Connection) -> None:
 
 
 def drop_known(connection: Connection, *, currency: str) -> int:
-    """Take the rows that are in `payments` already out of `fresh`; returns how many.
+    """Move the ids of rows that are in `payments` already from `fresh` to `known`; returns how
+    many.
 
     A row is there if the payment stands as the file says. If the file says PENDING and the payment
     has moved on here since, its status, method, amount and currency are no longer history's: a
     charge takes the fare, by the method and provider that it was asked for.
     """
+    connection.exec_driver_sql("CREATE TEMP TABLE known (payment_id bigint) ON COMMIT DROP")
     return connection.exec_driver_sql(
         """
-        DELETE FROM fresh USING payments AS p
-        WHERE p.payment_id = fresh.payment_id AND p.reference = fresh.reference
-          AND p.created_at = fresh.created_at AND p.trip_id IS NOT DISTINCT FROM fresh.trip_id
-          AND ((p.status, p.amount, p.method, p.currency)
-                   = (fresh.status, fresh.amount, fresh.method, %(currency)s)
-               OR (fresh.status = 'PENDING' AND p.caller = 'import'
-                   AND (p.version > 1 OR p.provider <> 'import')))
-          AND fresh.line NOT IN (SELECT line FROM faulty)
+        WITH gone AS (
+            DELETE FROM fresh USING payments AS p
+            WHERE p.payment_id = fresh.payment_id AND p.reference = fresh.reference
+              AND p.created_at = fresh.created_at AND p.trip_id IS NOT DISTINCT FROM fresh.trip_id
+              AND ((p.status, p.amount, p.method, p.currency)
+                       = (fresh.status, fresh.amount, fresh.method, %(currency)s)
+                   OR (fresh.status = 'PENDING' AND p.caller = 'import'
+                       AND (p.version > 1 OR p.provider <> 'import')))
+              AND fresh.line NOT IN (SELECT line FROM faulty)
+            RETURNING p.payment_id
+        )
+        INSERT INTO known SELECT payment_id FROM gone
         """,
         {"currency": currency},
     ).rowcount

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from tqdm import tqdm
 
 from payment_service.domain.money import EXPONENTS
-from payment_service.seeding import casting, checking, loading
+from payment_service.seeding import casting, checking, loading, sealing
 from payment_service.seeding.dates import Moments
 from payment_service.seeding.errors import SeedError, plain_errors
 from payment_service.seeding.header import NOTES, Header
@@ -135,6 +135,7 @@ class _Import:
         loaded = loading.insert_payments(connection, currency=self.currency)
         loading.insert_refunds(connection, currency=self.currency)
         loading.add_to_totals(connection, currency=self.currency)
+        sealing.seal(connection)
         if bad and bad_rows_path is not None:
             _write_bad_rows(connection, header, bad_rows_path)
         return ImportReport(

@@ -96,8 +96,7 @@ def _brought_back(connection: Connection, change: Change) -> Change:
     taken = due.shares_beside(connection, payment)
     if payment["share"] not in taken and not due.is_paid_beside(connection, payment):
         return change
-    surplus = {"share": max(taken) + 1, "expires_at": payment["updated_at"]}
-    return replace(change, payment={**payment, **surplus})
+    return transitions.amended(change, share=max(taken) + 1, expires_at=payment["updated_at"])
 
 
 def _move_refund(connection: Connection, change: Change) -> None:

@@ -82,7 +82,9 @@ def begin(
             now=moment,
         )
     earlier = tuple(rows.read_transactions(connection, payment["payment_id"]))
-    change = transitions.plan(payment=payment, moment=moment, news=news, **changes)
+    change = transitions.plan(
+        payment=payment, moment=moment, news=news, asked=transaction, **changes
+    )
     transitions.apply(connection, change)
     written = connection.execute(
         insert(TRANSACTION).values(transaction).returning(TRANSACTION.c.transaction_id)
@@ -266,13 +268,7 @@ def _reroute(connection: Connection, move: Move) -> Move | None:
         "failure_code": "provider_unavailable",
         "due_at": None,
     }
-    change = transitions.plan(
-        payment=payment,
-        moment=datetime.now(UTC),
-        news=[News("payment.rerouted", move.caller, failed["failure_code"])],
-        transaction=failed,
-        provider=provider,
-    )
+    moment = datetime.now(UTC)
     fresh = new_transaction(
         payment=payment,
         number=number,
@@ -280,7 +276,15 @@ def _reroute(connection: Connection, move: Move) -> Move | None:
         amount=move.transaction["amount"],
         provider=provider,
         caller=move.caller,
-        moment=change.payment["updated_at"],
+        moment=moment,
+    )
+    change = transitions.plan(
+        payment=payment,
+        moment=moment,
+        news=[News("payment.rerouted", move.caller, failed["failure_code"])],
+        transaction=failed,
+        asked=fresh,
+        provider=provider,
     )
     transitions.apply(connection, change)
     fresh["transaction_id"] = connection.execute(

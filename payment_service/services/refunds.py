@@ -85,20 +85,10 @@ def begin_refund(
         moment=datetime.now(UTC),
         cause=cause,
     )
-    details = {
-        "refund": {"transaction_reference": transaction["reference"], "amount_minor": amount}
-    }
-    move = moves.begin(
-        connection,
-        payment=payment,
-        transaction=transaction,
-        news=[News("refund.requested", caller, reason, details)],
-        caller=caller,
-        key=key,
-        refund_pending=payment["refund_pending"] + amount,
-    )
-    connection.execute(
-        insert(REFUND).values(
+    # Before the event, which names its id.
+    refund_id = connection.execute(
+        insert(REFUND)
+        .values(
             payment_id=payment["payment_id"],
             transaction_number=transaction["number"],
             amount=amount,
@@ -109,8 +99,22 @@ def begin_refund(
             created_at=transaction["created_at"],
             updated_at=transaction["created_at"],
         )
+        .returning(REFUND.c.refund_id)
+    ).scalar_one()
+    details = {
+        "refund_id": refund_id,
+        "transaction_reference": transaction["reference"],
+        "amount_minor": amount,
+    }
+    return moves.begin(
+        connection,
+        payment=payment,
+        transaction=transaction,
+        news=[News("refund.requested", caller, reason, {"refund": details})],
+        caller=caller,
+        key=key,
+        refund_pending=payment["refund_pending"] + amount,
     )
-    return move
 
 
 def set_status(*, refund_id: int, status: str, reason: str | None, caller: Caller) -> Row:

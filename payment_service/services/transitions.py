@@ -4,7 +4,7 @@ faster, with its events, deliveries, totals and the caller's answer, or not at a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.idempotency import Key
 from payment_service.outbox import routes
-from payment_service.services import deltas
+from payment_service.services import deltas, snapshots
 from payment_service.services.rows import Row, dumped
 from payment_service.statements import Statement
 
@@ -91,12 +91,12 @@ _APPLY = Statement(
         FROM l WHERE transactions.payment_id = :payment_id AND transactions.number = :number
     ), e AS (
         INSERT INTO events (payment_id, seq, type, from_status, to_status, actor, request_id,
-                            reason, occurred_at, body, chain)
+                            reason, occurred_at, body, snapshot, chain)
         SELECT l.payment_id, n.seq, n.type, n.from_status, n.to_status, n.actor, n.request_id,
-               n.reason, :updated_at, n.body, decode(n.chain, 'hex')
+               n.reason, :updated_at, n.body, n.snapshot, decode(n.chain, 'hex')
         FROM l, json_to_recordset(:events) AS n(
             seq integer, type text, from_status text, to_status text, actor text,
-            request_id text, reason text, body text, chain text)
+            request_id text, reason text, body text, snapshot text, chain text)
     ), d AS (
         INSERT INTO deliveries (sink, payment_id, seq, due_at, created_at)
         SELECT n.sink, l.payment_id, n.seq, :updated_at, :updated_at
@@ -144,6 +144,7 @@ class Change:
     before: Row
     payment: Row
     transaction: Row | None
+    news: Sequence[News]
     events: Sequence[dict[str, Any]]
     contradicts: bool = False
 
@@ -154,16 +155,19 @@ def plan(
     moment: datetime,
     news: Sequence[News],
     transaction: Row | None = None,
+    asked: Row | None = None,
     **changes: Any,
 ) -> Change:
     """A change of `payment` to `changes` at `moment`, told as `news`. Nothing is written.
 
-    `transaction` is the request whose outcome this is, as it shall be.
+    `transaction` is the request whose outcome this is, as it shall be; `asked` one that begins
+    with this change, which the caller writes.
     """
     after = {**payment, **changes, "updated_at": moment}
     after["version"] = payment["version"] + len(news)
     told = []
     head = payment["audit_head"]
+    snapshot = snapshots.of(after, [row for row in (transaction, asked) if row])
     for seq, item in enumerate(news, start=payment["version"] + 1):
         body = events.cloud_event(
             payment_id=payment["payment_id"],
@@ -172,7 +176,7 @@ def plan(
             occurred_at=moment,
             data=_event_data(payment, after, transaction, item),
         )
-        head = events.chained(head, body)
+        head = events.chained(head, body, snapshot)
         told.append(
             {
                 "seq": seq,
@@ -183,11 +187,25 @@ def plan(
                 "request_id": item.caller.request_id,
                 "reason": item.reason,
                 "body": body,
+                "snapshot": snapshot,
                 "chain": head.hex(),
             }
         )
     after["audit_head"] = head
-    return Change(payment, after, transaction, told)
+    return Change(payment, after, transaction, news, told)
+
+
+def amended(change: Change, **changes: Any) -> Change:
+    """The same change with more of the payment's columns changed: planned anew, because the
+    events say what becomes of the row."""
+    again = plan(
+        payment=change.before,
+        moment=change.payment["updated_at"],
+        news=change.news,
+        transaction=change.transaction,
+        **{**change.payment, **changes},
+    )
+    return replace(again, contradicts=change.contradicts)
 
 
 def apply(

@@ -14,7 +14,7 @@ from flask import Flask
 from payment_service import idempotency
 from payment_service.outbox import relay, routes, sinks
 from payment_service.providers.registry import BUILDERS
-from payment_service.services import expiry, resolution, totals
+from payment_service.services import digests, expiry, resolution, totals
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,8 @@ BEATS = (
     # /metrics promises to be at most 5 s behind.
     Beat("totals", totals.run_once, 1.0),
     Beat("reaping", idempotency.reap, 60.0),
+    # Once a day; whoever looks first after midnight does it.
+    Beat("audit-digest", digests.run_once, 60.0),
     Beat("reaping-deliveries", relay.reap, 60.0),
 )
 

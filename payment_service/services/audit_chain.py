@@ -1,0 +1,203 @@
+"""One payment's chain of events: whether it holds, and what it says of the rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from payment_service.domain import events, money
+from payment_service.domain.events import VERSION
+from payment_service.services.outcomes import TAKEN_BACK
+from payment_service.services.refunds import CAPTURED
+from payment_service.services.rows import Row
+from payment_service.services.snapshots import OF_PAYMENT, OF_REQUEST, micros, plain
+
+# In the body of every event, under the names that the table has, or under names of its own.
+_SAME = (
+    *("payment_id", "trip_id", "order_id", "rider_id", "driver_id", "user_id"),
+    *("reference", "purpose", "method", "provider", "status", "currency", "failure_code"),
+)
+_AMOUNTS = {"amount": "amount", "captured": "amount_captured", "refunded": "amount_refunded"}
+
+TOLD_FORMS = {
+    **dict.fromkeys(_SAME, plain),
+    **dict.fromkeys(_AMOUNTS, plain),
+    "version": plain,
+    "updated_at": micros,
+    **OF_PAYMENT,
+}
+"""The columns of a payment that an event speaks of, in the form in which it does."""
+
+# What an event may say otherwise than the one before it. All the rest was changed in between, with
+# no event, and the move that came after would otherwise make it look told.
+_NEVER = ("payment_id", "reference", "purpose", "parent_payment_id", "caller", "created_at")
+_WHILE_PENDING = (
+    *("trip_id", "order_id", "rider_id", "driver_id", "user_id", "amount", "currency", "method"),
+    *("caller_reference", "payment_token", "description", "metadata", "fare"),
+)
+_ONCE_CAPTURED = ("authorized", "captured")
+OUTCOME = {
+    *("status", "amount_approved", "provider_account", "provider_reference", "fee"),
+    *("failure_code", "failure_message", "occurred_at", "transaction_id"),
+}
+"""The columns of a request that its end writes; its beginning wrote the others for good."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What does not fit, and in which event; `column` where it is one of the event's own."""
+
+    seq: int
+    what: str
+    column: str | None = None
+
+
+@dataclass
+class Told:
+    """What the chain says, up to an event: of the payment, and of the requests that its events
+    speak of, by number. `mentioned` are the references of requests; `refunds` the refunds by that
+    of their request. `bare`: an event of before there were snapshots is among them."""
+
+    seq: int
+    payment: Row
+    requests: dict[int, Row]
+    mentioned: set[str]
+    refunds: dict[str, Row]
+    bare: bool = False
+
+
+def follow(rows: list[Row], seal: Row | None) -> Told | Fault:
+    """Walks the events to the end; the first thing that does not fit, if there is one.
+
+    `seal` is what is known of the payment before its first event, if that was imported.
+    """
+    head: bytes | None = None
+    told = Told(0, seal or {}, {}, set(), {})
+    for row in rows:
+        seq = row["seq"]
+        if told.seq and seq != told.seq + 1:
+            what = f"it follows event {told.seq}; one is missing, or has another seq or payment_id"
+            return Fault(seq, what, "seq")
+        head = events.chained(head, row["body"], row["snapshot"])
+        if bytes(row["chain"]) != head:
+            what = "its chain is not the hash of the one before, its body and its snapshot"
+            return Fault(seq, what, "chain")
+        try:
+            body = json.loads(row["body"])
+            if column := _contradicting(row, body):
+                return Fault(seq, f"its {column} is not what its body says", column)
+            if why := _hear(told, row, body):
+                return Fault(seq, why)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return Fault(seq, f"its body or its snapshot can't be read: {error!r}")
+    told.payment["audit_head"] = head
+    return told
+
+
+def _hear(told: Told, row: Row, body: Row) -> str | None:
+    """Takes in one event; what of it does not fit to what was told before."""
+    snapshot = json.loads(row["snapshot"]) if row["snapshot"] is not None else None
+    said = _payment_of(row, body["data"], snapshot)
+    if why := _silently(told.payment, said, row):
+        return why
+    if why := _hear_requests(told, snapshot):
+        return why
+    told.seq, told.payment = row["seq"], said
+    told.bare = told.bare or snapshot is None
+    if reference := body["data"]["transaction_reference"]:
+        told.mentioned.add(reference)
+    if refund := body["data"].get("refund"):
+        _hear_refund(told, row, body["data"]["caller"], refund)
+    return None
+
+
+def _contradicting(row: Row, body: Row) -> str | None:
+    """The first column of the event that is not what its hashed body says."""
+    data = body["data"]
+    said = {
+        "payment_id": data["payment_id"],
+        "seq": int(body["id"].rpartition("-")[2]),
+        "type": body["type"].removesuffix(f".{VERSION}"),
+        "occurred_at": datetime.fromisoformat(body["time"]),
+        "from_status": data["from_status"],
+        "to_status": data["status"],
+        **{name: data[name] for name in ("actor", "request_id", "reason")},
+    }
+    return next((name for name, value in said.items() if row[name] != value), None)
+
+
+def _payment_of(row: Row, data: Row, snapshot: Row | None) -> Row:
+    said = {name: data[name] for name in _SAME}
+    for name, member in _AMOUNTS.items():
+        said[name] = money.parse_amount(data[member], data["currency"])
+    said |= {"version": row["seq"], "updated_at": micros(row["occurred_at"])}
+    if snapshot is not None:
+        said |= {name: snapshot["payment"].get(name) for name in OF_PAYMENT}
+    return said
+
+
+def _silently(before: Row, said: Row, row: Row) -> str | None:
+    """What changed between two events, although nothing told of it."""
+    if not before:
+        return None
+    start, end = row["from_status"], said["status"]
+    # The second event of one change says the same two statuses as the first.
+    second = before.get("updated_at") == said["updated_at"] and before["status"] == end
+    if start != before["status"] and not second:
+        return f"it comes from {start}, and before it the status was {before['status']}"
+    fixed: tuple[str, ...] = _NEVER
+    if start != "PENDING":
+        fixed += _WHILE_PENDING
+    if start in CAPTURED and end in CAPTURED:
+        fixed += _ONCE_CAPTURED
+    for name in fixed:
+        if name in before and name in said and before[name] != said[name]:
+            return (
+                f"its {name} is {_shown(said[name])}, and before it was {_shown(before[name])};"
+                " it was changed with no event"
+            )
+    return None
+
+
+def _hear_requests(told: Told, snapshot: Row | None) -> str | None:
+    for request in snapshot["requests"] if snapshot is not None else ():
+        before = told.requests.get(request["number"], request)
+        for name in OF_REQUEST:
+            if name not in OUTCOME and before.get(name) != request.get(name):
+                return f"{name} of request {request['number']} was changed with no event"
+        told.requests[request["number"]] = request
+    return None
+
+
+def _hear_refund(told: Told, row: Row, caller: str, refund: Row) -> None:
+    """What a refund.* event makes of the refund's row."""
+    reference = refund["transaction_reference"]
+    told.mentioned.add(reference)
+    at = row["occurred_at"]
+    if row["type"] == "refund.requested":
+        told.refunds[reference] = {
+            **({"refund_id": refund["refund_id"]} if "refund_id" in refund else {}),
+            "amount": refund["amount_minor"],
+            "status": "PENDING",
+            "reason": row["reason"],
+            "caller": caller,
+            "created_at": at,
+            "updated_at": at,
+            "completed_at": None,
+        }
+        return
+    known = told.refunds[reference]
+    succeeded = row["type"] == "refund.succeeded"
+    # One that is taken back keeps the time at which it was given.
+    back = row["reason"] == TAKEN_BACK and known["completed_at"] is not None
+    known |= {
+        "status": "SUCCESS" if succeeded else "FAILED",
+        "updated_at": at,
+        "completed_at": known["completed_at"] if back else at,
+    }
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

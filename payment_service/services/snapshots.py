@@ -1,0 +1,117 @@
+"""What an event keeps of the rows as its change left them, so that audit sees a row that was
+changed behind its back. The hash chain covers it, and nobody is told of it.
+
+A later column of payments or transactions is kept by itself, unless a table here names it. Rows of
+before must then hold null in it, because their events say nothing of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Column, DateTime
+
+from payment_service.domain import jsontext
+from payment_service.services.rows import PAYMENT_COLUMNS, TRANSACTION, Row
+
+UNSEEN = {
+    ("transactions", "due_at"): "when to look up next; it moves with each look-up",
+    ("transactions", "lookups"): "counts look-ups, for the pause before the next",
+    ("transactions", "not_found_at"): "when a look-up first found nothing; one more must follow",
+}
+"""Columns whose change audit does not see, and why. The worker writes them without an event."""
+
+UNSEEN_AT_TIMES = {
+    ("payments", "share"): "while PENDING: an import of the trip's history moves it aside",
+    ("transactions", "transaction_id"): "while PROCESSING: PostgreSQL gives it after the event",
+    ("refunds", "refund_id"): "of an imported payment: the file has none",
+}
+"""Columns whose change audit sees but for these rows."""
+
+UNSEEN_UNTOLD = {
+    *(("payments", name) for name in ("trip_id", "order_id", "rider_id", "driver_id", "user_id")),
+    *(("payments", name) for name in ("method", "caller", "caller_reference", "payment_token")),
+    *(("payments", name) for name in ("metadata", "fare")),
+    *(("transactions", name) for name in ("transaction_id", "type", "request_id", "send_before")),
+}
+"""Columns whose change audit does not see while a charge has no outcome: its first event comes with
+that, and its only request has no copy of these."""
+
+OF_PAYMENT_ELSEWHERE = {
+    *("payment_id", "trip_id", "order_id", "rider_id", "driver_id", "user_id"),
+    *("reference", "purpose", "method", "provider", "status", "currency", "failure_code"),
+    *("amount", "captured", "refunded"),
+    *("version", "audit_head", "updated_at"),
+}
+"""What the event's body or its own columns say already."""
+
+OF_REQUEST_ELSEWHERE = {"payment_id", "reference", "currency"}
+"""What follows from the payment: the reference is the payment's and the request's number."""
+
+# Long, or a secret, or about a person: an event is for ever, so it keeps only a hash of these.
+_HASHED = {
+    *("payment_token", "description", "metadata", "fare", "next_action", "failure_message"),
+}
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+Form = Callable[[Any], Any]
+
+
+def plain(value: Any) -> Any:
+    return value
+
+
+def micros(moment: datetime | None) -> int | None:
+    """Microseconds since 1970, whatever zone the moment is told in."""
+    return None if moment is None else (moment - EPOCH) // _MICROSECOND
+
+
+def hashed(value: Any) -> str | None:
+    """128 bits of a SHA-256 over the text, or the JSON text; None for nothing and for {}."""
+    if value is None or value == {}:
+        return None
+    text = value if isinstance(value, str) else jsontext.dumps(value)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _form(column: Column[Any]) -> Form:
+    if column.name in _HASHED:
+        return hashed
+    return micros if isinstance(column.type, DateTime) else plain
+
+
+OF_PAYMENT: dict[str, Form] = {
+    str(column.name): _form(column)  # SQLAlchemy's name is a kind of str, which JSON won't take
+    for column in PAYMENT_COLUMNS
+    if column.name not in OF_PAYMENT_ELSEWHERE
+}
+OF_REQUEST: dict[str, Form] = {
+    str(column.name): _form(column)
+    for column in TRANSACTION.c
+    if column.name not in OF_REQUEST_ELSEWHERE and ("transactions", column.name) not in UNSEEN
+}
+
+
+def of(payment: Row, requests: Iterable[Row]) -> str:
+    """The JSON text that an event keeps. `requests` are those that its change began or ended."""
+    return jsontext.dumps(
+        {
+            "payment": kept(payment, OF_PAYMENT),
+            "requests": [kept(request, OF_REQUEST) for request in requests],
+        }
+    )
+
+
+def kept(row: Row, forms: dict[str, Form]) -> Row:
+    """The row's columns in these forms, those that are null left out."""
+    found = {}
+    # A request that is about to be written has no transaction_id yet.
+    for name, form in forms.items():
+        if (value := row.get(name)) is not None and (value := form(value)) is not None:
+            found[name] = value
+    return found
