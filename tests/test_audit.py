@@ -181,7 +181,7 @@ def test_events_of_before_there_were_snapshots_fit_and_are_checked(
     books: tuple[Flask, list[int]],
 ) -> None:
     app, ids = books
-    held = pay(app, capture=False)
+    held, paid = pay(app, capture=False), pay(app)
     tamper(app, "UPDATE events SET snapshot = NULL")
     tamper(
         app,
@@ -214,6 +214,9 @@ def test_events_of_before_there_were_snapshots_fit_and_are_checked(
     ):
         execute(app, statement, id=ids[0])
         assert found in verify(app, "--payment", str(ids[0]), code=1)
+    execute(app, "UPDATE payments SET refund_pending = 5 WHERE payment_id = :id", id=paid)
+    sums = "its refund_pending is 5, its rows in refunds add up to 0"
+    assert sums in verify(app, "--payment", str(paid), code=1)
 
 
 def test_a_walk_beside_moves_finds_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from payment_service.services import expiry, resolution
+from payment_service.services import audit, expiry, resolution
 from payment_service.telemetry import metrics
 from tests.books import rows
 from tests.clocks import CLOCKLESS, an_hour_later
@@ -117,6 +117,7 @@ def test_with_another_live_payment_the_late_one_is_given_back_by_itself(
     status = {"charge": "SUCCESS", "authorize": "AUTHORIZED"}[operation]
     assert _looked_up(client, failed["payment_id"])["status"] == status
     with app.app_context():
+        assert audit.verify(payment_id=failed["payment_id"]).broken == ()
         expiry.run_once()
     late = client.get(f"/v1/payments/{failed['payment_id']}").json
     assert late["status"] == ended
