@@ -14,6 +14,7 @@ from payment_service import seeding
 from payment_service.extensions import db
 from payment_service.services import audit
 from tests.fixtures import MakeApp, a_key, a_number, an_order
+from tests.histories import MOST
 from tests.sisters import apps_on
 
 MIGRATIONS = str(Path(__file__).resolve().parents[1] / "migrations")
@@ -40,7 +41,7 @@ def history(tmp_path: Path) -> Path:
 
 def load(file: Path) -> int:
     return seeding.import_payments(
-        db.engine, path=file, currency="INR", timezone="UTC", progress=False
+        db.engine, path=file, currency="INR", max_amount=MOST, timezone="UTC", progress=False
     ).loaded
 
 
@@ -108,7 +109,7 @@ def test_the_migration_seals_what_was_imported_before(
 ) -> None:
     app = make_app(database_url=bare_database, redis_url=None)
     with app.app_context():
-        upgrade(MIGRATIONS, revision="0001")
+        upgrade(MIGRATIONS, revision="0002")
         change(
             "INSERT INTO payments (payment_id, trip_id, amount, currency, authorized, captured,"
             " method, provider, status, reference, caller, created_at, updated_at, completed_at,"

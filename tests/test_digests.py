@@ -15,6 +15,7 @@ from payment_service.extensions import db
 from payment_service.services import audit_reading, digests, worker
 from tests.books import at_once, execute, row
 from tests.fixtures import MakeApp
+from tests.histories import MOST
 from tests.own_process import printed
 from tests.sisters import Make, apps_on, give_back, pay
 
@@ -112,7 +113,7 @@ def test_an_imported_payment_is_in_the_digest_from_its_import_on(
     kept(app, file)
     with app.app_context():
         seeding.import_payments(
-            db.engine, path=history, currency="INR", timezone="UTC", progress=False
+            db.engine, path=history, currency="INR", max_amount=MOST, timezone="UTC", progress=False
         )
     assert " 1 payments " in kept(app, file)
     audit(app, "verify", "--digests", str(file))
