@@ -540,14 +540,14 @@ MUTANTS = (
     Mutant(
         "audit: a request that no event speaks of was added",
         f"{SERVICES}/audit_rows.py",
-        "        elif number not in spoken_of and not (told.bare and _open(row, payment)):",
+        "        elif number not in told.mentioned and not (told.bare and _open(row, payment)):",
         "        elif False:",
         ("tests/test_audit_columns.py",),
     ),
     Mutant(
         "audit: what an event speaks of is there",
         f"{SERVICES}/audit_rows.py",
-        "    for missing in sorted(spoken_of - set(there)):",
+        "    for missing in sorted(told.mentioned - set(there)):",
         "    for missing in ():",
         ("tests/test_audit_columns.py",),
     ),

@@ -56,15 +56,15 @@ class Fault:
 
 @dataclass
 class Told:
-    """What the chain says, up to an event: of the payment, and of the requests that its events
-    speak of, by number. `mentioned` are the references of requests; `refunds` the refunds by that
-    of their request. `bare`: an event of before there were snapshots is among them."""
+    """What the chain says, up to an event: of the payment, and by the number of their request of
+    requests and refunds. `mentioned` are the numbers of all requests that it speaks of. `bare`: an
+    event of before there were snapshots is among them."""
 
     seq: int
     payment: Row
     requests: dict[int, Row]
-    mentioned: set[str]
-    refunds: dict[str, Row]
+    mentioned: set[int]
+    refunds: dict[int, Row]
     bare: bool = False
 
 
@@ -107,7 +107,7 @@ def _hear(told: Told, row: Row, body: Row) -> str | None:
     told.seq, told.payment = row["seq"], said
     told.bare = told.bare or snapshot is None
     if reference := body["data"]["transaction_reference"]:
-        told.mentioned.add(reference)
+        told.mentioned.add(_number(reference))
     if refund := body["data"].get("refund"):
         _hear_refund(told, row, body["data"]["caller"], refund)
     return None
@@ -168,16 +168,17 @@ def _hear_requests(told: Told, snapshot: Row | None) -> str | None:
             if name not in OUTCOME and before.get(name) != request.get(name):
                 return f"{name} of request {request['number']} was changed with no event"
         told.requests[request["number"]] = request
+        told.mentioned.add(request["number"])
     return None
 
 
 def _hear_refund(told: Told, row: Row, caller: str, refund: Row) -> None:
     """What a refund.* event makes of the refund's row."""
-    reference = refund["transaction_reference"]
-    told.mentioned.add(reference)
+    number = _number(refund["transaction_reference"])
+    told.mentioned.add(number)
     at = row["occurred_at"]
     if row["type"] == "refund.requested":
-        told.refunds[reference] = {
+        told.refunds[number] = {
             **({"refund_id": refund["refund_id"]} if "refund_id" in refund else {}),
             "amount": refund["amount_minor"],
             "status": "PENDING",
@@ -188,7 +189,7 @@ def _hear_refund(told: Told, row: Row, caller: str, refund: Row) -> None:
             "completed_at": None,
         }
         return
-    known = told.refunds[reference]
+    known = told.refunds[number]
     succeeded = row["type"] == "refund.succeeded"
     # One that is taken back keeps the time at which it was given.
     back = row["reason"] == TAKEN_BACK and known["completed_at"] is not None
@@ -197,6 +198,10 @@ def _hear_refund(told: Told, row: Row, caller: str, refund: Row) -> None:
         "updated_at": at,
         "completed_at": known["completed_at"] if back else at,
     }
+
+
+def _number(reference: str) -> int:
+    return int(reference.rpartition("-")[2])
 
 
 def _shown(value: Any) -> str:

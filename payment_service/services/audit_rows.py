@@ -14,10 +14,7 @@ from payment_service.services import audit_imports
 from payment_service.services.audit_chain import TOLD_FORMS, Fault, Told, follow
 from payment_service.services.audit_reading import Books
 from payment_service.services.rows import Row
-from payment_service.services.snapshots import OF_REQUEST, kept
-
-_HIDDEN = {"payment_token", "description", "metadata", "fare", "next_action", "failure_message"}
-"""Not shown, because a log is no place for them."""
+from payment_service.services.snapshots import HASHED, OF_REQUEST, kept
 
 
 @dataclass(frozen=True)
@@ -109,17 +106,14 @@ def _told(books: Books, payment: Row, told: Told) -> _Found:
 
 def _requests(books: Books, payment: Row, told: Told) -> _Found:
     there = {row["number"]: row for row in books.requests}
-    spoken_of = set(told.requests)
-    for reference in told.mentioned:
-        spoken_of.add(int(reference.rpartition("-")[2]))
-    for missing in sorted(spoken_of - set(there)):
+    for missing in sorted(told.mentioned - set(there)):
         what = "events speak of it, but it is gone, or its number or payment_id is another now"
         yield _request(missing), what, "number"
     for number, row in there.items():
         yield from _follows_from(payment, row)
         if (said := told.requests.get(number)) is not None:
             yield from _kept_request(row, said)
-        elif number not in spoken_of and not (told.bare and _open(row, payment)):
+        elif number not in told.mentioned and not (told.bare and _open(row, payment)):
             yield _request(number), "no event speaks of it", None
 
 
@@ -151,8 +145,7 @@ def _refunds(books: Books, told: Told) -> _Found:
     missing = dict(told.refunds)
     for row in books.refunds:
         request = requests.get(row["transaction_number"])
-        said = missing.pop(request["reference"], None) if request else None
-        if said is None:
+        if (said := missing.pop(row["transaction_number"], None)) is None:
             what = "no event speaks of it, or its transaction_number is another now"
             yield _refund(row), what, "transaction_number"
             continue
@@ -160,8 +153,7 @@ def _refunds(books: Books, told: Told) -> _Found:
         same = ("currency", "provider_reference", "failure_code", "failure_message", "amount")
         wanted = {name: request[name] for name in same} if request else {}
         yield from _differing(_refund(row), row, wanted, "its request")
-    for reference in missing:
-        number = reference.rpartition("-")[2]
+    for number in missing:
         what = (
             "events speak of it, but it is gone, or its transaction_number or payment_id is"
             " another now"
@@ -240,7 +232,7 @@ def _sums(books: Books, payment: Row) -> _Found:
 def _differing(row: str, stands: Row, said: Row, who: str) -> _Found:
     for name, value in said.items():
         if (found := stands[name]) != value:
-            if name in _HIDDEN:
+            if name in HASHED:  # nor is a log the place for them
                 what = f"its {name} is not what {who} says"
             else:
                 what = f"its {name} is {_shown(found)}, {who} says {_shown(value)}"

@@ -52,7 +52,7 @@ OF_REQUEST_ELSEWHERE = {"payment_id", "reference", "currency"}
 """What follows from the payment: the reference is the payment's and the request's number."""
 
 # Long, or a secret, or about a person: an event is for ever, so it keeps only a hash of these.
-_HASHED = {
+HASHED = {
     *("payment_token", "description", "metadata", "fare", "next_action", "failure_message"),
 }
 
@@ -80,7 +80,7 @@ def hashed(value: Any) -> str | None:
 
 
 def _form(column: Column[Any]) -> Form:
-    if column.name in _HASHED:
+    if column.name in HASHED:
         return hashed
     return micros if isinstance(column.type, DateTime) else plain
 
