@@ -496,6 +496,8 @@ MUTANTS = (
         (
             "tests/test_restoring_elsewhere.py::test_a_gap_in_the_numbers_is_no_number_that_is_given_out_again",
         ),
+    ),
+    Mutant(
         "audit: the chain covers the snapshot",
         "payment_service/domain/events.py",
         'body.encode() + (snapshot or "").encode())',

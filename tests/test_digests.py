@@ -166,10 +166,11 @@ def test_it_is_of_the_last_midnight_and_an_hour_old(make: Make) -> None:
 
 def test_what_a_killed_worker_left_is_taken_up(make: Make, tmp_path: Path) -> None:
     file = tmp_path / "away" / "digests"
+    file.mkdir(parents=True)
     app = make(audit_digest_path=str(file))
     [beat] = [beat for beat in worker.BEATS if beat.name == "audit-digest"]
     assert worker.step(app, beat) == {}, "it could not be written, and so it is not done"
-    file.parent.mkdir()
+    file.rmdir()
     assert run(app) == 0, "its lease still holds"
     execute(app, "UPDATE audit_digests SET leased_until = now() - interval '1 s'")
     assert run(app) == 1

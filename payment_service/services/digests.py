@@ -189,6 +189,7 @@ _WRITTEN = """
 
 def _append(path: str, line: str) -> None:
     """One write at the file's end, on the disk when this returns. Raises OSError."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(file, line.encode())

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.extensions import db
-from payment_service.models import Delivery, Event, total_deltas
+from payment_service.models import Delivery, Event, ImportSeal, total_deltas
 from payment_service.services import audit, deltas
 from payment_service.services.replaced_database import PAGE, putting, rows_of
 from payment_service.services.rows import PAYMENT, PAYMENT_COLUMNS, REFUND, TRANSACTION, Row
@@ -23,7 +23,7 @@ CHUNK = 100
 
 EVENT = Event.__table__
 # In this order, because the later ones point to the earlier ones.
-TABLES = (PAYMENT, TRANSACTION, REFUND, EVENT, Delivery.__table__)
+TABLES = (PAYMENT, ImportSeal.__table__, TRANSACTION, REFUND, EVENT, Delivery.__table__)
 
 _PAGE = text("""
     SELECT payment_id, version, reference, encode(audit_head, 'hex') AS head FROM payments
