@@ -228,6 +228,7 @@ WORST: dict[str, tuple[str, ...]] = {
     "LOG_LEVEL": ("LOUD", "info", "10", "NOTSET", "CRITICAL "),
     "LOG_FORMAT": ("xml", "JSON", "0", "console json", "\udcff"),
     "SSL_MODE": ("yes", "REQUIRE", "verify", "0", "\udcff"),
+    "FILE": ("/", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),
     "FOLDER": ("/dev/null", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),
     "HTTP_URL": (
         *("localhost:8081", "ftp://h", "http:/h", "http://h?a=1", "http://h#a", "http://h\\x"),

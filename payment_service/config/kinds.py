@@ -113,9 +113,9 @@ def _folder(value: str | Path) -> bool:
 def _file(value: str) -> bool:
     """It is there, or can be made together with its folder."""
     path = Path(value).absolute()
-    return (
-        os.access(path, os.W_OK) if path.is_file() else not path.exists() and _folder(path.parent)
-    )
+    if path.exists():
+        return path.is_file() and os.access(path, os.W_OK)
+    return _folder(path.parent)
 
 
 PORT = _number(fields.Integer, "must be a port, from 1 to 65535", min=1, max=65535)
