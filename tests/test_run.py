@@ -90,6 +90,11 @@ class Place:
             shutil.copytree(ROOT / "payment_service" / part, root / "payment_service" / part)
         for part in ("bounds", "problems"):
             shutil.copy(ROOT / f"payment_service/{part}.py", root / "payment_service")
+        # What gunicorn.conf.py needs of the API.
+        (root / "payment_service/api").mkdir()
+        shutil.copytree(ROOT / "payment_service/domain", root / "payment_service/domain")
+        for part in ("gateway", "headers"):
+            shutil.copy(ROOT / f"payment_service/api/{part}.py", root / "payment_service/api")
         shutil.copy(ROOT / "gunicorn.conf.py", root)
         (root / "payment_service/__init__.py").write_text(STUB)
         (root / "Procfile").write_text(PROCFILE)
