@@ -1,10 +1,14 @@
-"""Asks the trip service for a finished trip's fare."""
+"""Asks the trip service for a finished trip's fare, and believes nothing that can't be kept."""
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from payment_service import http
 from payment_service.config import Settings, settings
@@ -31,36 +35,125 @@ class Trip:
     zones: dict[str, str]
 
 
+class Text(fields.Field[str]):
+    """One line that a database keeps and a receipt shows; an empty one is none."""
+
+    LONGEST = 100
+    # Control characters, halves of surrogate pairs, ends of lines.
+    UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        if not isinstance(value, str):
+            raise ValidationError("must be a string")
+        if len(value) > self.LONGEST or self.UNFIT & set(map(unicodedata.category, value)):
+            raise ValidationError(f"must be one line of at most {self.LONGEST} characters")
+        return value
+
+
+class Number(fields.Field[Decimal | None]):
+    """A JSON number or a string with one, not below 0, read exactly; an empty string is none.
+
+    It is bounded so that what is computed of it has an end, and a receipt can show it.
+    """
+
+    def __init__(self, *, whole_digits: int) -> None:
+        super().__init__(allow_none=True, load_default=None)
+        self._whole_digits = whole_digits
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> Decimal | None:
+        if value == "":
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+            raise ValidationError("must be a number")
+        try:
+            # Python takes 1_0 and digits of other scripts, too.
+            plain = not isinstance(value, str) or (value.isascii() and value[:1].isdigit())
+            number = Decimal(value) if plain and "_" not in str(value) else Decimal("NaN")
+        except (InvalidOperation, ValueError):
+            number = Decimal("NaN")
+        if not (
+            number.is_finite()
+            and not number.is_signed()
+            and number.adjusted() < self._whole_digits
+            and -int(number.as_tuple().exponent) <= MOST_DECIMALS
+        ):
+            raise ValidationError(
+                f"must be a number from 0, with at most {self._whole_digits} digits before the"
+                f" point and {MOST_DECIMALS} behind it"
+            )
+        return Decimal(format(number, "f"))
+
+
+MOST_DECIMALS = 12
+FARE_DIGITS = 30
+"""Far over any MAX_AMOUNT: what is over that has an answer of its own."""
+PART_DIGITS = 12
+
+
+class Id(fields.Field[int]):
+    """One that the database can hold; no truth value, which is an integer to Python."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> int:
+        if type(value) is not int or not 0 < value < 2**63:
+            raise ValidationError(f"must be an integer from 1 to {2**63 - 1}")
+        return value
+
+
+class Said(Schema):
+    """What a trip service says of a trip, as far as it matters here."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    trip_id = Id(allow_none=True, load_default=None)
+    rider_id = Id(allow_none=True, load_default=None)
+    driver_id = Id(allow_none=True, load_default=None)
+    status = Text(required=True, validate=validate.Length(min=1, error="must not be empty"))
+    currency = Text(allow_none=True, load_default=None)
+    pickup_zone = Text(allow_none=True, load_default=None)
+    drop_zone = Text(allow_none=True, load_default=None)
+    distance_km = Number(whole_digits=PART_DIGITS)
+    base_fare = Number(whole_digits=PART_DIGITS)
+    surge_multiplier = Number(whole_digits=PART_DIGITS)
+    total_fare = Number(whole_digits=FARE_DIGITS)
+
+
+_SAID = Said()
+
+
 def ask(*, trip_id: int, currency: str | None) -> Trip:
     """The COMPLETED trip with its fare. The trip's own currency decides over `currency`.
 
     Raises TripNotFound, TripNotCompleted, TripServiceUnavailable (also for an answer that can't
-    be read), InvalidRequest where the fare can't be told.
+    be read; it names the field), InvalidRequest where the fare can't be told. The fare may be of
+    any size.
     """
-    found = _fetch(trip_id)
     try:
-        status = str(found["status"]).upper()
+        said = _SAID.load(_fetch(trip_id))
+        if said["trip_id"] not in (None, trip_id):
+            raise ValidationError("is another trip's", "trip_id")
+        status = said["status"].upper()
         if status != COMPLETED:
             raise TripNotCompleted(
                 f"trip {trip_id} is {status}; only a COMPLETED trip can be charged",
                 trip_id=trip_id,
                 trip_status=status,
             )
-        return Trip(
-            trip_id=trip_id,
-            rider_id=_id(found.get("rider_id")),
-            driver_id=_id(found.get("driver_id")),
-            fare=_fare(found, currency, settings()),
-            zones={
-                name: str(found[name])[:100]
-                for name in ("pickup_zone", "drop_zone")
-                if found.get(name)
-            },
-        )
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        zones = {name: said[name] for name in ("pickup_zone", "drop_zone") if said[name]}
+        fare = _fare(said, currency, settings())
+    except ValidationError as error:
+        faults: dict[str, list[str]] = error.normalized_messages()  # type: ignore[no-untyped-call]
+        wrong = "; ".join(f"{name} {' and '.join(what)}" for name, what in faults.items())
         raise _unavailable(
-            f"the trip service's answer about trip {trip_id} can't be read"
+            f"the trip service's answer about trip {trip_id} can't be read: {wrong}"
         ) from error
+    return Trip(trip_id, said["rider_id"], said["driver_id"], fare, zones)
 
 
 def _fetch(trip_id: int) -> dict[str, Any]:
@@ -83,17 +176,18 @@ def _unavailable(detail: str) -> TripServiceUnavailable:
     return TripServiceUnavailable(f"{detail}; nothing was charged, ask again", retry_after=2)
 
 
-def _fare(found: dict[str, Any], currency: str | None, chosen: Settings) -> Fare:
-    code = str(found.get("currency") or currency or chosen.default_currency).upper()
+def _fare(said: dict[str, Any], currency: str | None, chosen: Settings) -> Fare:
+    code = (said["currency"] or currency or chosen.default_currency).upper()
     if code not in money.EXPONENTS:
-        raise ValueError("unknown currency")
-    parts = {name: _number(found.get(name)) for name in ("distance_km", "base_fare")}
-    surge = _number(found.get("surge_multiplier"))
-    total = _number(found.get("total_fare"))
-    if total is not None:
-        minor = money.parse_amount(format(total, "f"), code)
-        return Fare(minor, code, parts["distance_km"], parts["base_fare"], None, surge)
-    return _computed(code, parts["distance_km"], surge, chosen)
+        raise ValidationError("must be an ISO 4217 code of money in use", "currency")
+    distance, surge, total = said["distance_km"], said["surge_multiplier"], said["total_fare"]
+    if total is None:
+        return _computed(code, distance, surge, chosen)
+    try:
+        minor = money.exact_minor(total, code)
+    except money.BadAmount as error:
+        raise ValidationError(str(error), "total_fare") from error
+    return Fare(minor, code, distance, said["base_fare"], None, surge)
 
 
 def _computed(code: str, distance: Decimal | None, surge: Decimal | None, chosen: Settings) -> Fare:
@@ -116,23 +210,3 @@ def _computed(code: str, distance: Decimal | None, surge: Decimal | None, chosen
         currency=code,
     )
     return Fare(total, code, distance, chosen.base_fare, chosen.rate_per_km, surge)
-
-
-def _number(value: Any) -> Decimal | None:
-    """A non-negative JSON number or decimal string, exactly; None stays None."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        raise ValueError("not a number")
-    number = Decimal(value)
-    if not number.is_finite() or number < 0:
-        raise ValueError("not a usable number")
-    return number
-
-
-def _id(value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ValueError("not an id")
-    return value

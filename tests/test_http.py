@@ -248,16 +248,18 @@ def test_a_connection_that_is_not_taken_is_unreachable() -> None:
 def test_a_name_that_is_not_resolved_in_time_is_unreachable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    over, resolve = threading.Event(), socket.getaddrinfo
+    over, resolved, resolve = threading.Event(), threading.Event(), socket.getaddrinfo
 
     def slow(host: str, *rest: Any) -> Any:
         over.wait(10)
+        resolved.set()
         return resolve("127.0.0.1", *rest)
 
     with a_server(dripping(EMPTY, b"")) as url:
         monkeypatch.setattr(socket, "getaddrinfo", slow)
         with pytest.raises(http.Unreachable):
             http.call("POST", url.replace("127.0.0.1", "slow.example"), timeout=DEADLINE)
+        assert not resolved.is_set()
         over.set()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from payment_service.domain import money
 
@@ -38,4 +38,5 @@ def computed_total(
 
     All in major units; the answer in minor units.
     """
-    return money.round_to_minor((base_fare + rate_per_km * distance_km) * surge, currency)
+    with localcontext(money.EXACT):
+        return money.round_to_minor((base_fare + rate_per_km * distance_km) * surge, currency)

@@ -6,7 +6,7 @@ Nothing here is ever a float. Exponents come from the ISO 4217 table in PyPI's i
 from __future__ import annotations
 
 import re
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation, localcontext
 
 from iso4217 import Currency
 
@@ -20,6 +20,10 @@ EXPONENTS: dict[str, int] = {
     if currency.exponent is not None and currency.code not in FUNDS
 }
 """Minor-unit digits of every currency in use: INR 2, JPY 0, KWD 3. Metals, XXX, XTS are absent."""
+
+EXACT = Context(prec=120, traps=[Inexact, InvalidOperation])
+"""Digits enough for the product of a fare's parts (trips.py bounds each). Python's usual 28 would
+round in silence; this raises ArithmeticError rather than round."""
 
 _PLAIN_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?\Z", re.ASCII)
 
@@ -41,7 +45,8 @@ def expect_known(currency: str) -> None:
 
 def to_decimal(minor: int, currency: str) -> Decimal:
     """Minor units to major units, with exactly the currency's digits: 10486 INR -> 104.86."""
-    return Decimal(minor).scaleb(-EXPONENTS[currency])
+    with localcontext(EXACT):
+        return Decimal(minor).scaleb(-EXPONENTS[currency])
 
 
 def format_amount(minor: int, currency: str) -> str:
@@ -72,6 +77,20 @@ def parse_amount(value: str | int | Decimal, currency: str) -> int:
     return int(whole + fraction.ljust(digits, "0"))
 
 
+def exact_minor(value: Decimal, currency: str) -> int:
+    """Major units to minor units, of any size; zeros behind the currency's decimals don't count.
+
+    Raises BadAmount for a part of a minor unit.
+    """
+    with localcontext(EXACT):
+        minor = value.scaleb(EXPONENTS[currency])
+        if minor != minor.to_integral_value():
+            raise BadAmount(f"{currency} has {EXPONENTS[currency]} decimals, this amount has more")
+    return int(minor)
+
+
 def round_to_minor(value: Decimal, currency: str) -> int:
     """Round a computed amount of major units once, half up, to minor units."""
-    return int(value.scaleb(EXPONENTS[currency]).to_integral_value(rounding=ROUND_HALF_UP))
+    with localcontext(EXACT):
+        minor = value.scaleb(EXPONENTS[currency])
+        return int(minor.to_integral_value(rounding=ROUND_HALF_UP))

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from payment_service.domain import money
-from payment_service.domain.fares import Fare
+from payment_service.domain.fares import Fare, computed_total
 
 
 @dataclass(frozen=True)
@@ -158,14 +158,17 @@ def _split(fare: Fare) -> tuple[int, int, int] | None:
     if fare.base_fare is None:
         return None
     surge = Decimal(1) if fare.surge_multiplier is None else fare.surge_multiplier
-    ride = (fare.rate_per_km or Decimal(0)) * (fare.distance_km or Decimal(0))
+    parts: dict[str, Any] = {
+        "rate_per_km": fare.rate_per_km or Decimal(0),
+        "distance_km": fare.distance_km or Decimal(0),
+        "currency": fare.currency,
+    }
     base = money.round_to_minor(fare.base_fare, fare.currency)
     whole = money.to_decimal(base, fare.currency) == fare.base_fare
-    if not whole or money.round_to_minor((fare.base_fare + ride) * surge, fare.currency) != (
-        fare.total
-    ):
+    if not whole or computed_total(base_fare=fare.base_fare, surge=surge, **parts) != fare.total:
         return None
-    distance = fare.total - base if surge == 1 else money.round_to_minor(ride, fare.currency)
+    ride = computed_total(base_fare=Decimal(0), surge=Decimal(1), **parts)
+    distance = fare.total - base if surge == 1 else ride
     return base, distance, fare.total - base - distance
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,12 @@ from payment_service.http.connections import Adapter, bounded
 
 MAX_ANSWER_BYTES = 1 << 20
 """No answer that we ask for comes near this; one that does is garbage."""
+
+
+LONGEST_INTEGER = 1000
+"""Digits; Python's int() is slow with many thousands of them, and refuses them."""
+
+_NAN = Decimal("NaN")
 
 
 class Unreachable(Exception):
@@ -37,8 +43,19 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON, numbers with a point as Decimal. Raises ValueError for garbage."""
-        return json.loads(self.body, parse_float=Decimal)
+        """The body as JSON, numbers with a point as Decimal; a number that can't be held, NaN and
+        Infinity come as a Decimal NaN. Raises ValueError for garbage, and for a member that stands
+        twice in an object."""
+        try:
+            return json.loads(
+                self.body,
+                parse_float=_exact,
+                parse_int=lambda digits: int(digits) if len(digits) <= LONGEST_INTEGER else _NAN,
+                parse_constant=lambda word: _NAN,
+                object_pairs_hook=_no_duplicates,
+            )
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
 
 class _Session(requests.Session):
@@ -128,6 +145,20 @@ def _read(response: requests.Response) -> bytes:
         if len(received) > MAX_ANSWER_BYTES:
             raise requests.exceptions.ConnectionError("the answer is too long")
     return bytes(received)
+
+
+def _exact(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return _NAN
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member stands twice in an object")
+    return found
 
 
 def _shown(url: str) -> str:
