@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from payment_service.schemas.lists import Cursor
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.own_process import printed
-from tests.refusals import Refused, assert_problem
+from tests.refusals import JSON, Refused, assert_problem
 from tests.running_service import Service, running_service
 from tests.sandbox_server import Sandbox, reserved_port
 
@@ -54,6 +54,25 @@ CARDS = [
 )
 def test_bad_paging(refused: Refused, path: str, query: str) -> None:
     refused(422, "invalid_request", ("GET", path), query=f"?{query}")
+
+
+@pytest.mark.parametrize("path", [*LISTS, "/v1/payments/1/refunds"])
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("offset=10001", "offset"),
+        ("limit=1&offset=10001", "offset"),
+        (f"limit=100&offset={BIGINT}&total=true", "offset"),
+        ("page=102", "page"),
+        ("page=10002&page_size=1", "page"),
+        ("page=1000000000&page_size=100", "page"),
+    ],
+)
+def test_far_down_a_list_only_a_cursor_leads(
+    refused: Refused, path: str, query: str, field: str
+) -> None:
+    problem = refused(422, "use_cursor", ("GET", path), query=f"?{query}")
+    assert list(problem["errors"]) == [field]
 
 
 @pytest.mark.parametrize(
@@ -94,9 +113,10 @@ def test_bad_filters_of_refunds(refused: Refused, query: str) -> None:
     [
         "limit=1",
         "limit=100",
-        f"offset={BIGINT}",
-        f"limit=100&offset={BIGINT}",
-        "page=1000000000&page_size=100",
+        "offset=10000",
+        "limit=100&offset=10000",
+        "page=101&page_size=100",
+        "page=10001&page_size=1",
         "status=completed",
         "status=Succeeded",
         "method=cod",
@@ -134,6 +154,34 @@ def test_a_query_where_none_is_read(
 ) -> None:
     problem = refused(422, "invalid_request", operation, an_order(), query=query)
     assert problem["errors"]
+
+
+WITHOUT_A_BODY = [
+    *[("GET", "/v1/payments"), ("GET", "/v1/payments/1"), ("DELETE", "/v1/payments/1")],
+    *[("GET", "/v1/payments/1/receipt"), ("GET", "/v1/payments/providers/IN")],
+    *[("HEAD", "/v1/refunds"), ("GET", "/health"), ("GET", "/metrics"), ("GET", "/openapi.json")],
+]
+
+
+@pytest.mark.parametrize("operation", WITHOUT_A_BODY, ids=" ".join)
+def test_a_body_where_none_is_read(client: FlaskClient, operation: tuple[str, str]) -> None:
+    method, path = operation
+    for body in (b'{"reason": "no ride"}', b"{}", b" ", b"x" * 100_000):
+        answer = client.open(path, method=method, data=body, content_type=JSON)
+        assert answer.status_code == 422
+        if method != "HEAD":
+            assert_problem(answer, 422, "invalid_request")
+    for body in (b"", None):
+        answer = client.open(path, method=method, data=body, content_type=JSON)
+        assert answer.status_code in (200, 404, 409)
+
+
+def test_a_delete_with_a_body_moves_nothing(client: FlaskClient) -> None:
+    made = client.post("/v1/payments", json={"amount": "1.00"}).json
+    path = f"/v1/payments/{made['payment_id']}"
+    assert_problem(client.delete(path, json={"idempotency_key": "a"}), 422, "invalid_request")
+    assert client.get(path).json["status"] == "PENDING"
+    assert client.delete(path).json["status"] == "CANCELLED"
 
 
 @pytest.mark.parametrize("query", ["format=xml", "format=", "format=PDF", "format=pdf&format=pdf"])
@@ -453,6 +501,17 @@ def test_chunks_over_64_kib(wire: Wire) -> None:
         headers={"Content-Type": "application/json"},
     )
     assert_problem(answer, 413, "body_too_large")
+
+
+def test_chunks_where_no_body_is_read(wire: Wire) -> None:
+    for method, path in (("GET", "/v1/payments"), ("DELETE", "/v1/payments/1"), ("GET", "/health")):
+        answer = wire.service.request(method, path, data=iter([b"{}"]))
+        assert_problem(answer, 422, "invalid_request")
+        nothing = wire.raw(
+            f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n".encode()
+        )
+        assert nothing[0] in (200, 404, 409)
 
 
 def test_chunks_within_64_kib_are_a_body(wire: Wire) -> None:

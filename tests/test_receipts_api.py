@@ -39,6 +39,28 @@ def ride(client: FlaskClient, sandbox: Sandbox) -> dict[str, Any]:
     return paid
 
 
+@pytest.mark.parametrize("accept", [None, "application/json", "text/html", "image/png"])
+def test_every_answer_says_that_it_varies_by_accept(
+    client: FlaskClient, ride: dict[str, Any], accept: str | None
+) -> None:
+    headers = {"Accept": accept} if accept else {}
+    pending = a_pending_payment(client)
+    for path, status in (
+        (url_of(ride), 200),
+        (url_of(ride, "?format=html"), 200),
+        (url_of(pending), 409),
+        ("/v1/payments/9223372036854775807/receipt", 404),
+        (url_of(ride, "?format=xml"), 422),
+        (url_of(ride, "?colour=red"), 422),
+    ):
+        answer = client.get(path, headers=headers)
+        assert answer.status_code == status
+        assert "Accept" in answer.vary
+    repeated = [("X-Request-ID", "a"), ("X-Request-ID", "b")]
+    assert "Accept" in client.get(url_of(ride), headers=repeated).vary
+    assert "Accept" not in client.get(f"/v1/payments/{ride['payment_id']}").vary
+
+
 def test_json(client: FlaskClient, ride: dict[str, Any]) -> None:
     answer = client.get(url_of(ride))
     receipt = answer.json

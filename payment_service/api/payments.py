@@ -88,7 +88,7 @@ def cancel(body: Body, payment_id: int) -> Response:
 @blueprint.keyed
 @blueprint.refuses(400, 404, 409)
 def delete(payment_id: int) -> Response:
-    """The same as cancel"""
+    """The same as cancel, without a body"""
     return respond(payments.cancel(payment_id=payment_id, key=optional_key(), caller=caller()))
 
 

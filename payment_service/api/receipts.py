@@ -17,6 +17,14 @@ blueprint = Blueprint("receipts", __name__, description="What the payer gets")
 ID = "<id:payment_id>"
 
 
+@blueprint.after_request
+def say_what_decides(response: Response) -> Response:
+    """A cache must not hand a page to who asked for JSON; refusals have one form, but may be kept
+    in place of the receipt."""
+    response.vary.add("Accept")
+    return response
+
+
 @blueprint.get(f"/payments/{ID}/receipt")
 @blueprint.arguments(ReceiptQuery, location="query")
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type=FORMS["pdf"])

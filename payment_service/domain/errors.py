@@ -35,6 +35,12 @@ class InvalidRequest(DomainError):
         return cls(f"{name}: {message}", {name: [message]})
 
 
+class UseCursor(InvalidRequest):
+    """A page so far down a list that reading up to it costs too much."""
+
+    code = "use_cursor"
+
+
 class CardDataRefused(InvalidRequest):
     """A card number stands in a text; such numbers must never reach this service."""
 

@@ -11,10 +11,14 @@ from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from payment_service.domain.errors import UseCursor
 from payment_service.schemas import fields as own
 from payment_service.schemas import queries
 
 MOST = 100
+DEEPEST = 10_000
+"""Rows that a page may pass over. The database reads all of them: at 900,000 of a million rows a
+page took 3.4 s. A cursor passes over none."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR = re.compile(r"(-?[0-9]{1,18})\.([0-9]{1,19})\Z", re.ASCII)
 
@@ -68,12 +72,15 @@ class CursorField(fields.Field[Cursor]):
         return Cursor.read(str(value))
 
 
+_FAR = {"description": f"Rows from {DEEPEST} on are reached by cursor only: 422 `use_cursor`"}
+
+
 class ListQuery(Schema):
     """limit and offset, or page and page_size, or cursor (with limit)."""
 
     limit = queries.QueryNumber(validate=validate.Range(1, MOST))
-    offset = queries.QueryNumber(validate=validate.Range(0, own.BIGINT))
-    page = queries.QueryNumber(validate=validate.Range(1, 10**9))
+    offset = queries.QueryNumber(validate=validate.Range(0, own.BIGINT), metadata=_FAR)
+    page = queries.QueryNumber(validate=validate.Range(1, 10**9), metadata=_FAR)
     page_size = queries.QueryNumber(validate=validate.Range(1, MOST))
     cursor = CursorField()
     total = fields.Boolean(truthy={"true", "1"}, falsy={"false", "0"})
@@ -93,6 +100,10 @@ class ListQuery(Schema):
     def as_page(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         size = data.pop("page_size", MOST)
         limit = data.pop("limit", size)
+        named = "offset" if "offset" in data else "page"
         offset = data.pop("offset", (data.pop("page", 1) - 1) * size)
+        if offset > DEEPEST:
+            told = f"a page may begin at row {DEEPEST} at most; beyond, go on by next_cursor"
+            raise UseCursor(told, {named: [told]})
         cursor, total = data.pop("cursor", None), data.pop("total", False)
         return {"page": Page(limit, offset, cursor, total), "filters": data}
