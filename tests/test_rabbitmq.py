@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pika
+import psutil
 import pytest
 from flask import Flask
 
 from payment_service.outbox import sinks
+from payment_service.services import health
 from tests.books import execute, row, rows
 from tests.fixtures import MakeApp
 from tests.rabbitmq_server import Broker, running_rabbitmq
@@ -79,6 +81,19 @@ def make(fresh_database: str, make_app: MakeApp, broker: Broker) -> Iterator[Mak
             sinks.close()
 
 
+@pytest.fixture
+def look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each probe looks at the broker, and waits as long as one with a part of a core may take."""
+    monkeypatch.setattr(health, "BROKER_KNOWN_SECONDS", 0.0)
+    monkeypatch.setattr(health, "BROKER_PATIENCE", 4.0)
+
+
+def told(app: Flask) -> tuple[int, str, str]:
+    """What readiness says: its status, its word, and its word about the broker."""
+    answer = app.test_client().get("/health/ready")
+    return answer.status_code, answer.json["status"], answer.json["dependencies"]["rabbitmq"]
+
+
 def left(app: Flask) -> int:
     found: int = row(app, "SELECT count(*) AS n FROM deliveries WHERE done_at IS NULL")["n"]
     return found
@@ -95,23 +110,25 @@ def test_a_message_is_the_stored_cloud_event(make: Make, broker: Broker) -> None
     assert (properties.content_type, properties.delivery_mode, properties.message_id) == (
         "application/cloudevents+json", 2, f"{made}-{event['seq']}",
     )  # fmt: skip
-    told = json.loads(body)
-    assert (told["specversion"], told["id"], told["type"]) == (
+    said = json.loads(body)
+    assert (said["specversion"], said["id"], said["type"]) == (
         "1.0", properties.message_id, "payment.succeeded.v1",
     )  # fmt: skip
-    assert (told["data"]["status"], told["data"]["rider_id"]) == ("SUCCESS", 7)
+    assert (said["data"]["status"], said["data"]["rider_id"]) == ("SUCCESS", 7)
 
 
 def test_every_event_goes_there_in_its_order(make: Make, broker: Broker) -> None:
     app, queue = make(), Queue(broker)
     pay_and_give_back(app, 10)
     drain(app)
-    told = [key(properties.message_id) for _, properties, _ in queue.take()]
-    assert len(told) == row(app, "SELECT count(*) AS n FROM events")["n"] == 70
-    assert_first_deliveries_in_order(told)
+    heard = [key(properties.message_id) for _, properties, _ in queue.take()]
+    assert len(heard) == row(app, "SELECT count(*) AS n FROM events")["n"] == 70
+    assert_first_deliveries_in_order(heard)
 
 
-def test_the_exchange_and_the_messages_outlive_the_broker(make: Make, broker: Broker) -> None:
+def test_the_exchange_and_the_messages_outlive_the_broker(
+    make: Make, broker: Broker, look_at_once: None
+) -> None:
     app, queue = make(), Queue(broker, "payment.*")
     pay(app)
     drain(app)
@@ -119,7 +136,9 @@ def test_the_exchange_and_the_messages_outlive_the_broker(make: Make, broker: Br
     second = pay(app)
     assert step(app)["failed"] == 1
     assert left(app) == 1
+    assert told(app) == (200, "DEGRADED", "DOWN")
     broker.start()
+    assert told(app) == (200, "UP", "UP")
     execute(app, "UPDATE deliveries SET due_at = now()")
     drain(app)
     assert left(app) == 0
@@ -199,3 +218,19 @@ def test_the_connection_lasts_and_is_kept_alive(make: Make, broker: Broker) -> N
     with app.app_context():
         assert sinks.get("rabbitmq")._link is link  # type: ignore[union-attr]
     assert len(queue.take()) == 2
+
+
+def test_readiness_tells_how_the_broker_stands(
+    make: Make, broker: Broker, look_at_once: None
+) -> None:
+    app = make()
+    assert told(app) == (200, "UP", "UP")
+    stranger = make(rabbitmq_url=broker.url.replace("guest:guest", "guest:wrong"))
+    assert told(stranger) == (200, "DEGRADED", "DOWN")
+    nowhere = make(rabbitmq_url=broker.url.replace("%2F", "nowhere"))
+    assert told(nowhere) == (200, "DEGRADED", "DOWN")
+    for _ in range(20):
+        told(app)
+    here = psutil.Process().net_connections()
+    port = pika.URLParameters(broker.url).port
+    assert [c for c in here if c.raddr and c.raddr.port == port and c.status == "ESTABLISHED"] == []

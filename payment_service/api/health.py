@@ -56,7 +56,7 @@ def get_health() -> dict[str, Any]:
 @blueprint.response(200, ReadySchema)
 @blueprint.alt_response(503, schema=ReadySchema, description="The database does not answer")
 def get_ready() -> tuple[dict[str, Any], int]:
-    """Requests can be served"""
+    """Requests can be served: the database decides, Redis and RabbitMQ only degrade"""
     states = health.check()
     ready = states["database"] == health.UP
     degraded = health.DOWN in states.values()

@@ -7,6 +7,7 @@ waits once for all confirms of the batch.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -22,9 +23,9 @@ EXCHANGE = "payments"
 BATCH = 500
 """Enough that the confirms' round trip does not count, and done well within a second."""
 
-SETTLE_SECONDS = 0.005
+SETTLING_TURNS = 10
 """pika needs a few turns of its loop from reading that the broker has gone to saying so, and to
-closing its socket."""
+closing its socket. Turns, because on a busy machine none may happen within a given time."""
 
 # It logs each refused connection with several tracebacks; the relay says it in one line.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -36,13 +37,10 @@ class RabbitMQ:
     batch = BATCH
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._parameters = pika.URLParameters(url)
-        self._parameters.connection_attempts = 1
-        self._parameters.socket_timeout = timeout
-        self._parameters.stack_timeout = timeout
+        self._parameters = _parameters(url, timeout)
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._link: _Link | None = None
+        self._link: _Publisher | None = None
         # Connecting, publishing, and the same again to be on the safe side.
         self.lease_seconds = 4 * timeout + 2
 
@@ -61,7 +59,7 @@ class RabbitMQ:
         """Answers the broker's heartbeats and notices when it has gone."""
         with self._lock:
             if self._link is not None:
-                self._link.run(SETTLE_SECONDS)
+                self._link.settle()
 
     def close(self) -> None:
         with self._lock:
@@ -72,11 +70,11 @@ class RabbitMQ:
     def _connect(self) -> str | None:
         """Makes sure of a link that works. What is in the way, if something is."""
         if self._link is not None:
-            self._link.run(SETTLE_SECONDS)
+            self._link.settle()
             if self._link.broken is None:
                 return None
             self._link.close()
-        self._link = _Link(self._parameters)
+        self._link = _Publisher(self._parameters)
         self._link.run(self._timeout)
         if not self._link.ready:
             error = self._link.broken or f"not connected within {self._timeout} s"
@@ -86,21 +84,35 @@ class RabbitMQ:
         return None
 
 
+def is_up(url: str, seconds: float) -> bool:
+    """Whether the broker lets us in: connected, logged in and away again, within `seconds`.
+
+    Half of them is for coming in and a quarter for saying goodbye, because a broker writes a
+    warning about each who just hangs up; the rest lets pika end by itself what takes too long.
+    """
+    link = _Link(_parameters(url, seconds / 2))
+    link.run(seconds * 3 / 4)
+    link.close(seconds / 4)
+    return link.ready
+
+
+def _parameters(url: str, timeout: float) -> pika.URLParameters:
+    parameters = pika.URLParameters(url)
+    parameters.connection_attempts = 1
+    parameters.socket_timeout = timeout
+    parameters.stack_timeout = timeout
+    return parameters
+
+
 class _Link:
-    """One connection with one channel in confirm mode. Nothing happens outside `run`."""
+    """One connection. Nothing happens outside `run`."""
 
     def __init__(self, parameters: pika.URLParameters) -> None:
         self.ready = False
         self.broken: str | None = None
-        self._channel: Any = None
-        self._published = 0
-        self._waiting: dict[int, Delivery] = {}
-        self._refused: dict[str, str] = {}
         self._connection = pika.SelectConnection(
             parameters,
-            on_open_callback=lambda connection: connection.channel(
-                on_open_callback=self._channel_opened
-            ),
+            on_open_callback=self._opened,
             on_open_error_callback=self._gone,
             on_close_callback=self._gone,
         )
@@ -111,6 +123,43 @@ class _Link:
         timer = self._loop.call_later(seconds, self._loop.stop)
         self._loop.start()
         self._loop.remove_timeout(timer)
+
+    def settle(self) -> None:
+        """Lets the connection do what it can do now, without waiting for anything."""
+        for _ in range(SETTLING_TURNS):
+            self.run(0)
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Says goodbye if the broker is there, and lets go of the sockets."""
+        if not (self._connection.is_closing or self._connection.is_closed):
+            self._connection.close()
+            # pika lets go of a connection that is half made, and then minds that it was told to.
+            with contextlib.suppress(AssertionError):
+                self.run(seconds)
+        self.settle()
+        self._loop.close()
+
+    def _opened(self, _: Any) -> None:
+        self._is_ready(None)
+
+    def _is_ready(self, _: Any) -> None:
+        self.ready = True
+        self._loop.stop()
+
+    def _gone(self, _: Any, reason: Any) -> None:
+        self.broken = self.broken or repr(reason)
+        self._loop.stop()
+
+
+class _Publisher(_Link):
+    """A connection with one channel in confirm mode."""
+
+    def __init__(self, parameters: pika.URLParameters) -> None:
+        self._channel: Any = None
+        self._published = 0
+        self._waiting: dict[int, Delivery] = {}
+        self._refused: dict[str, str] = {}
+        super().__init__(parameters)
 
     def publish(self, batch: Sequence[Delivery], seconds: float) -> list[Ending]:
         """Publishes all, then waits for the broker to confirm all."""
@@ -134,14 +183,6 @@ class _Link:
             for tag, delivery in enumerate(batch, start=first)
         ]
 
-    def close(self) -> None:
-        """Says goodbye if the broker is there, and lets go of the sockets."""
-        if not (self._connection.is_closing or self._connection.is_closed):
-            self._connection.close()
-            self.run(1.0)
-        self.run(SETTLE_SECONDS)
-        self._loop.close()
-
     def _send(self, delivery: Delivery) -> None:
         self._channel.basic_publish(
             EXCHANGE,
@@ -162,6 +203,9 @@ class _Link:
             return f"RabbitMQ: {refused}"
         return f"RabbitMQ: {self.broken}" if unconfirmed else None
 
+    def _opened(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._channel_opened)
+
     def _channel_opened(self, channel: Any) -> None:
         self._channel = channel
         channel.add_on_close_callback(self._gone)
@@ -172,14 +216,6 @@ class _Link:
 
     def _declared(self, _: Any) -> None:
         self._channel.confirm_delivery(self._confirmed, callback=self._is_ready)
-
-    def _is_ready(self, _: Any) -> None:
-        self.ready = True
-        self._loop.stop()
-
-    def _gone(self, _: Any, reason: Any) -> None:
-        self.broken = self.broken or repr(reason)
-        self._loop.stop()
 
     def _returned(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
         self._refused[properties.message_id] = (

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from payment_service.config import settings
 from payment_service.extensions import cache, db
+from payment_service.outbox import rabbitmq
 
 log = structlog.get_logger(__name__)
 
 UP, DOWN, OFF = "UP", "DOWN", "OFF"
 
+BROKER_PATIENCE = 0.5
+"""Seconds, as for Redis: a probe has about one, and must not fail for what only degrades."""
+BROKER_KNOWN_SECONDS = 5.0
+"""A look at the broker is a connection of its own, and several sides probe every few seconds."""
+
+_known: dict[str, tuple[str, float]] = {}
+"""By URL: how its broker stood, and until when that is good enough."""
+_looking = threading.Lock()
+
 
 def check() -> dict[str, str]:
     """Each dependency's state: UP, DOWN, or OFF where none is set. The database decides."""
-    return {"database": _database(), "redis": _redis()}
+    return {"database": _database(), "redis": _redis(), "rabbitmq": _rabbitmq()}
 
 
 def _database() -> str:
@@ -38,3 +52,24 @@ def _redis() -> str:
         log.warning("redis_down", error=type(error).__name__)
         return DOWN
     return UP
+
+
+def _rabbitmq() -> str:
+    """One looks at a time; meanwhile the others tell what was known last, if anything was."""
+    url = settings().rabbitmq_url
+    if not url:
+        return OFF
+    if not _fresh(url) and _looking.acquire(blocking=url not in _known):
+        try:
+            if not _fresh(url):
+                state = UP if rabbitmq.is_up(url, BROKER_PATIENCE) else DOWN
+                _known[url] = (state, time.monotonic() + BROKER_KNOWN_SECONDS)
+                if state == DOWN:
+                    log.warning("rabbitmq_down")
+        finally:
+            _looking.release()
+    return _known[url][0]
+
+
+def _fresh(url: str) -> bool:
+    return url in _known and time.monotonic() < _known[url][1]
