@@ -336,11 +336,11 @@ def test_a_card_number_in_a_path_or_a_query(client: FlaskClient, path: str) -> N
 @pytest.mark.parametrize("number", [CARD, "4000000000000000006"])
 def test_an_id_is_an_integer_and_not_searched(client: FlaskClient, number: str) -> None:
     """Others number their trips and orders; what can be charged can be asked for."""
-    made = client.post("/v1/payments", json={"trip_id": int(number), "amount": "1.00"})
+    made = client.post("/v1/payments", json={"order_id": int(number), "amount": "1.00"})
     assert made.status_code in (201, 409)
-    assert client.get(f"/v1/payments/trip/{number}").json["trip_id"] == int(number)
-    assert client.get(f"/v1/payments?trip_id={number}").json["count"] == 1
-    for path in (f"/v1/payments/{number}", f"/v1/payments/order/{number}"):
+    assert client.get(f"/v1/payments/order/{number}").json["order_id"] == int(number)
+    assert client.get(f"/v1/payments?order_id={number}").json["count"] == 1
+    for path in (f"/v1/payments/{number}", f"/v1/payments/trip/{number}"):
         assert_problem(client.get(path), 404, "payment_not_found")
 
 
