@@ -90,11 +90,12 @@ def a_hold(house: House) -> Any:
 
 
 def an_import(house: House, folder: Path, *statuses: str) -> list[int]:
-    """Payments of a file, one of each status."""
+    """Payments of a file, one of each status, by card unless another method stands behind it."""
     lines = ["payment_id,trip_id,amount,method,status,reference,created_at"]
     ids = [a_trip(house.sandbox) for _ in statuses]
-    for n, status in zip(ids, statuses, strict=True):
-        lines.append(f"{n},{n},12.50,CARD,{status},REF-{n},2026-01-02 03:04:05")
+    for n, words in zip(ids, statuses, strict=True):
+        status, _, method = words.partition(" ")
+        lines.append(f"{n},{n},12.50,{method or 'CARD'},{status},REF-{n},2026-01-02 03:04:05")
     file = folder / "history.csv"
     file.write_text("\n".join(lines) + "\n")
     done = house.run("seed", "--payments", str(file))
@@ -128,9 +129,13 @@ def test_what_moved_since_the_backup_comes_back_as_it_was(house: House, tmp_path
     charge_again = post(client, "/v1/payments/charge", order_id=a_number(), amount="7.00",
                         method="CASH", driver_id=1)  # fmt: skip
     assert charge_again.status_code == 201
-    imported = an_import(house, tmp_path, "SUCCESS", "REFUNDED", "FAILED", "PENDING")
+    statuses = ("SUCCESS", "REFUNDED", "FAILED", "PENDING", "PENDING", "PENDING CASH")
+    imported = an_import(house, tmp_path, *statuses)
     taken_over = post(client, "/v1/payments/charge", trip_id=imported[3], method="WALLET")
     assert taken_over.status_code == 201
+    assert post(client, f"/v1/payments/{imported[4]}/cancel").status_code == 200
+    settled = client.patch(f"/v1/payments/{imported[5]}/status", json={"status": "SUCCESS"})
+    assert settled.status_code == 200
     with house.app.app_context():
         relay.run_once()
     stood, counted = tables(house), sums(house)

@@ -48,9 +48,11 @@ def replayed(
         first = data[0]
         standing = {**_standing(first), "status": first["from_status"], "audit_head": None}
         standing |= {"captured": 0, "refunded": 0}
-        if first.get("from_provider") == "import":
-            # It was PENDING in the file, and charged later: counted under what the file said.
-            standing |= {"provider": "import", "method": first["from_method"]}
+        if first.get("from_provider", first["provider"]) == "import":
+            # It was PENDING in the file, and moved later: counted under what the file said.
+            for name in ("method", "currency"):
+                standing[name] = first.get(f"from_{name}", first[name])
+            standing["provider"] = "import"
             found.append(_imported(standing))
     for after in map(_standing, data):
         found += of(standing, after)

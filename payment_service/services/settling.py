@@ -116,7 +116,7 @@ def _moved(
     change = transitions.plan(
         payment=payment,
         moment=moment,
-        news=[News(edge.event, caller, reason)],
+        news=[News(edge.event, caller, reason, transitions.taken_from(payment))],
         status=edge.to,
         completed_at=moment,
         **changes,

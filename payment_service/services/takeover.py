@@ -134,12 +134,11 @@ def _take_over(
         moment=datetime.now(UTC),
     )
     edge = transitions.edge_of(standing, transaction["type"], Word.ASKED)
-    before = {"from_provider": standing["provider"], "from_method": standing["method"]}
     return moves.begin(
         connection,
         payment=standing,
         transaction=transaction,
-        news=[News(edge.event, caller, None, before)],
+        news=[News(edge.event, caller, None, transitions.taken_from(standing))],
         caller=caller,
         key=key,
         fallbacks=tuple(provider.name for provider in willing[1:]),

@@ -284,6 +284,12 @@ def _deliveries(change: Change) -> list[dict[str, Any]]:
     ]
 
 
+def taken_from(standing: Row) -> dict[str, Any]:
+    """For the data of an event by which a PENDING payment may leave these behind: what the totals
+    had counted it under."""
+    return {f"from_{name}": standing[name] for name in ("provider", "method", "currency")}
+
+
 def edge_of(payment: Row, trigger: str, outcome: states.Outcome) -> states.Edge:
     """The edge from where the payment stands. Raises states.IllegalEdge."""
     return states.edge(payment["status"], trigger, outcome)
