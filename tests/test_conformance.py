@@ -326,7 +326,21 @@ def test_another_amount_is_no_answer(answered: int) -> None:
             call(a_cash_charge())
 
 
-@pytest.mark.parametrize("odd", [{"wait": Decimal("1.5")}, {"url": "\ud800"}, {"id": 2**64}])
+@pytest.mark.parametrize(
+    ("odd", "kept"), [("a\0b", "a?b"), ("half \ud83d of a pair", "half ? of a pair"), (7, "7")]
+)
+def test_texts_that_can_t_be_kept_cost_no_outcome(odd: Any, kept: str) -> None:
+    answer = Result(Outcome.APPROVED, odd, authorization_code=odd, failure_message=odd, fee=2**63)
+    for call in (Careless(answer).ask, Careless(answer).lookup):
+        found = call(a_cash_charge())
+        assert found == Result(
+            Outcome.APPROVED, kept, authorization_code=kept, failure_message=kept
+        )
+
+
+@pytest.mark.parametrize(
+    "odd", [{"wait": Decimal("1.5")}, {"url": "\ud800"}, {"id": 2**64}, {"url": "\0"}]
+)
 def test_a_next_action_that_can_t_be_kept_is_left_out(odd: dict[str, Any]) -> None:
     """And not the answer with it: what the payer is to do, the provider tells the payer too."""
     provider = Careless(Result(Outcome.REQUIRES_ACTION, "careless", next_action=odd))

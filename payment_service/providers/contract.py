@@ -233,18 +233,44 @@ class Provider(abc.ABC):
             )
 
 
+LONGEST_TEXT = 500
+"""Characters; providers' references and messages are far shorter."""
+
+
 def _believable(result: Result, operation: Operation) -> Result:
-    """The result, if its amount can be that of what was asked: a part or all of it. Without its
-    next action if that is nothing that could be kept and told.
+    """The result, if its amount can be that of what was asked: a part or all of it. What the
+    database could not keep of the rest must not keep the outcome from us: texts lose the characters
+    that can't be stored, a fee that is no amount and an odd next action are left out.
 
     Raises OutcomeUnknown: an answer about another amount says nothing that could be booked.
     """
     approved = result.amount_approved
     if approved is not None and not 0 < approved <= operation.amount:
         raise OutcomeUnknown(f"{approved} approved of {operation.amount}")
+    return replace(
+        result,
+        provider_reference=_kept_text(result.provider_reference),
+        authorization_code=_kept_text(result.authorization_code),
+        failure_code=_kept_text(result.failure_code),
+        failure_message=_kept_text(result.failure_message),
+        fee=result.fee if isinstance(result.fee, int) and abs(result.fee) < 2**63 else None,
+        next_action=_kept_action(result, operation),
+    )
+
+
+def _kept_text(value: Any) -> str | None:
+    """The text without NUL and halves of surrogate pairs, which PostgreSQL does not take."""
+    if value is None:
+        return None
+    return str(value)[:LONGEST_TEXT].replace("\0", "?").encode(errors="replace").decode()
+
+
+def _kept_action(result: Result, operation: Operation) -> dict[str, Any] | None:
     try:
-        jsontext.dumps(result.next_action)
+        if "\\u0000" not in jsontext.dumps(result.next_action):
+            return result.next_action
+        why = "it has a NUL"
     except TypeError as error:
-        log.warning("next_action_dropped", reference=operation.reference, why=str(error))
-        return replace(result, next_action=None)
-    return result
+        why = str(error)
+    log.warning("next_action_dropped", reference=operation.reference, why=why)
+    return None

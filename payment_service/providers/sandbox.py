@@ -145,7 +145,7 @@ def _read(answer: http.Answer, operation: Operation) -> Result:
         return Result(
             outcome=outcome,
             provider_reference=str(found["id"]),
-            amount_approved=int(found.get("amount_minor") or operation.amount),
+            amount_approved=_minor(found.get("amount_minor")) or operation.amount,
             authorization_code=found.get("authorization_code"),
             fee=found.get("fee_minor"),
             failure_code=_decline_code(found) if outcome is Outcome.DECLINED else None,
@@ -155,6 +155,13 @@ def _read(answer: http.Answer, operation: Operation) -> Result:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutcomeUnknown(f"unreadable answer: {error}") from error
+
+
+def _minor(value: Any) -> int | None:
+    """An amount in minor units. Raises ValueError for what is none."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise ValueError("no amount in minor units")
 
 
 def _decline_code(found: dict[str, Any]) -> str:
