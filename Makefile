@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 VAR_DIR ?= var
 SERVICE_PORT ?= 8082
 WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
-TEST_WORKERS ?= auto
+# Who is done takes over from the others, and each begins with whole files, which share servers.
+PYTEST := $(BIN)/python -m pytest -n $(or $(TEST_WORKERS),auto) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-api bench slow-clients lint fmt check faults mutants histories smoke seed migrate db-shell db-backup \
-        db-restore health logs clean help
+.PHONY: setup run test test-slow test-busy test-api bench slow-clients lint fmt check faults mutants \
+        histories smoke seed migrate db-shell db-backup db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
 
@@ -26,11 +27,17 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt constraints.txt
 run: setup ## Run all of it here until Ctrl-C: database, web, worker, sandbox
 	@$(BIN)/python -m scripts.run
 
-test: setup ## The whole test suite, on a PostgreSQL and a Redis of its own
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
+test: setup ## The test suite but for its slow tests, on a PostgreSQL and a Redis of its own
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: setup ## The tests that take more than 10 s each
+	@$(PYTEST) -m slow $(ARGS)
+
+test-busy: setup ## make test beside two busy loops per core, at equal priority
+	@$(BIN)/python -m scripts.busy -- $(MAKE) --no-print-directory test ARGS='$(ARGS)'
 
 test-api: setup ## The tests of the API only
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) -m api $(ARGS)
+	@$(PYTEST) -m "api and not slow" $(ARGS)
 
 bench: setup ## Measure it: make bench [BENCH_SECONDS=15] [BENCH_ROWS=5000000]
 	@VAR_DIR="$(VAR_DIR)" $(BIN)/python -m tests.bench
@@ -56,7 +63,7 @@ mutants: setup ## Take each guard out in a copy, and see which test notices
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 histories: setup ## Thousands of random histories against a model: make histories [MODEL_EXAMPLES=2000]
-	@MODEL_EXAMPLES="$${MODEL_EXAMPLES:-2000}" $(BIN)/python -m pytest -q -n $(TEST_WORKERS) tests/test_model.py $(ARGS)
+	@MODEL_EXAMPLES="$${MODEL_EXAMPLES:-2000}" $(PYTEST) -m slow tests/test_model.py $(ARGS)
 
 smoke: ## Walk through a running service with curl: make smoke [BASE_URL=...]
 	@scripts/smoke.sh $(BASE_URL)

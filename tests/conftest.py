@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -28,6 +29,7 @@ from payment_service import embedded
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = pytest.StashKey[list[embedded.Server]]()
 DIRECTORY = pytest.StashKey[Path]()
+LEFT_OUT = pytest.StashKey[int]()
 DROP_TRIES = 50
 # Nothing in the test server has to outlive a power cut.
 UNSAFE = {"fsync": "off", "full_page_writes": "off"}
@@ -36,6 +38,7 @@ UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 def pytest_configure(config: pytest.Config) -> None:
     """Start the servers in the controller; the workers inherit its environment."""
     config.addinivalue_line("markers", "api: speaks to the service over its API")
+    config.addinivalue_line("markers", "slow: takes over 10 s alone; `make test` leaves it out")
     options = config.option
     if hasattr(config, "workerinput") or options.collectonly or options.help or options.version:
         return
@@ -61,6 +64,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "make_app" in getattr(item, "fixturenames", ()):
             item.add_marker("api")
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    left_out = sum(item.get_closest_marker("slow") is not None for item in items)
+    if left_out and "not slow" in items[0].config.option.markexpr:
+        items[0].config.stash[LEFT_OUT] = left_out
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells the controller, which sees no tests of its own."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if left_out := getattr(node, "workeroutput", {}).get("left_out"):
+        node.config.stash[LEFT_OUT] = left_out  # each worker has collected all
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if left_out := terminalreporter.config.stash.get(LEFT_OUT, 0):
+        tests = "1 slow test was" if left_out == 1 else f"{left_out} slow tests were"
+        terminalreporter.write_line(f"{tests} left out: make test-slow")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,7 +1,8 @@
 """Random histories against a model: after each step our tables, the provider and what callers were
 told are what they should be.
 
-They are always the same two thousand. `make histories` takes as many fresh ones.
+They are always the same: two hundred, and two thousand of the slow tests. `make histories` takes as
+many fresh ones.
 """
 
 from __future__ import annotations
@@ -203,13 +204,20 @@ def world(
     return made
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_every_history_ends_as_the_model_says(world: World, part: int) -> None:
+SHARES = [
+    *[(part, 200 // PARTS) for part in range(PARTS)],
+    *[pytest.param(part, (EXAMPLES or 2000) // PARTS, marks=pytest.mark.slow)
+      for part in range(PARTS)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "histories"), SHARES)
+def test_every_history_ends_as_the_model_says(world: World, part: int, histories: int) -> None:
     start = random.SystemRandom().getrandbits(64) if EXAMPLES else part
     run_state_machine_as_test(
         seed(start)(lambda: Histories(world)),
         settings=settings(
-            max_examples=max(1, (EXAMPLES or 2000) // PARTS),
+            max_examples=max(1, histories),
             stateful_step_count=STEPS,
             database=None,
             deadline=None,

@@ -18,7 +18,6 @@ from tests.patience import PATIENCE
 from tests.sandbox_calls import get
 from tests.sandbox_server import Sandbox
 
-ROUNDS = 200
 THREADS = 8
 
 
@@ -77,10 +76,11 @@ class Round:
         return str(ours["status"])
 
 
-def test_all_against_all(app: Flask, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("rounds", [50, pytest.param(200, marks=pytest.mark.slow)])
+def test_all_against_all(app: Flask, sandbox: Sandbox, rounds: int) -> None:
     seen = set()
     with ThreadPoolExecutor(THREADS) as pool:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             one = Round(app)
             moves = [one.capture, one.void, one.expire, one.refund] * (THREADS // 4)
             random.shuffle(moves)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pika
+import pytest
 import requests
 from flask import Flask
 
@@ -108,6 +109,7 @@ def assert_all_heard(app: Flask, sisters: Sandbox, ids: list[int]) -> int:
     return repeats
 
 
+@pytest.mark.slow
 def test_outages_of_everybody_and_killed_relays_lose_nothing(
     fresh_database: str, make_app: MakeApp, sandbox: Sandbox, tmp_path: Path
 ) -> None:

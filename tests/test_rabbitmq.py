@@ -28,6 +28,8 @@ from tests.sisters import (
     step,
 )
 
+pytestmark = pytest.mark.slow  # a node needs longer to start than most tests here together
+
 Message = tuple[Any, Any, bytes]
 
 
