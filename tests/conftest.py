@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +126,34 @@ def _drop(cursor: psycopg2.extensions.cursor, name: str) -> None:
             time.sleep(0.2)
 
 
-@contextlib.contextmanager
-def _dropped_after(name: str) -> Iterator[str]:
-    yield name
-    with _maintenance() as cursor:
-        _drop(cursor, name)
+class _Databases:
+    """Makes databases ahead of their tests and drops them behind, because both mostly wait."""
+
+    def __init__(self, template: str) -> None:
+        self._template = template
+        self._pool = ThreadPoolExecutor(1)
+        self._next = self._pool.submit(self._make)
+
+    def _make(self) -> tuple[str, str]:
+        name = f"test_{os.environ['TEST_RUN']}_{secrets.token_hex(4)}"
+        return name, _create(name, self._template)
+
+    def _forget(self, name: str) -> None:
+        with _maintenance() as cursor:
+            _drop(cursor, name)
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[str]:
+        """The URL of a database of the caller's own."""
+        name, url = self._next.result()
+        self._next = self._pool.submit(self._make)
+        yield url
+        self._pool.submit(self._forget, name)
+
+    def close(self) -> None:
+        name, _ = self._next.result()
+        self._pool.submit(self._forget, name).result()
+        self._pool.shutdown()
 
 
 @contextlib.contextmanager
@@ -197,18 +221,30 @@ def postgres_url(template_database: str) -> str:
     return _create(f"test_{os.environ['TEST_RUN']}_{worker}", template_database)
 
 
+@pytest.fixture(scope="session")
+def _migrated(template_database: str) -> Iterator[_Databases]:
+    with contextlib.closing(_Databases(template_database)) as databases:
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def _bare(servers: None) -> Iterator[_Databases]:
+    with contextlib.closing(_Databases("template0")) as databases:
+        yield databases
+
+
 @pytest.fixture
-def fresh_database(template_database: str) -> Iterator[str]:
+def fresh_database(_migrated: _Databases) -> Iterator[str]:
     """One more migrated, empty database, for a test that needs one whole."""
-    with _dropped_after(f"test_{os.environ['TEST_RUN']}_{secrets.token_hex(4)}") as name:
-        yield _create(name, template_database)
+    with _migrated.one() as url:
+        yield url
 
 
 @pytest.fixture
-def bare_database(servers: None) -> Iterator[str]:
+def bare_database(_bare: _Databases) -> Iterator[str]:
     """A database without any table."""
-    with _dropped_after(f"test_{os.environ['TEST_RUN']}_{secrets.token_hex(4)}") as name:
-        yield _create(name, "template0")
+    with _bare.one() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

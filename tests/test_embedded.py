@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 
 from payment_service import embedded
 from payment_service.embedded import server as server_module
+from tests.clusters import copied
 
 
 @pytest.fixture
@@ -117,7 +118,8 @@ def test_a_path_too_long_for_a_socket_gets_a_port(place: Path) -> None:
         server.stop()
 
 
-def test_a_left_over_server_is_found_and_replaced(place: Path) -> None:
+def test_a_left_over_server_is_found_and_replaced(place: Path, cluster: Path) -> None:
+    copied(cluster, place / "start_postgres")
     for start, find in (
         (embedded.start_postgres, embedded.running_postgres),
         (embedded.start_redis, embedded.running_redis),
@@ -135,8 +137,10 @@ def test_a_left_over_server_is_found_and_replaced(place: Path) -> None:
         assert find(place / start.__name__) is None
 
 
-def test_a_stranger_with_the_number_of_the_pid_file_is_left_alone(place: Path) -> None:
-    embedded.start_postgres(place / "db").stop()
+def test_a_stranger_with_the_number_of_the_pid_file_is_left_alone(
+    place: Path, cluster: Path
+) -> None:
+    embedded.start_postgres(copied(cluster, place / "db")).stop()
     embedded.start_redis(place / "cache").stop()
     with subprocess.Popen(["sleep", "600"]) as stranger:
         try:
@@ -152,8 +156,8 @@ def test_a_stranger_with_the_number_of_the_pid_file_is_left_alone(place: Path) -
             stranger.kill()
 
 
-def test_a_killed_postgres_comes_back_with_what_was_committed(place: Path) -> None:
-    server = embedded.start_postgres(place / "db")
+def test_a_killed_postgres_comes_back_with_what_was_committed(place: Path, cluster: Path) -> None:
+    server = embedded.start_postgres(copied(cluster, place / "db"))
     ask(server.url, "CREATE TABLE kept AS SELECT 7 AS n")
     server.process.kill()
     assert server.child is not None
@@ -189,7 +193,8 @@ def test_redis_keeps_its_data_and_wants_the_password(place: Path) -> None:
         server.stop()
 
 
-def test_a_server_that_does_not_start_says_why_in_one_line(place: Path) -> None:
+def test_a_server_that_does_not_start_says_why_in_one_line(place: Path, cluster: Path) -> None:
+    copied(cluster, place / "db")
     with pytest.raises(embedded.EmbeddedError) as caught:
         embedded.start_postgres(place / "db", settings={"no_such_setting": "1"})
     assert "no_such_setting" in str(caught.value)
