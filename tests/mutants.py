@@ -2,13 +2,17 @@
 one did. A guard that nobody misses is a defect.
 
 A mutant is a text that stands exactly once in a file, and what it becomes. `python -m
-tests.mutants NAME ...` runs some.
+tests.mutants NAME ...` runs some, `--seconds N [--seed N]` a part by chance.
 """
 
 from __future__ import annotations
 
+import argparse
+import math
 import os
+import random
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -613,17 +617,31 @@ MUTANTS = (
 )
 
 
-def main(names: list[str]) -> int:
-    """Runs the mutants whose names hold one of `names` (all without); 1 if one survives."""
-    chosen = [m for m in MUTANTS if not names or any(name in m.name for name in names)]
+def main() -> int:
+    """Runs the mutants whose names hold one of those that are given, all without; 1 if one
+    survives. With --seconds none is begun after that time, and the seed decides which come first."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seconds", type=float, default=math.inf)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    args = parser.parse_args()
+    chosen = [m for m in MUTANTS if not args.names or any(name in m.name for name in args.names)]
+    if args.seconds < math.inf:
+        print(f"seed {args.seed}: what {args.seconds:.0f} s take of {len(chosen)}", flush=True)
+        random.Random(args.seed).shuffle(chosen)
+    until = time.monotonic() + args.seconds
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        caught = list(pool.map(_report, chosen))
+        found = list(pool.map(lambda mutant: _report(mutant, until), chosen))
+    caught = [one for one in found if one is not None]
     print(f"{sum(caught)} of {len(caught)} mutants caught")
-    return 0 if all(caught) else 1
+    return 0 if caught and all(caught) else 1
 
 
-def _report(mutant: Mutant) -> bool:
+def _report(mutant: Mutant, until: float) -> bool | None:
+    """Whether a test caught it; None if time was up before."""
     started = time.monotonic()
+    if started > until:
+        return None
     by = _caught_by(mutant)
     seconds = time.monotonic() - started
     verdict = f"caught by {by}" if by else "SURVIVED"
@@ -687,4 +705,4 @@ def _mutate(path: Path, mutant: Mutant) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
