@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +14,7 @@ import psutil
 import pytest
 from flask import Flask
 
-from payment_service.outbox import sinks
+from payment_service.outbox import rabbitmq, sinks
 from payment_service.services import health
 from tests.books import execute, row, rows
 from tests.fixtures import MakeApp
@@ -236,3 +239,35 @@ def test_readiness_tells_how_the_broker_stands(
     here = psutil.Process().net_connections()
     port = pika.URLParameters(broker.url).port
     assert [c for c in here if c.raddr and c.raddr.port == port and c.status == "ESTABLISHED"] == []
+
+
+def test_a_broker_that_answers_no_goodbye_is_hung_up_on(broker: Broker) -> None:
+    """Its answers pass until we say goodbye; then nothing comes back."""
+    port = pika.URLParameters(broker.url).port
+    close_method = b"\x00\x0a\x00\x32"
+    heard: list[bytes] = []
+
+    def pass_on(client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", port)) as node:
+            client.settimeout(20)
+            back = threading.Thread(target=answers, args=(node, client), daemon=True)
+            back.start()
+            while data := client.recv(65536):
+                heard.append(data)
+                if close_method not in data:
+                    node.sendall(data)
+        heard.append(b"")
+
+    def answers(node: socket.socket, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := node.recv(65536):
+                client.sendall(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        between = threading.Thread(target=lambda: pass_on(server.accept()[0]), daemon=True)
+        between.start()
+        url = broker.url.replace(str(port), str(server.getsockname()[1]))
+        assert rabbitmq.is_up(url, 4.0)
+        between.join(timeout=20)
+    assert heard[-1] == b""
+    assert any(close_method in data for data in heard)

@@ -136,6 +136,10 @@ class _Link:
             # pika lets go of a connection that is half made, and then minds that it was told to.
             with contextlib.suppress(AssertionError):
                 self.run(seconds)
+        transport = self._connection._transport
+        if transport is not None and not self._connection.is_closed:
+            # The broker did not answer the goodbye, and pika has no public way to hang up.
+            transport.abort()
         self.settle()
         self._loop.close()
 
