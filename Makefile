@@ -63,7 +63,8 @@ mutants: setup ## Take each guard out in a copy, and see which test notices
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 histories: setup ## Thousands of random histories against a model: make histories [MODEL_EXAMPLES=2000]
-	@MODEL_EXAMPLES="$${MODEL_EXAMPLES:-2000}" $(PYTEST) -m slow tests/test_model.py $(ARGS)
+	@MODEL_EXAMPLES="$${MODEL_EXAMPLES:-2000}" $(PYTEST) tests/test_model.py \
+	  tests/test_every_door.py $(ARGS)
 
 smoke: ## Walk through a running service with curl: make smoke [BASE_URL=...]
 	@scripts/smoke.sh $(BASE_URL)

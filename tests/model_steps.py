@@ -24,6 +24,7 @@ from payment_service.services.operations import operation_of
 from tests.books import execute, rows
 from tests.fixtures import a_key, a_number
 from tests.model import BUSY, DECLINE, SILENCES, Ask, Paid
+from tests.patience import PATIENCE
 from tests.sandbox_server import Sandbox
 
 CALLER = Caller("local")
@@ -42,7 +43,7 @@ class World:
     def arm(self, verb: str, fault: str | None, token: str) -> None:
         if fault is not None:
             body = {"operation": VERBS.get(verb, verb), "fault": fault, "match": {"token": token}}
-            assert self.session.post(f"{self.url}/sandbox/faults", json=body, timeout=5).ok
+            assert self.session.post(f"{self.url}/sandbox/faults", json=body, timeout=PATIENCE).ok
 
 
 class Steps(RuleBasedStateMachine):
@@ -178,7 +179,7 @@ class Steps(RuleBasedStateMachine):
             row = service_rows.find_transaction(asked, ask.number)
             earlier = [one for one in asked if one["number"] != ask.number]
             path, body = wire._request(operation_of(payment, row, earlier))
-        self.world.session.post(self.world.url + path, json=body, timeout=5)
+        self.world.session.post(self.world.url + path, json=body, timeout=PATIENCE)
         self.touched.append(paid)
 
     def _end_surplus(self, paid: Paid) -> None:

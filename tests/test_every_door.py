@@ -32,13 +32,14 @@ from tests.books import a_trip, execute, payments_of
 from tests.books import rows as rows_of
 from tests.fixtures import MakeApp, a_key, a_number
 from tests.histories import a_row, loader, next_id
+from tests.patience import PATIENCE
 from tests.restoring import House, house_on
 from tests.sandbox_calls import arm
 from tests.sandbox_server import Sandbox
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0")) // 5
-PARTS = 2
-"""So that both cores share them."""
+PARTS = 4
+"""So that several cores share them."""
 FARE = 10486
 TAKES = ("CHARGE", "AUTHORIZATION", "CAPTURE")
 DEFINITE = (200, 201, 402)
@@ -192,7 +193,7 @@ class OneTrip(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         with contextlib.suppress(requests.RequestException):
-            requests.delete(f"{self.world.sandbox.url}/sandbox/faults", timeout=5)
+            requests.delete(f"{self.world.sandbox.url}/sandbox/faults", timeout=PATIENCE)
 
     # -- how it is done
 
@@ -245,7 +246,7 @@ class OneTrip(RuleBasedStateMachine):
 
     def _is_known(self, row: dict[str, Any]) -> bool:
         url = f"{self.world.sandbox.url}/psp/operations/{row['reference']}"
-        return requests.get(url, timeout=5).status_code == 200
+        return requests.get(url, timeout=PATIENCE).status_code == 200
 
     def _deliver(self, row: dict[str, Any]) -> None:
         with self.world.app.app_context(), db.engine.connect() as connection:
@@ -254,7 +255,7 @@ class OneTrip(RuleBasedStateMachine):
         assert payment is not None
         earlier = [one for one in asked if one["number"] != row["number"]]
         path, body = wire._request(operation_of(payment, row, earlier))
-        requests.post(self.world.sandbox.url + path, json=body, timeout=5)
+        requests.post(self.world.sandbox.url + path, json=body, timeout=PATIENCE)
 
     def _time_passes(self) -> None:
         """Until the worker has ended what is over."""
@@ -266,7 +267,7 @@ class OneTrip(RuleBasedStateMachine):
         """What the provider has under the payment's references."""
         url = f"{self.world.sandbox.url}/psp/charges/{row['reference']}"
         for number in range(1, 8):
-            found = requests.get(f"{url}-{number}", timeout=5)
+            found = requests.get(f"{url}-{number}", timeout=PATIENCE)
             if found.status_code == 200:
                 yield found.json()
 

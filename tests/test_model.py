@@ -29,6 +29,7 @@ from payment_service.services import audit
 from tests.fixtures import MakeApp, a_key
 from tests.model import ENDINGS, Ask
 from tests.model_steps import Steps, World
+from tests.patience import PATIENCE
 from tests.sandbox_server import Sandbox
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
@@ -184,7 +185,7 @@ class Histories(Steps):
     def teardown(self) -> None:
         self.world.sent.clear()
         with contextlib.suppress(requests.RequestException):
-            self.world.session.delete(f"{self.world.url}/sandbox/faults", timeout=5)
+            self.world.session.delete(f"{self.world.url}/sandbox/faults", timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from tests.books import (
     rows,
 )
 from tests.fixtures import MakeApp, a_key, a_number, an_order
+from tests.patience import PATIENCE
 from tests.sandbox_calls import arm, lookup
 from tests.sandbox_server import Sandbox
 
@@ -247,7 +248,7 @@ def test_a_cancel_that_is_refused_leaves_its_key_free(client: FlaskClient) -> No
 
 
 def test_cancels_with_one_key_at_once_are_one(app: Flask, client: FlaskClient) -> None:
-    created, key, meet = a_pending_payment(client), a_key(), threading.Barrier(8, timeout=10)
+    created, key, meet = a_pending_payment(client), a_key(), threading.Barrier(8, timeout=PATIENCE)
     told: list[Any] = []
 
     def cancel() -> None:

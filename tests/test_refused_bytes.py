@@ -10,6 +10,7 @@ import pytest
 
 from payment_service.problems import MEDIA_TYPE, TYPES
 from tests.fixtures import a_key
+from tests.patience import PATIENCE
 from tests.running_service import Service, running_service
 from tests.sandbox_server import Sandbox
 
@@ -37,7 +38,7 @@ def service(
 def answer_to(service: Service, sent: bytes) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body; the service closes the connection, or this waits in vain."""
     port = int(service.url.rsplit(":", 1)[1])
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
         sock.sendall(sent)
         answer = b""
         while piece := sock.recv(65536):
@@ -115,7 +116,7 @@ def test_it_is_a_problem_and_the_connection_ends(service: Service, name: str) ->
 
 def test_a_refusal_comes_after_the_answers_before_it(service: Service) -> None:
     port = int(service.url.rsplit(":", 1)[1])
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
         sock.sendall(GET + b"\r\nnonsense\r\n")
         answer = b""
         while piece := sock.recv(65536):

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from tests.books import at_provider, row
 from tests.fixtures import a_key, an_order
+from tests.patience import PATIENCE
 from tests.refusals import assert_problem
 from tests.running_service import Service, running_service
 from tests.sandbox_server import Sandbox
@@ -75,7 +76,7 @@ def send(service: Service) -> Send:
         lines = [*lines, ("Host", "x"), ("Connection", "close"), ("Content-Length", str(len(data)))]
         head = "".join(f"{name}: {value}\r\n" for name, value in lines)
         host, port = service.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as sock:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as sock:
             sock.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + data)
             answer = b""
             while chunk := sock.recv(65536):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,9 @@ from payment_service.services import totals
 from scripts.postgres import call
 from tests.books import a_charged_payment, a_pending_payment, a_trip, post
 from tests.fixtures import a_key, a_number
+from tests.patience import PATIENCE
 from tests.restoring import House, house_on
-from tests.sandbox_calls import arm, get
+from tests.sandbox_calls import arm, eventually, get
 from tests.sandbox_server import Sandbox, running_sandbox
 
 TABLES = ("payments", "transactions", "refunds", "events", "deliveries", "idempotency_keys",
@@ -68,18 +68,11 @@ def sums(house: House, database: str | None = None) -> list[Any]:
 def slowed(sandbox: Sandbox, ms: int) -> Iterator[None]:
     """The provider takes that long for everything."""
     url = f"{sandbox.url}/sandbox/latency"
-    assert requests.post(url, json={"profile": "fixed", "ms": ms}, timeout=5).ok
+    assert requests.post(url, json={"profile": "fixed", "ms": ms}, timeout=PATIENCE).ok
     try:
         yield
     finally:
-        requests.post(url, json={"profile": "off"}, timeout=5)
-
-
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        requests.post(url, json={"profile": "off"}, timeout=PATIENCE)
 
 
 def a_hold(house: House) -> Any:
@@ -198,7 +191,7 @@ def test_a_key_that_was_freed_since_is_free(house: House) -> None:
     arm(house.sandbox, "charge", "too_many_requests", match={"token": token})
     with slowed(house.sandbox, 3000), ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, house.client, "/v1/payments/charge", key, **body)
-        until(lambda: house.rows("SELECT 1 FROM idempotency_keys"))
+        eventually(lambda: house.rows("SELECT 1 FROM idempotency_keys"))
         file = house.backup()
         assert house.rows("SELECT status FROM payments") == [("PROCESSING",)]
         assert first.result().status_code == 503
@@ -215,7 +208,7 @@ def test_a_key_that_somebody_deleted_goes_on_protecting(house: House) -> None:
     told = [post(house.client, "/v1/payments/charge", keys[0], **bodies[0])]
     with slowed(house.sandbox, 3000), ThreadPoolExecutor(1) as pool:
         last = pool.submit(post, house.client, "/v1/payments/charge", keys[1], **bodies[1])
-        until(lambda: house.rows("SELECT 1 FROM idempotency_keys WHERE answer_body IS NULL"))
+        eventually(lambda: house.rows("SELECT 1 FROM idempotency_keys WHERE answer_body IS NULL"))
         file = house.backup()
         assert house.rows("SELECT 1 FROM payments WHERE status = 'PROCESSING'")
         told.append(last.result())

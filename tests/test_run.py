@@ -28,6 +28,7 @@ from scripts.metrics_folder import MEMORY, forget, metrics_folder
 from tests.clusters import copied
 from tests.patience import PATIENCE
 from tests.sandbox_calls import eventually
+from tests.sandbox_server import reserved_port
 
 ROOT = Path(__file__).resolve().parents[1]
 PROCFILE = """\
@@ -106,7 +107,8 @@ class Place:
         (root / "Procfile").write_text(PROCFILE)
         self.var.mkdir(mode=0o700)
         copied(cluster, self.var / "postgres")
-        self.ports = free_ports(2)
+        self._reserved = [reserved_port() for _ in range(2)]
+        self.ports = [reserved.getsockname()[1] for reserved in self._reserved]
         self.started: list[subprocess.Popen[bytes]] = []
 
     def environ(self, **more: str) -> dict[str, str]:
@@ -159,6 +161,11 @@ class Place:
             text: str = answer.read().decode()
             return text
 
+    def close(self) -> None:
+        """Gives the ports back."""
+        for reserved in self._reserved:
+            reserved.close()
+
     def processes(self) -> list[psutil.Process]:
         """All that lives of this place, its database servers too."""
         found = [server.process for server in databases.running(self.var)]
@@ -168,14 +175,6 @@ class Place:
                 if mine and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 @pytest.fixture
@@ -193,6 +192,7 @@ def place(cluster: Path) -> Iterator[Place]:
                     left.kill()
             eventually(lambda: not place.processes())
             forget(place.var)
+            place.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
