@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from payment_service.extensions import db
 from payment_service.services import due, expiry, resolution
 from tests.books import (
     a_trip,
@@ -23,11 +26,15 @@ from tests.books import (
     rows,
 )
 from tests.fixtures import MakeApp, a_key, a_number
-from tests.sandbox_calls import arm
+from tests.sandbox_calls import arm, eventually
 from tests.sandbox_server import Sandbox
 
 CHARGE = "/v1/payments/charge"
 FARE = 10486
+BLOCKED = """
+    SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 
 Import = Callable[..., int]
 
@@ -173,6 +180,26 @@ def test_a_hold_that_came_in_late_is_captured_only_where_nobody_pays(
     answer = post(client, f"/v1/payments/{late['payment_id']}/capture")
     assert (answer.status_code, answer.json["status"]) == (200, "SUCCESS")
     assert client.get(f"/v1/payments/trip/{trip_id}").json["payment_id"] == late["payment_id"]
+
+
+def test_a_late_hold_whose_place_is_taken_meanwhile_is_not_captured(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    """Another payment takes the place after the capture has asked whether the money is due."""
+    trip_id = a_trip(sandbox)
+    late = post(client, CHARGE, trip_id=trip_id, capture=False).json["payment_id"]
+    execute(app, "UPDATE payments SET share = 1 WHERE payment_id = :id", id=late)
+    other = post(client, CHARGE, trip_id=trip_id, capture=False).json["payment_id"]
+    moved = text("UPDATE payments SET status = :to WHERE payment_id = :id")
+    execute(app, str(moved), to="CANCELLED", id=other)
+    with app.app_context(), db.engine.connect() as connection, ThreadPoolExecutor(1) as pool:
+        connection.execute(moved, {"to": "AUTHORIZED", "id": other})
+        capture = pool.submit(post, app.test_client(), f"/v1/payments/{late}/capture")
+        eventually(lambda: rows(app, BLOCKED))
+        connection.commit()
+        answer = capture.result()
+    assert (answer.status_code, answer.json["payment_id"]) == (409, other)
+    assert arrived(sandbox, payment_row(app, late)["reference"], "capture") == 0
 
 
 @pytest.mark.parametrize("door", ["by id", "charge"])

@@ -98,7 +98,7 @@ def capture(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Ca
     """
 
     def begin() -> Move:
-        with db.engine.begin() as connection:
+        with takeover.crowded(), db.engine.begin() as connection:
             payment = settling.read(connection, payment_id, lock=True)
             _hold_free(connection, payment, PaymentStatus.SUCCESS)
             due.expect_due(connection, payment)
