@@ -82,13 +82,15 @@ def a_hold(house: House) -> Any:
     return answer.json
 
 
-def an_import(house: House, folder: Path, *statuses: str) -> list[int]:
-    """Payments of a file, one of each status, by card unless another method stands behind it."""
+def an_import(house: House, folder: Path, *statuses: str, trip_id: int | None = None) -> list[int]:
+    """Payments of a file, one of each status, by card unless another method stands behind it; each
+    of a trip of its own if none is named."""
     lines = ["payment_id,trip_id,amount,method,status,reference,created_at"]
     ids = [a_trip(house.sandbox) for _ in statuses]
     for n, words in zip(ids, statuses, strict=True):
         status, _, method = words.partition(" ")
-        lines.append(f"{n},{n},12.50,{method or 'CARD'},{status},REF-{n},2026-01-02 03:04:05")
+        trip, method = trip_id or n, method or "CARD"
+        lines.append(f"{n},{trip},12.50,{method},{status},REF-{n},2026-01-02 03:04:05")
     file = folder / "history.csv"
     file.write_text("\n".join(lines) + "\n")
     done = house.run("seed", "--payments", str(file))
@@ -293,6 +295,26 @@ def test_a_trip_that_was_tried_again_since(house: House) -> None:
     assert tables(house) == stood
     exists = post(house.client, "/v1/payments/charge", **order)
     assert exists.json["payment_id"] == second["payment_id"]
+
+
+@pytest.mark.parametrize("first", ["imported", "created"])
+def test_a_trip_whose_history_came_in_since_is_still_paid(
+    house: House, tmp_path: Path, first: str
+) -> None:
+    """The import moved the PENDING payment aside: the next charge must not find it in its place."""
+    trip_id = a_trip(house.sandbox)
+    if first == "imported":
+        an_import(house, tmp_path, "PENDING", trip_id=trip_id)
+    else:
+        assert house.client.post("/v1/payments", json={"trip_id": trip_id}).status_code == 201
+    file = house.backup()
+    (paid,) = an_import(house, tmp_path, "SUCCESS", trip_id=trip_id)
+    stood, counted = tables(house), sums(house)
+    house.restore(file)
+    assert tables(house) == stood
+    assert sums(house) == counted
+    again = post(house.client, "/v1/payments/charge", trip_id=trip_id)
+    assert (again.status_code, again.json["payment_id"]) == (409, paid)
 
 
 def test_what_was_delivered_is_not_told_again(house: House) -> None:

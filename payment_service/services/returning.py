@@ -26,17 +26,19 @@ EVENT = Event.__table__
 TABLES = (PAYMENT, ImportSeal.__table__, TRANSACTION, REFUND, EVENT, Delivery.__table__)
 
 _PAGE = text("""
-    SELECT payment_id, version, reference, encode(audit_head, 'hex') AS head FROM payments
+    SELECT payment_id, version, share, reference, encode(audit_head, 'hex') AS head FROM payments
     WHERE payment_id > :after ORDER BY payment_id LIMIT :page
 """)
+# An import of a trip's history moves a PENDING payment aside, which changes nothing but its share.
 _OTHERS = text("""
     SELECT n.payment_id, p.payment_id IS NULL AS unknown, p.version,
            encode(p.audit_head, 'hex') AS head, p.reference <> n.reference AS another
     FROM json_to_recordset(CAST(:rows AS json))
-        AS n(payment_id bigint, version integer, reference text, head text)
+        AS n(payment_id bigint, version integer, share smallint, reference text, head text)
     LEFT JOIN payments p USING (payment_id)
     WHERE p.payment_id IS NULL OR p.reference <> n.reference OR p.version < n.version
-       OR (p.version = n.version AND encode(p.audit_head, 'hex') IS DISTINCT FROM n.head)
+       OR (p.version = n.version
+           AND (p.share <> n.share OR encode(p.audit_head, 'hex') IS DISTINCT FROM n.head))
     ORDER BY n.payment_id
 """)
 _LINK = text("""
