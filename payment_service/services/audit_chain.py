@@ -107,7 +107,12 @@ def _hear(told: Told, row: Row, body: Row) -> str | None:
     told.seq, told.payment = row["seq"], said
     told.bare = told.bare or snapshot is None
     if reference := body["data"]["transaction_reference"]:
-        told.mentioned.add(_number(reference))
+        number = _number(reference)
+        told.mentioned.add(number)
+        if snapshot is None:
+            # Code of before snapshots, beside ours while we are rolled out, ended a request that
+            # ours began: what became of its row is not told.
+            told.requests.pop(number, None)
     if refund := body["data"].get("refund"):
         _hear_refund(told, row, body["data"]["caller"], refund)
     return None
