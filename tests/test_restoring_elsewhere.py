@@ -163,6 +163,23 @@ def test_a_gap_in_the_numbers_is_no_number_that_is_given_out_again(
     assert house.rows("SELECT max(number) FROM transactions") == [(4,)]
 
 
+def test_a_refund_for_which_the_backup_has_no_room_goes_to_the_file(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Refund 2 is under way in the backup. It never was done, and refund 3 was, instead."""
+    paid = a_charged_payment(house.client)
+    second, third = (f"{paid['reference']}-{number}" for number in (2, 3))
+    arm(house.sandbox, "refund", "fail_500", match={"reference": second})
+    path = f"/v1/payments/{paid['payment_id']}/refund"
+    assert post(house.client, path, amount="60.00").status_code == 202
+    file = house.backup()
+    assert refund(house.sandbox, f"{paid['reference']}-1", 6000, third).ok
+    rows = unknown(elsewhere(house, file, capfd))
+    assert [row["why"] for row in rows if row["reference"] == third] == [
+        f"it does not fit its payment, {paid['payment_id']}"
+    ]
+
+
 def test_what_ended_otherwise_there_is_looked_up(
     house: House, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
@@ -136,7 +137,7 @@ def _adopt(provider: str, payment_id: int, number: int, one: Listed) -> str | No
             if payment is None or payment["currency"] != one.currency:
                 return "its payment is in another currency"
             _begin(connection, payment, provider, number, one)
-    except (IllegalEdge, IntegrityError):
+    except (IllegalEdge, IntegrityError, psycopg2.IntegrityError):
         return f"it does not fit its payment, {payment_id}"
     resolution.resolve(payment_id=payment_id, number=number)
     return None
