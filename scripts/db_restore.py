@@ -72,10 +72,11 @@ def restore(file: Path, *, folder: Path, force: bool = False) -> str:
         give_back_what_was_killed(cursor, name, fresh)
         if not exists(cursor, name):
             raise Failed(f"there is no database {name}")
-        put_aside(cursor, name, replaced, force=force)
+        drop(cursor, fresh)  # of a restore that was killed
+        # Before the other has lost its name: it is what tells of a restore that was killed then.
+        create_like(cursor, fresh, name)
         try:
-            drop(cursor, fresh)  # of a restore that was killed
-            create_like(cursor, fresh, replaced)
+            put_aside(cursor, name, replaced, force=force)
             options = ("--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges")
             call("pg_restore", *options, f"--dbname={fresh}", str(file))
             with connected(fresh) as inside:
@@ -83,7 +84,8 @@ def restore(file: Path, *, folder: Path, force: bool = False) -> str:
             look_back(fresh, replaced, folder)
             rename(cursor, fresh, name)
         except BaseException:
-            rename(cursor, replaced, name)
+            if not exists(cursor, name):
+                rename(cursor, replaced, name)
             drop(cursor, fresh)
             raise
     return replaced
@@ -165,11 +167,12 @@ def look_back(fresh: str, replaced: str, folder: Path) -> None:
     restored = tables_of(fresh)
     if restored is None:
         return  # none of ours
-    if tables_of(replaced) not in (None, restored):
+    wanted = tables_of(replaced)  # None on a new machine: then those that the service knows
+    if wanted != restored:
         flask(fresh, "db", "upgrade", quiet=True)
-        if tables_of(fresh) != tables_of(replaced):
+        if wanted not in (None, tables_of(fresh)):
             raise Failed(
-                f"the database's tables are of version {tables_of(replaced)}, the backup's of"
+                f"the database's tables are of version {wanted}, the backup's of"
                 f" {tables_of(fresh)}: bring the database up to date first (make migrate)"
             )
     flask(fresh, "recover", "restored", "--replaced", replaced, "--folder", str(folder))

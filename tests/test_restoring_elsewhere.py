@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask_migrate import downgrade
 
 from payment_service.providers.contract import Limits, Outcome, OutcomeUnknown
 from payment_service.providers.sandbox import SandboxProvider
@@ -18,6 +19,8 @@ from tests.fixtures import a_key, a_number
 from tests.restoring import House, house_on
 from tests.sandbox_calls import arm, charge, get, refund
 from tests.sandbox_server import Sandbox, running_sandbox
+
+MIGRATIONS = str(Path(__file__).resolve().parents[1] / "migrations")
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +181,23 @@ def test_a_refund_for_which_the_backup_has_no_room_goes_to_the_file(
     assert [row["why"] for row in rows if row["reference"] == third] == [
         f"it does not fit its payment, {paid['payment_id']}"
     ]
+
+
+def test_a_backup_of_older_tables_is_brought_up_to_date(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    paid = a_charged_payment(house.client)
+    versions = "SELECT version_num FROM alembic_version"
+    newest = house.rows(versions)
+    with house.app.app_context():
+        downgrade(MIGRATIONS)
+    file = house.backup()
+    assert house.rows(versions) != newest
+    assert refund(house.sandbox, f"{paid['reference']}-1", 700, f"{paid['reference']}-2").ok
+    elsewhere(house, file, capfd)
+    assert house.rows(versions) == newest
+    shown = house.client.get(f"/v1/payments/{paid['payment_id']}").json
+    assert shown["amount_refunded"] == "7.00"
 
 
 def test_what_ended_otherwise_there_is_looked_up(
