@@ -356,4 +356,5 @@ def test_a_trip_is_paid_once_whatever_backup_is_brought_back(
 ) -> None:
     start = random.SystemRandom().getrandbits(64) if EXAMPLES else 0
     made = seed(start)(lambda: OneTripAndBackups(world_with_backups))
-    play(made, world_with_backups, monkeypatch, max_examples=10, stateful_step_count=10)
+    examples = max(10, EXAMPLES // 20)  # each takes seconds: a restore is a new database
+    play(made, world_with_backups, monkeypatch, max_examples=examples, stateful_step_count=10)
