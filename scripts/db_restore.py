@@ -11,6 +11,7 @@ Whatever goes wrong gives X back as it was. A restore that was killed is given b
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -42,6 +43,9 @@ ENDING_SECONDS = 15.0
 LONGEST_NAME = 63
 NAMED = 5
 """Sessions that a refusal names; more are counted."""
+
+# `module.Error: why`, at the end of a traceback; DETAIL and HINT have no small letters.
+_ERROR = re.compile(r"[\w.]*[a-z][\w.]*: ")
 
 # A role that is no superuser sees of other roles' sessions only that they are there.
 _SESSIONS = """
@@ -190,7 +194,7 @@ def tables_of(database: str) -> str | None:
 
 
 def flask(database: str, *command: str, quiet: bool = False) -> None:
-    """A command of the service, on this database. Raises Failed with its last line."""
+    """A command of the service, on this database. Raises Failed with what it died of."""
     environ = {**os.environ, "DATABASE_URL": url_of(database), "LOG_LEVEL": "ERROR"}
     environ.pop("DATABASE_URL_FILE", None)
     done = subprocess.run(
@@ -204,7 +208,9 @@ def flask(database: str, *command: str, quiet: bool = False) -> None:
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["it gave no reason"]
-        raise Failed(f"flask {command[0]} {command[1]} failed: {lines[-1]}")
+        # Not the last line: below its error PostgreSQL shows the row (DETAIL), or points into SQL.
+        named = list(filter(_ERROR.match, lines)) or lines
+        raise Failed(f"flask {command[0]} {command[1]} failed: {named[-1]}")
 
 
 def url_of(database: str) -> str:

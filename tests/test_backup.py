@@ -245,7 +245,10 @@ def test_what_goes_wrong_after_the_door_is_closed_gives_all_back(
     run(database, "DELETE FROM lines")
     before = all_rows(database)
     done = command("restore", str(file), "--yes")
-    assert done.returncode == 1 and "flask recover restored failed" in done.stderr
+    assert done.returncode == 1
+    failed = "db-restore: flask recover restored failed: sqlalchemy.exc.ProgrammingError: "
+    assert done.stderr.startswith(failed), done.stderr
+    assert 'relation "payments" does not exist' in done.stderr
     assert all_rows(database) == before
     assert beside(database) == []
 
