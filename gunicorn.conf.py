@@ -63,7 +63,7 @@ limit_request_line = 8190
 _, _most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
 _files = min(_most_files, 65536)
 resource.setrlimit(resource.RLIMIT_NOFILE, (_files, _most_files))
-worker_connections = min(2000, _files - 500)
+worker_connections = max(100, min(2000, _files - 500))
 
 # The heartbeat file must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108

@@ -28,7 +28,7 @@ from payment_service.providers import sandbox as wire
 from payment_service.providers.contract import Operation, Result
 from payment_service.services import expiry, resolution, rows
 from payment_service.services.operations import operation_of
-from tests.books import a_trip, execute, payments_of
+from tests.books import a_trip, change_trip, execute, payments_of
 from tests.books import rows as rows_of
 from tests.fixtures import MakeApp, a_key, a_number
 from tests.histories import a_row, loader, next_id
@@ -41,6 +41,7 @@ EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0")) // 5
 PARTS = 4
 """So that several cores share them."""
 FARE = 10486
+RIGHT = {"status": "COMPLETED", "currency": "INR", "total_fare": "104.86"}
 TAKES = ("CHARGE", "AUTHORIZATION", "CAPTURE")
 DEFINITE = (200, 201, 402)
 DEAD = ("FAILED", "CANCELLED", "EXPIRED")
@@ -77,10 +78,11 @@ class OneTrip(RuleBasedStateMachine):
         super().__init__()
         self.world = world
         world.sent.clear()
-        self.trip_id = a_trip(world.sandbox, total_fare="104.86")
+        self.trip_id = a_trip(world.sandbox, **RIGHT)
         self.order_id = a_number()
         self.asked: list[tuple[str, str, dict[str, Any], Any]] = []
         self.paid_before: int | None = None
+        self.asked_for: int | None = None
         self.backup: Path | None = None
 
     # -- the doors
@@ -144,6 +146,22 @@ class OneTrip(RuleBasedStateMachine):
         if first.status_code in DEFINITE:
             assert (again.status_code, again.data) == (first.status_code, first.data)
 
+    @rule(
+        trip=st.sampled_from(
+            ({"status": "CANCELLED"}, {"status": "ONGOING"}, {"total_fare": "99999999.00"})
+        )
+    )
+    def the_trip_is_wrong(self, trip: dict[str, Any]) -> None:
+        """Cancelled, under way, or beyond what is ever charged: nobody is asked for its money until
+        it is right again."""
+        change_trip(self.world.sandbox, self.trip_id, **trip)
+        self.asked_for = len(self._asked_for())
+
+    @rule()
+    def the_trip_is_right(self) -> None:
+        change_trip(self.world.sandbox, self.trip_id, **RIGHT)
+        self.asked_for = None
+
     # -- what the worker, the network and time do
 
     @rule(given_up=st.booleans())
@@ -191,6 +209,11 @@ class OneTrip(RuleBasedStateMachine):
         if self.paid_before is not None:
             assert len(self._taken()) == self.paid_before, self.world.sent
 
+    @invariant()
+    def nobody_is_asked_for_a_trip_that_is_wrong(self) -> None:
+        if self.asked_for is not None:
+            assert len(self._asked_for()) == self.asked_for, self.world.sent
+
     def teardown(self) -> None:
         with contextlib.suppress(requests.RequestException):
             requests.delete(f"{self.world.sandbox.url}/sandbox/faults", timeout=PATIENCE)
@@ -224,6 +247,9 @@ class OneTrip(RuleBasedStateMachine):
 
     def _taken(self) -> list[tuple[str, str]]:
         return [sent for sent in self.world.sent if sent[1] in TAKES]
+
+    def _asked_for(self) -> list[tuple[str, str]]:
+        return [sent for sent in self.world.sent if sent[1] in ("CHARGE", "AUTHORIZATION")]
 
     def _requests(self, condition: str) -> list[dict[str, Any]]:
         query = (

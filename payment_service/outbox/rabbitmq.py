@@ -90,9 +90,12 @@ def is_up(url: str, seconds: float) -> bool:
     Half of them is for coming in and a quarter for saying goodbye, because a broker writes a
     warning about each who just hangs up; the rest lets pika end by itself what takes too long.
     """
-    link = _Link(_parameters(url, seconds / 2))
-    link.run(seconds * 3 / 4)
-    link.close(seconds / 4)
+    try:
+        link = _Link(_parameters(url, seconds / 2))
+        link.run(seconds * 3 / 4)
+        link.close(seconds / 4)
+    except (AMQPError, OSError):
+        return False
     return link.ready
 
 

@@ -4,6 +4,7 @@ after a restore they know what the backup does not."""
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,6 +41,10 @@ CAUSE = "restore"
 _LOOK_UP = text("""
     UPDATE transactions SET due_at = now() WHERE payment_id = :payment_id AND number = :number
 """)
+
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
+"""Of a request, at the end of its reference: no payment has more than a few."""
 
 
 @dataclass
@@ -95,7 +100,7 @@ def _compare(
                     connection.execute(_LOOK_UP, ours)
                 elif _is_double(ours, one):
                     found.unknown.append((provider, one, "done twice under one reference"))
-            elif (payment_id := payments.get(payment_reference)) and number.isdecimal():
+            elif (payment_id := payments.get(payment_reference)) and _NUMBER.fullmatch(number):
                 yield payment_id, int(number), one
             elif one.outcome is not Outcome.DECLINED:
                 found.unknown.append((provider, one, "no payment of ours has this reference"))
