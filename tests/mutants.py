@@ -301,6 +301,20 @@ MUTANTS = (
         ("tests/test_doors.py",),
     ),
     Mutant(
+        "doors: a take-over looks at all that it takes the place of",
+        f"{SERVICES}/takeover.py",
+        "due.expect_due(connection, standing | named)",
+        "due.expect_due(connection, standing)",
+        ("tests/test_doors.py",),
+    ),
+    Mutant(
+        "doors: a charge of an order asks for the fare of its payment's trip",
+        f"{SERVICES}/takeover.py",
+        "    payment = _with_its_trip(payment, command)\n",
+        "",
+        ("tests/test_doors.py",),
+    ),
+    Mutant(
         "doors: a hold is captured only if it is due",
         f"{SERVICES}/payments.py",
         """            due.expect_due(connection, payment)

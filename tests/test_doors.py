@@ -150,6 +150,20 @@ def test_history_that_paid_beside_the_place_counts_for_every_door(
     assert len(payments_of(app, trip_id=trip_id)) == 3
 
 
+def test_an_orders_payment_is_not_taken_over_for_a_trip_that_history_paid(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, history: Import
+) -> None:
+    """The row that stands is the order's and knows nothing of the trip that the charge names."""
+    trip_id, order_id = a_trip(sandbox), a_number()
+    paid = history(trip_id, share=1, status="SUCCESS")
+    created = client.post("/v1/payments", json={"order_id": order_id, "amount": "104.86"}).json
+    answer = post(client, CHARGE, trip_id=trip_id, order_id=order_id)
+    assert (answer.status_code, answer.json["code"]) == (409, "payment_exists")
+    assert answer.json["payment_id"] == paid
+    assert asked(app, sandbox, created["payment_id"]) == 0
+    assert payment_row(app, created["payment_id"])["trip_id"] is None
+
+
 def test_a_hold_is_not_captured_for_a_trip_that_history_paid(
     app: Flask, client: FlaskClient, sandbox: Sandbox, history: Import
 ) -> None:
@@ -248,6 +262,27 @@ def test_money_that_comes_in_late_goes_back_where_history_had_paid(
 
 
 # A trip costs its fare
+
+
+def test_a_trips_payment_costs_the_fare_where_only_its_order_is_named(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    trip_id, order_id = a_trip(sandbox, total_fare=10), a_number()
+    body = {"trip_id": trip_id, "order_id": order_id}
+    created = client.post("/v1/payments", json=body).json
+    for change, amount, status, code in (
+        ({"total_fare": 77}, "10.00", 422, "amount_mismatch"),
+        ({"total_fare": 77}, "77.00", 422, "amount_mismatch"),
+        ({"total_fare": 10, "status": "CANCELLED"}, "10.00", 409, "trip_not_completed"),
+    ):
+        change_trip(sandbox, trip_id, **change)
+        answer = post(client, CHARGE, order_id=order_id, amount=amount)
+        assert (answer.status_code, answer.json["code"]) == (status, code)
+    assert asked(app, sandbox, created["payment_id"]) == 0
+    change_trip(sandbox, trip_id, status="COMPLETED")
+    paid = post(client, CHARGE, order_id=order_id, amount="10.00").json
+    assert (paid["payment_id"], paid["status"]) == (created["payment_id"], "SUCCESS")
+    assert (paid["trip_id"], paid["amount"]) == (trip_id, "10.00")
 
 
 def test_a_created_payment_costs_the_fare_at_every_door(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from psycopg2.errors import UniqueViolation
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Select, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from payment_service import idempotency
@@ -17,7 +17,7 @@ from payment_service.domain.states import Outcome as Word
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.services import drafts, due, moves, pending, rows, transitions
+from payment_service.services import amounts, drafts, due, moves, pending, rows, transitions
 from payment_service.services.answers import Answer
 from payment_service.services.moves import Move
 from payment_service.services.operations import new_transaction, next_number
@@ -26,6 +26,9 @@ from payment_service.services.transitions import News
 
 _SAID = (*drafts.COPIED, "caller_reference", "fare")
 """What a later charge may say anew of a payment; what it leaves out stays."""
+
+_PLACES = ("trip_id", "order_id")
+"""What a payment stands for: each has one payment that is to be paid."""
 
 
 def charge_pending(
@@ -64,16 +67,22 @@ def crowded() -> Iterator[None]:
 def take_over_live(payment: Row, command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
     """The trip or the order has a live payment: a PENDING one is charged, another refuses.
 
-    Raises PaymentExists, AmountMismatch, KeyTaken.
+    Raises PaymentExists, AmountMismatch, KeyTaken, and what drafts.ask_trip raises.
     """
+    payment = _with_its_trip(payment, command)
     with crowded(), db.engine.begin() as connection:
         standing = _lock_live(connection, payment)
-        due.expect_due(connection, standing or payment)
-        if standing is None:
+        if not standing:
+            due.expect_due(connection, payment)
             raise idempotency.KeyTaken  # it died meanwhile: begin again
-        for name in ("trip_id", "order_id"):
+        for name in _PLACES:
             if None not in (standing[name], payment[name]) and standing[name] != payment[name]:
                 raise due.exists(standing["payment_id"], standing["status"])
+        if standing["trip_id"] and not payment["trip_id"]:
+            raise idempotency.KeyTaken  # it got a trip meanwhile: begin again, and ask for its fare
+        # It takes the place of all that either names, so none of them may be paid.
+        named = {name: payment[name] for name in _PLACES if payment[name] is not None}
+        due.expect_due(connection, standing | named)
         pending.expect_price(standing, payment)
         asked = pending.at_price(standing, payment)
         for name in _SAID:
@@ -82,17 +91,51 @@ def take_over_live(payment: Row, command: Mapping[str, Any], key: Key, caller: C
         return _take_over(connection, standing, asked, command, key, caller)
 
 
-def _lock_live(connection: Connection, payment: Row) -> Row | None:
-    """The PENDING payment that stands in the place of the trip or the order; None if there is none.
+def _with_its_trip(payment: Row, command: Mapping[str, Any]) -> Row:
+    """Where a charge names only an order, and its PENDING payment is a trip's: the payment to be at
+    that trip's fare, as if the charge had named the trip.
 
-    Raises PaymentExists if another one does, or if the trip and the order have one each.
+    Raises PaymentExists, AmountMismatch and what drafts.ask_trip raises.
     """
+    if payment["trip_id"] is not None:
+        return payment
+    with db.engine.connect() as connection:
+        standing = _pending_of(connection, _live(payment))
+        if standing is None or standing["trip_id"] is None:
+            return payment
+        due.expect_due(connection, standing)
+    payment = payment | {"trip_id": standing["trip_id"]}
+    trip = drafts.ask_trip(payment["trip_id"], payment["currency"])
+    if trip is not None:
+        payment = drafts.at_fare_of(payment, trip)
+        amounts.expect(command, payment["currency"], payment["amount"])
+    return payment
+
+
+def _lock_live(connection: Connection, payment: Row) -> Row | None:
+    """The PENDING payment that stands in the place of the trip or the order, locked; None if there
+    is none. Raises as `_pending_of`."""
+    return _pending_of(connection, _live(payment).with_for_update())
+
+
+def _pending_of(connection: Connection, live: Select[Any]) -> Row | None:
+    """The only one of the live payments of a trip or an order, which is PENDING.
+
+    Raises PaymentExists if another one stands there, or if the trip and the order have one each.
+    """
+    found = [dict(row) for row in connection.execute(live).mappings()]
+    for other in found[1:] or found:
+        if len(found) > 1 or other["status"] != PaymentStatus.PENDING:
+            raise due.exists(other["payment_id"], other["status"])
+    return found[0] if found else None
+
+
+def _live(payment: Row) -> Select[Any]:
+    """The payments that stand in the place of the payment's trip or order."""
     wanted = [
-        PAYMENT.c[column] == payment[column]
-        for column in ("trip_id", "order_id")
-        if payment[column] is not None
+        PAYMENT.c[column] == payment[column] for column in _PLACES if payment[column] is not None
     ]
-    query = (
+    return (
         select(*PAYMENT_COLUMNS)
         .where(
             PAYMENT.c.live,
@@ -101,13 +144,7 @@ def _lock_live(connection: Connection, payment: Row) -> Row | None:
             or_(*wanted),
         )
         .order_by(PAYMENT.c.payment_id)
-        .with_for_update()
     )
-    live = [dict(row) for row in connection.execute(query).mappings()]
-    for other in live[1:] or live:
-        if len(live) > 1 or other["status"] != PaymentStatus.PENDING:
-            raise due.exists(other["payment_id"], other["status"])
-    return live[0] if live else None
 
 
 def _take_over(
