@@ -55,6 +55,10 @@ keepalive = chosen.web_keepalive
 
 # A Content-Type that is sent twice is left to the service: the same value twice is one.
 message.RFC9110_5_3_SINGLETON_FIELDS = frozenset({"HOST"})
+# Nobody in front of it says where it is mounted; gunicorn believes these of whoever connects from
+# 127.0.0.1, and raises where a path does not begin as SCRIPT_NAME says. Dropped as any other name
+# with an underscore.
+forwarder_headers = ""
 # The most that gunicorn knows, and a little more than the URI that the service takes.
 limit_request_line = 8190
 

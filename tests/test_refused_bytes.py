@@ -114,6 +114,13 @@ def test_it_is_a_problem_and_the_connection_ends(service: Service, name: str) ->
     assert headers["x-request-id"] in service.log.read_text()
 
 
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
+def test_a_caller_does_not_say_where_the_service_is_mounted(service: Service, name: str) -> None:
+    line = f"{name}: /v1\r\nConnection: close\r\n\r\n".encode()
+    status, _, body = answer_to(service, GET + line)
+    assert (status, json.loads(body)["status"]) == (200, "UP")
+
+
 def test_a_refusal_comes_after_the_answers_before_it(service: Service) -> None:
     port = int(service.url.rsplit(":", 1)[1])
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
