@@ -339,6 +339,15 @@ def test_texts_that_can_t_be_kept_cost_no_outcome(odd: Any, kept: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "odd", [{"fee": True}, {"occurred_at": datetime.fromisoformat("2026-01-01")}]
+)
+def test_a_fee_or_a_time_that_can_t_be_kept_is_left_out(odd: dict[str, Any]) -> None:
+    answer = Result(Outcome.APPROVED, "careless", **odd)
+    for call in (Careless(answer).ask, Careless(answer).lookup):
+        assert call(a_cash_charge()) == Result(Outcome.APPROVED, "careless")
+
+
+@pytest.mark.parametrize(
     "odd", [{"wait": Decimal("1.5")}, {"url": "\ud800"}, {"id": 2**64}, {"url": "\0"}]
 )
 def test_a_next_action_that_can_t_be_kept_is_left_out(odd: dict[str, Any]) -> None:

@@ -240,7 +240,8 @@ LONGEST_TEXT = 500
 def _believable(result: Result, operation: Operation) -> Result:
     """The result, if its amount can be that of what was asked: a part or all of it. What the
     database could not keep of the rest must not keep the outcome from us: texts lose the characters
-    that can't be stored, a fee that is no amount and an odd next action are left out.
+    that can't be stored; a fee that is no amount, a time without a zone and an odd next action are
+    left out.
 
     Raises OutcomeUnknown: an answer about another amount says nothing that could be booked.
     """
@@ -253,8 +254,9 @@ def _believable(result: Result, operation: Operation) -> Result:
         authorization_code=_kept_text(result.authorization_code),
         failure_code=_kept_text(result.failure_code),
         failure_message=_kept_text(result.failure_message),
-        fee=result.fee if isinstance(result.fee, int) and abs(result.fee) < 2**63 else None,
+        fee=result.fee if type(result.fee) is int and abs(result.fee) < 2**63 else None,
         next_action=_kept_action(result, operation),
+        occurred_at=_kept_moment(result.occurred_at),
     )
 
 
@@ -263,6 +265,11 @@ def _kept_text(value: Any) -> str | None:
     if value is None:
         return None
     return str(value)[:LONGEST_TEXT].replace("\0", "?").encode(errors="replace").decode()
+
+
+def _kept_moment(value: datetime | None) -> datetime | None:
+    """None for a time without a zone: it says no moment, and can't be reckoned with."""
+    return value if value is not None and value.tzinfo is not None else None
 
 
 def _kept_action(result: Result, operation: Operation) -> dict[str, Any] | None:
