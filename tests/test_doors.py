@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from tests.books import (
     rows,
 )
 from tests.fixtures import MakeApp, a_key, a_number
+from tests.histories import a_row, loader
 from tests.sandbox_calls import arm, eventually
 from tests.sandbox_server import Sandbox
 
@@ -162,6 +164,43 @@ def test_an_orders_payment_is_not_taken_over_for_a_trip_that_history_paid(
     assert answer.json["payment_id"] == paid
     assert asked(app, sandbox, created["payment_id"]) == 0
     assert payment_row(app, created["payment_id"])["trip_id"] is None
+
+
+def test_a_trips_payment_does_not_die_while_an_import_goes_round_it(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The import has seen the hold and puts what history paid beside it; nobody sees that before it
+    is committed. If the hold ended meanwhile, the trip would seem to be due."""
+    trip_id = a_trip(sandbox)
+    held = post(client, CHARGE, trip_id=trip_id, capture=False).json
+    with ThreadPoolExecutor(2) as pool, app.app_context():
+        load = loader(db.engine, tmp_path)
+        line = a_row(a_number(), trip_id=trip_id, status="SUCCESS", reference=f"OLD-{a_key()}")
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql("LOCK TABLE import_seals IN ACCESS EXCLUSIVE MODE")
+            imported = pool.submit(load, line, progress=False)
+            waiting(1)
+            path = f"/v1/payments/{held['payment_id']}/cancel"
+            cancelled = pool.submit(post, app.test_client(), path)
+            waiting(2)
+        assert imported.result().loaded == 1
+        assert cancelled.result().status_code == 200
+    answer = post(client, CHARGE, trip_id=trip_id)
+    assert (answer.status_code, answer.json["code"]) == (409, "payment_exists")
+
+
+def waiting(sessions: int) -> None:
+    """Returns once so many sessions of this database wait for a lock."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+
+    def are_there() -> bool:
+        with db.engine.connect() as connection:
+            return bool(connection.execute(query).scalar_one() >= sessions)
+
+    eventually(are_there)
 
 
 def test_a_hold_is_not_captured_for_a_trip_that_history_paid(

@@ -33,8 +33,13 @@ def assign_shares(connection: Connection) -> None:
     They take their trip's free shares from 0 up: paid ones first, then by time and id. What
     stands in `payments` keeps its share, but for a PENDING payment on share 0 of a trip that
     history has paid for: it makes room, or the next charge would take it over and take the fare
-    a second time.
+    a second time. It all stays as it is until the import is committed: a payment that died
+    meanwhile would leave its place to a charge that can't see yet that history has paid.
     """
+    connection.exec_driver_sql(
+        "SELECT FROM payments WHERE live AND trip_id IN (SELECT trip_id FROM crowded)"
+        " ORDER BY payment_id FOR UPDATE"
+    )
     connection.exec_driver_sql(
         """
         CREATE TEMP TABLE shares ON COMMIT DROP AS
