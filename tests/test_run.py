@@ -240,6 +240,8 @@ def test_a_command_on_the_database_gives_back_its_exit_code(place: Place) -> Non
 
 def test_what_a_killed_supervisor_left_is_stopped_first(place: Place) -> None:
     first = place.up()
+    # Ready is who has one web process; the others may be on their way.
+    eventually(lambda: len(place.processes()) > 8)
     first.kill()
     first.wait()
     left = place.processes()
