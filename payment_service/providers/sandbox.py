@@ -144,7 +144,7 @@ def _read(answer: http.Answer, operation: Operation) -> Result:
             raise ValueError("another currency")
         return Result(
             outcome=outcome,
-            provider_reference=str(found["id"]),
+            provider_reference=_id(found["id"]),
             amount_approved=_minor(found.get("amount_minor")) or operation.amount,
             authorization_code=found.get("authorization_code"),
             fee=found.get("fee_minor"),
@@ -155,6 +155,13 @@ def _read(answer: http.Answer, operation: Operation) -> Result:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutcomeUnknown(f"unreadable answer: {error}") from error
+
+
+def _id(value: Any) -> str:
+    """The provider's own id. Raises ValueError for what is none."""
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError("no id")
 
 
 def _minor(value: Any) -> int | None:
