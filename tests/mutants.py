@@ -277,6 +277,13 @@ MUTANTS = (
         ("tests/test_evidence.py",),
     ),
     Mutant(
+        "evidence: what overturns an answer says so, whatever is under way",
+        f"{SERVICES}/outcomes.py",
+        "    contradicts = edge.contradicts or transaction",
+        "    contradicts = edge.contradicts or False and transaction",
+        ("tests/test_evidence.py",),
+    ),
+    Mutant(
         "late money goes back where history had paid",
         f"{SERVICES}/evidence.py",
         " and not due.is_paid_beside(connection, payment):",

@@ -134,3 +134,33 @@ def _kept_at_provider(sandbox: Sandbox, payments: list[dict[str, Any]]) -> int:
         for charge in charges
         if charge["reference"] in ours
     )
+
+
+def test_a_capture_that_arrives_while_a_void_is_under_way_is_counted_too(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    """Its caller was told that the hold stands, whatever has begun since."""
+    token = f"card-{a_key()}"
+    held = client.post(
+        "/v1/payments/charge",
+        json=an_order(payment_token=token, capture=False),
+        headers={"Idempotency-Key": a_key()},
+    ).json
+    path = f"/v1/payments/{held['payment_id']}"
+    for operation, verb in (("capture", "capture"), ("void", "cancel")):
+        arm(sandbox, operation, "arrive_late", ms=LATE, match={"token": token})
+        asked = client.post(f"{path}/{verb}", headers={"Idempotency-Key": a_key()})
+        assert asked.status_code == 202, asked.json
+        if verb == "capture":
+            _given_up_at_last(client, held["payment_id"], "AUTHORIZED", number=2)
+    before = _contradictions()
+    _arrives(sandbox, client.get(path).json, number=2)
+    paid = _looked_up(client, held["payment_id"], number=2)
+    assert (paid["status"], paid["amount_captured"]) == ("SUCCESS", "100.00")
+    assert _contradictions() == before + 1
+    (event,) = rows(
+        app,
+        "SELECT body FROM events WHERE payment_id = :id AND type = 'payment.succeeded'",
+        id=held["payment_id"],
+    )
+    assert json.loads(event["body"])["data"]["contradicted"] is True

@@ -68,7 +68,10 @@ def plan(
         log.warning("outcome_without_edge", payment_id=payment["payment_id"], edge=str(error))
         return _noted(payment, closed, caller, moment)
     changes = _payment_changes(payment, closed, edge.to, result, moment)
-    data = {"contradicted": True} if edge.contradicts else {}
+    # A request that was given up and did it all the same overturns what its caller was told, also
+    # where another one is under way by now.
+    contradicts = edge.contradicts or transaction["status"] == TransactionStatus.FAILED
+    data = {"contradicted": True} if contradicts else {}
     change = transitions.plan(
         payment=payment,
         transaction=closed,
@@ -77,7 +80,7 @@ def plan(
         status=edge.to,
         **changes,
     )
-    return replace(change, contradicts=edge.contradicts)
+    return replace(change, contradicts=contradicts)
 
 
 def _noted(payment: Row, closed: Row, caller: Caller, moment: datetime) -> Change | None:
