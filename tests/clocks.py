@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Flask
 
-from payment_service.services import resolution
+from payment_service.services.moves import resolution
 from tests.books import execute, row
 
 CLOCKLESS: dict[str, Any] = {"resolution_first_lookup_seconds": 600.0, "circuit_fail_max": 10**6}

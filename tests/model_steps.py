@@ -17,10 +17,11 @@ from payment_service.domain.errors import PaymentExists, ProviderUnavailable
 from payment_service.extensions import db
 from payment_service.idempotency import Key, fingerprint
 from payment_service.providers import sandbox as wire
-from payment_service.services import charges, expiry, payments, refunds, resolution, takeover
-from payment_service.services import rows as service_rows
-from payment_service.services.answers import Answer
-from payment_service.services.operations import operation_of
+from payment_service.services import charges, expiry, holds, payments, refunds, takeover
+from payment_service.services.moves import resolution
+from payment_service.services.moves import rows as service_rows
+from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.operations import operation_of
 from tests.books import execute, rows
 from tests.fixtures import a_key, a_number
 from tests.model import BUSY, DECLINE, SILENCES, Ask, Paid
@@ -132,7 +133,7 @@ class Steps(RuleBasedStateMachine):
             if ask.verb in ("charge", "authorize"):
                 return takeover.charge_pending(**told)
             if ask.verb == "capture":
-                return payments.capture(**told)
+                return holds.capture(**told)
             if ask.verb == "refund":
                 return refunds.refund(**told)
             del told["command"]

@@ -183,14 +183,14 @@ MUTANTS = (
     ),
     Mutant(
         "compare-and-set on the version",
-        f"{SERVICES}/transitions.py",
+        f"{SERVICES}/moves/transitions.py",
         "WHERE payment_id = :payment_id AND version = :old_version FOR UPDATE",
         "WHERE payment_id = :payment_id AND :old_version IS NOT NULL FOR UPDATE",
         ("tests/test_guards.py", "tests/test_moves_race.py"),
     ),
     Mutant(
         "the answer is kept by the statement that makes it true",
-        f"{SERVICES}/transitions.py",
+        f"{SERVICES}/moves/transitions.py",
         "answer_status = :answer_status, answer_body = :answer_body, locked_until = NULL",
         "answer_status = CASE WHEN :answer_status > 0 THEN NULL END,"
         " answer_body = left(:answer_body, 0) || NULL, locked_until = NULL",
@@ -222,7 +222,7 @@ MUTANTS = (
     ),
     Mutant(
         "a retry looks up before it answers",
-        f"{SERVICES}/moves.py",
+        f"{SERVICES}/moves/retries.py",
         "    resolution.resolve(payment_id=payment_id, number=number, caller=caller)",
         "    pass",
         ("tests/test_faults.py",),
@@ -243,56 +243,56 @@ MUTANTS = (
     ),
     Mutant(
         "not found is not believed before the settling time",
-        f"{SERVICES}/resolution.py",
+        f"{SERVICES}/moves/resolution.py",
         "    if now < certain_after:",
         "    if False:",
         ("tests/test_resolution.py",),
     ),
     Mutant(
         "not found is believed only twice",
-        f"{SERVICES}/resolution.py",
+        f"{SERVICES}/moves/resolution.py",
         "    if first is None or now - first < gap:",
         "    if False:",
         ("tests/test_resolution.py",),
     ),
     Mutant(
         "lease: one worker looks up what is due",
-        f"{SERVICES}/resolution.py",
+        f"{SERVICES}/moves/resolution.py",
         "    UPDATE transactions SET due_at = :until\n",
         "    UPDATE transactions SET due_at = CASE WHEN :until IS NULL THEN due_at ELSE due_at END\n",
         ("tests/test_resolution.py",),
     ),
     Mutant(
         "what was given up is watched for a day",
-        f"{SERVICES}/evidence.py",
+        f"{SERVICES}/moves/evidence.py",
         '        change = replace(change, transaction={**change.transaction, "due_at": soon})',
         "        pass",
         ("tests/test_resolution.py",),
     ),
     Mutant(
         "surplus money moves to a spare share and goes back",
-        f"{SERVICES}/evidence.py",
+        f"{SERVICES}/moves/evidence.py",
         '    if payment["share"] not in taken and not due.is_paid_beside(connection, payment):',
         "    if True:",
         ("tests/test_evidence.py",),
     ),
     Mutant(
         "evidence: what overturns an answer says so, whatever is under way",
-        f"{SERVICES}/outcomes.py",
+        f"{SERVICES}/moves/outcomes.py",
         "    contradicts = edge.contradicts or transaction",
         "    contradicts = edge.contradicts or False and transaction",
         ("tests/test_evidence.py",),
     ),
     Mutant(
         "late money goes back where history had paid",
-        f"{SERVICES}/evidence.py",
+        f"{SERVICES}/moves/evidence.py",
         " and not due.is_paid_beside(connection, payment):",
         ":",
         ("tests/test_doors.py",),
     ),
     Mutant(
         "doors: is the trip paid or being paid",
-        f"{SERVICES}/due.py",
+        f"{SERVICES}/moves/due.py",
         """    others = _same(payment)
     if others is None:
         return
@@ -323,7 +323,7 @@ MUTANTS = (
     ),
     Mutant(
         "doors: a hold is captured only if it is due",
-        f"{SERVICES}/payments.py",
+        f"{SERVICES}/holds.py",
         """            due.expect_due(connection, payment)
             amount =""",
         "            amount =",
@@ -352,14 +352,14 @@ MUTANTS = (
     ),
     Mutant(
         "doors: the trip is asked",
-        f"{SERVICES}/drafts.py",
+        f"{SERVICES}/pricing.py",
         "    if trip_id is None or not settings().trip_service_url:",
         "    if True:",
         ("tests/test_doors.py",),
     ),
     Mutant(
         "doors: no fare over MAX_AMOUNT",
-        f"{SERVICES}/drafts.py",
+        f"{SERVICES}/pricing.py",
         "    if money.to_decimal(amount, currency) <= settings().max_amount:",
         "    if True:",
         ("tests/test_doors.py",),
@@ -374,7 +374,7 @@ MUTANTS = (
     Mutant(
         "doors: cash is settled by hand only for a trip with a driver",
         f"{SERVICES}/settling.py",
-        "    drafts.expect_driver(asked, Method.CASH)",
+        "    pricing.expect_driver(asked, Method.CASH)",
         "    pass",
         ("tests/test_doors.py",),
     ),
@@ -394,7 +394,7 @@ MUTANTS = (
     ),
     Mutant(
         "a provider's look-ups are its own beat's",
-        f"{SERVICES}/resolution.py",
+        f"{SERVICES}/moves/resolution.py",
         "OR provider = :provider)",
         "OR provider = :provider OR true)",
         ("tests/test_resolution.py",),
@@ -522,7 +522,7 @@ MUTANTS = (
     ),
     Mutant(
         "no number of a request is given out again",
-        f"{SERVICES}/operations.py",
+        f"{SERVICES}/moves/operations.py",
         '    return max((row["number"] for row in earlier), default=0) + 1',
         "    return len(list(earlier)) + 1",
         (
@@ -615,7 +615,7 @@ MUTANTS = (
     ),
     Mutant(
         "audit: the share that evidence gives is in the event",
-        f"{SERVICES}/evidence.py",
+        f"{SERVICES}/moves/evidence.py",
         '    return transitions.amended(change, share=max(taken) + 1, expires_at=payment["updated_at"])',
         '    surplus = {"share": max(taken) + 1, "expires_at": payment["updated_at"]}\n'
         "    return replace(change, payment={**payment, **surplus})",

@@ -15,9 +15,10 @@ from sqlalchemy.dialects.postgresql import JSON
 from payment_service import seeding
 from payment_service.extensions import db
 from payment_service.models import Event, ImportSeal
-from payment_service.services import audit, snapshots
+from payment_service.services import audit
 from payment_service.services.audit_rows import Broken
-from payment_service.services.rows import PAYMENT, REFUND, TRANSACTION, Row
+from payment_service.services.moves import snapshots
+from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION, Row
 from tests.books import post
 from tests.fixtures import MakeApp, an_order
 from tests.histories import MOST

@@ -14,7 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.extensions import db
-from payment_service.services import due, expiry, resolution
+from payment_service.services import expiry
+from payment_service.services.moves import due, resolution
 from tests.books import (
     a_trip,
     arrived,

@@ -26,8 +26,9 @@ from hypothesis.stateful import (
 from payment_service.extensions import db
 from payment_service.providers import sandbox as wire
 from payment_service.providers.contract import Operation, Result
-from payment_service.services import expiry, resolution, rows
-from payment_service.services.operations import operation_of
+from payment_service.services import expiry
+from payment_service.services.moves import resolution, rows
+from payment_service.services.moves.operations import operation_of
 from tests.books import a_trip, change_trip, execute, payments_of
 from tests.books import rows as rows_of
 from tests.fixtures import MakeApp, a_key, a_number

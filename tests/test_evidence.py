@@ -9,7 +9,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from payment_service.services import audit, expiry, resolution
+from payment_service.services import audit, expiry
+from payment_service.services.moves import resolution
 from payment_service.telemetry import metrics
 from tests.books import rows
 from tests.clocks import CLOCKLESS, an_hour_later

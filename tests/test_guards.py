@@ -16,8 +16,9 @@ from sqlalchemy.exc import IntegrityError
 from payment_service.domain.callers import WORKER
 from payment_service.domain.vocabulary import TransactionType
 from payment_service.extensions import db
-from payment_service.services import outcomes, payments, refunds, takeover, transitions
-from payment_service.services.rows import read_payment
+from payment_service.services import holds, refunds, takeover
+from payment_service.services.moves import outcomes, steps, transitions
+from payment_service.services.moves.rows import read_payment
 from tests.books import (
     a_charged_payment,
     a_pending_payment,
@@ -336,9 +337,9 @@ def test_a_second_move_of_a_hold_without_the_check(
 ) -> None:
     """A void while a capture is open: only the index of open moves is left to refuse."""
     held = post(client, "/v1/payments/charge", **an_order(capture=False)).json
-    begin = payments.begin_on_hold
+    begin = holds.begin_on_hold
     seconds: list[Any] = []
-    carry_out = payments.moves.carry_out
+    carry_out = steps.carry_out
 
     def capture_and_void(move: Any) -> Any:
         if not seconds:
@@ -352,9 +353,9 @@ def test_a_second_move_of_a_hold_without_the_check(
             payment = {**payment, "status": "AUTHORIZED"}
         return begin(connection, payment=payment, **more)
 
-    monkeypatch.setattr(payments, "_hold_free", lambda *_: None)
-    monkeypatch.setattr(payments, "begin_on_hold", begin_anyway)
-    monkeypatch.setattr(payments.moves, "carry_out", capture_and_void)
+    monkeypatch.setattr(holds, "expect_free", lambda *_: None)
+    monkeypatch.setattr(holds, "begin_on_hold", begin_anyway)
+    monkeypatch.setattr(steps, "carry_out", capture_and_void)
     first = post(client, f"/v1/payments/{held['payment_id']}/capture")
     assert (first.status_code, first.json["status"]) == (200, "SUCCESS")
     assert seconds[0].status_code >= 400

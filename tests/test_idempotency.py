@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from payment_service import idempotency
 from payment_service.domain.errors import IdempotencyKeyInProgress
 from payment_service.extensions import db
-from payment_service.services import answers, moves, resolution
+from payment_service.services.moves import answers, resolution, retries, steps
 from tests.books import (
     a_charged_payment,
     a_pending_payment,
@@ -301,7 +301,7 @@ def test_a_stale_lock_is_taken_over_by_look_up_only(
     """The first request died after the provider had taken the money."""
     key, body = a_key(), an_order()
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(moves, "finish", dies)
+        patch.setattr(steps, "finish", dies)
         post(caller, CHARGE, key, **body)
     assert post(caller, CHARGE, key, **body).json["code"] == "idempotency_key_in_progress"
     execute(patient, "UPDATE idempotency_keys SET locked_until = now() WHERE key = :key", key=key)
@@ -320,7 +320,7 @@ def test_a_take_over_of_what_was_never_sent_sends_nothing(
     """The first request died before it asked the provider. "Not found" is not yet an answer."""
     key, body = a_key(), an_order()
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(moves, "carry_out", dies)
+        patch.setattr(steps, "carry_out", dies)
         post(caller, CHARGE, key, **body)
     execute(patient, "UPDATE idempotency_keys SET locked_until = now() WHERE key = :key", key=key)
     for _ in range(2):
@@ -337,7 +337,7 @@ def test_what_was_surely_never_received_ends_as_402_and_stays(
     """Believed only after the time to send, the time-out and the settling time, and twice."""
     key, body = a_key(), an_order()
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(moves, "carry_out", dies)
+        patch.setattr(steps, "carry_out", dies)
         post(caller, CHARGE, key, **body)
     assert settle(patient, body["order_id"]) == "PROCESSING"
     execute(
@@ -419,7 +419,7 @@ def test_an_answer_that_is_kept_never_shows_half_of_a_move(
     arm(sandbox, "charge", "do_and_lose_answer", match={"token": token})
     assert post(caller, CHARGE, key, **body).status_code == 202
     workers: list[threading.Thread] = []
-    read = moves.rows.read_transactions
+    read = steps.rows.read_transactions
 
     def read_late(connection: Any, payment_id: int) -> Any:
         if not workers and threading.current_thread() is threading.main_thread():
@@ -429,8 +429,8 @@ def test_an_answer_that_is_kept_never_shows_half_of_a_move(
             eventually(lambda: not workers[0].is_alive() or rows(patient, BLOCKED))
         return read(connection, payment_id)
 
-    monkeypatch.setattr(moves, "resolution", SimpleNamespace(resolve=lambda **_: False))
-    monkeypatch.setattr(moves.rows, "read_transactions", read_late)
+    monkeypatch.setattr(retries, "resolution", SimpleNamespace(resolve=lambda **_: False))
+    monkeypatch.setattr(answers.rows, "read_transactions", read_late)
     told = post(caller, CHARGE, key, **body)
     workers[0].join()
     statuses = {told.json["status"], told.json["transactions"][0]["status"]}

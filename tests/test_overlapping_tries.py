@@ -13,7 +13,7 @@ from sqlalchemy import text
 from payment_service.domain.callers import Caller
 from payment_service.extensions import db
 from payment_service.idempotency import Found, Key
-from payment_service.services import moves
+from payment_service.services.moves import retries
 from tests.books import a_charged_payment, post
 from tests.fixtures import a_key, an_order
 from tests.sandbox_calls import eventually
@@ -67,4 +67,4 @@ def test_a_retry_that_read_the_key_before_it_was_freed_begins_anew(app: Flask, c
     key = Key("local", f"POST /v1/payments/{payment['payment_id']}/refund", a_key(), "{}")
     seen = Found(payment["payment_id"], 1, None, None)
     with app.test_request_context():
-        assert moves.resume(key=key, found=seen, caller=Caller("local")) is None
+        assert retries.resume(key=key, found=seen, caller=Caller("local")) is None

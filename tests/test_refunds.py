@@ -315,7 +315,7 @@ def test_a_persons_word_moves_only_cash(client: FlaskClient) -> None:
 
 
 def test_the_worker_does_not_settle_cash(app: Flask, client: FlaskClient) -> None:
-    from payment_service.services import resolution
+    from payment_service.services.moves import resolution
 
     payment, _, refund = a_cash_refund(client, "1.00")
     execute(

@@ -14,7 +14,8 @@ from sqlalchemy import text
 
 from payment_service.extensions import db
 from payment_service.providers.registry import BUILDERS
-from payment_service.services import resolution, worker
+from payment_service.services import worker
+from payment_service.services.moves import resolution
 from tests.books import execute
 from tests.clocks import CLOCKLESS, an_hour_later, due
 from tests.fixtures import MakeApp, a_key, an_order

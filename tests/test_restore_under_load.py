@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.campaign import backups, ledger, settling
 from tests.campaign.faulty import Levers
 from tests.campaign.invariants import judge
@@ -28,6 +30,7 @@ def _until_asked(told: Told, more: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_restore_in_the_middle_of_it_all(tmp_path: Path) -> None:
     rng = random.Random(20261121)
     stage = Stage(tmp_path, ROOT, print, lambda: None)

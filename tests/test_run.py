@@ -197,7 +197,12 @@ def place(cluster: Path) -> Iterator[Place]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_all_of_it_and_is_no_failure(place: Place, number: int) -> None:
-    process = place.up()
+    # Under nohup the suite ignores SIGHUP, and what it starts would ignore it too.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        process = place.up()
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert len(place.processes()) >= 8
     process.send_signal(number)
     assert process.wait(PATIENCE) == 0

@@ -6,8 +6,8 @@ from flask import Flask
 
 from payment_service.api import body, errors, health, payments, providers, receipts, refunds
 from payment_service.api.blueprints import Api
-from payment_service.api.gateway import without_prefix
 from payment_service.api.headers import one_of_each
+from payment_service.api.prefix import without_prefix
 from payment_service.bounds import MOST_BYTES
 
 # Blueprint, prefix, and who may call: "open" to all, "caller" with a caller's token. Until tokens

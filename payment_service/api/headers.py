@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from payment_service.api.gateway import WSGIApp
+from payment_service.api.prefix import WSGIApp
 from payment_service.domain.errors import DomainError
 
 APART = "\n"

@@ -11,8 +11,8 @@ from marshmallow import Schema, fields, validate
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from payment_service.api.blueprints import Blueprint
-from payment_service.api.outbox import OutboxCollector
-from payment_service.api.totals import TotalsCollector
+from payment_service.api.outbox_metrics import OutboxCollector
+from payment_service.api.totals_metrics import TotalsCollector
 from payment_service.domain.events import iso
 from payment_service.services import deliveries, health, totals
 from payment_service.telemetry import metrics

@@ -11,7 +11,7 @@ from payment_service.domain.errors import (
     IdempotencyKeyRequired,
 )
 from payment_service.idempotency import Key, fingerprint
-from payment_service.services.answers import Answer
+from payment_service.services.moves.answers import Answer
 
 HEADER = "Idempotency-Key"
 

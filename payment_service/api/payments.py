@@ -10,7 +10,15 @@ from payment_service.api.auth import caller
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import optional_key, required_key, respond
 from payment_service.schemas import payments as schemas
-from payment_service.services import charges, listings, payments, settling, takeover, timeline
+from payment_service.services import (
+    charges,
+    holds,
+    listings,
+    payments,
+    settling,
+    takeover,
+    timeline,
+)
 
 blueprint = Blueprint("payments", __name__, description="Charge, watch and steer payments")
 
@@ -65,7 +73,7 @@ def charge_pending(body: Body, payment_id: int) -> Response:
 def capture(body: Body, payment_id: int) -> Response:
     """Take held funds, all or a part"""
     return respond(
-        payments.capture(payment_id=payment_id, command=body, key=required_key(), caller=caller())
+        holds.capture(payment_id=payment_id, command=body, key=required_key(), caller=caller())
     )
 
 

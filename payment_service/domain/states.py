@@ -1,6 +1,6 @@
 """The one table of edges: (from, what was asked, how it came out) -> (to, the event it emits).
 
-services/transitions is the only code that moves a status, and it moves it along these edges.
+services/moves/transitions is the only code that moves a status, and it moves it along these edges.
 `flask states` prints them as a graph.
 """
 

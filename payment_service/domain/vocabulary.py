@@ -21,6 +21,9 @@ class PaymentStatus(StrEnum):
 DEAD = frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.EXPIRED})
 """Statuses that free the trip for another payment; all others are live."""
 
+CAPTURED = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)
+"""Statuses of which funds were captured."""
+
 
 class TransactionType(StrEnum):
     AUTHORIZATION = "AUTHORIZATION"

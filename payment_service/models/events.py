@@ -22,8 +22,8 @@ from payment_service.models import columns
 
 class Event(db.Model):  # type: ignore[name-defined]
     """`seq` is the payment's version after the event; `body` is the CloudEvent that is told,
-    `snapshot` what services/snapshots keeps of the rows; `chain` covers the bytes of both. The
-    database refuses UPDATE, DELETE and TRUNCATE of this table."""
+    `snapshot` what services/moves/snapshots keeps of the rows; `chain` covers the bytes of both.
+    The database refuses UPDATE, DELETE and TRUNCATE of this table."""
 
     __tablename__ = "events"
 

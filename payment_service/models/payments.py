@@ -39,7 +39,8 @@ def _listed_by(column: str) -> Index:
 
 
 class Payment(db.Model):  # type: ignore[name-defined]
-    """Amounts are minor units of `currency`. `status` is written by services/transitions only.
+    """Amounts are minor units of `currency`. `status` is written by services/moves/transitions
+    only.
 
     `live` and `rare_status` are generated: a charge that goes PROCESSING -> SUCCESS changes no
     indexed column, so PostgreSQL updates the row in place (HOT) and touches none of the indexes.

@@ -9,10 +9,10 @@ from typing import Any
 
 from payment_service.domain import events, money
 from payment_service.domain.events import VERSION
-from payment_service.services.outcomes import TAKEN_BACK
-from payment_service.services.refunds import CAPTURED
-from payment_service.services.rows import Row
-from payment_service.services.snapshots import OF_PAYMENT, OF_REQUEST, micros, plain
+from payment_service.domain.vocabulary import CAPTURED
+from payment_service.services.moves.outcomes import TAKEN_BACK
+from payment_service.services.moves.rows import Row
+from payment_service.services.moves.snapshots import OF_PAYMENT, OF_REQUEST, micros, plain
 
 # In the body of every event, under the names that the table has, or under names of its own.
 _SAME = (

@@ -6,8 +6,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from payment_service.services.rows import PAYMENT_COLUMNS, Row
-from payment_service.services.snapshots import EPOCH
+from payment_service.services.moves.rows import PAYMENT_COLUMNS, Row
+from payment_service.services.moves.snapshots import EPOCH
 
 CONTENT = (
     *("trip_id", "share", "amount", "currency", "method", "status", "reference", "created_at"),

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, select
 
 from payment_service.extensions import db
 from payment_service.models import Event, ImportSeal
-from payment_service.services.rows import PAYMENT, REFUND, TRANSACTION, Row
+from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION, Row
 
 EVENT = Event.__table__
 SEAL = ImportSeal.__table__

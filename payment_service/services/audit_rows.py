@@ -13,8 +13,8 @@ from payment_service.domain.vocabulary import DEAD
 from payment_service.services import audit_imports
 from payment_service.services.audit_chain import TOLD_FORMS, Fault, Told, follow
 from payment_service.services.audit_reading import Books
-from payment_service.services.rows import Row
-from payment_service.services.snapshots import HASHED, OF_REQUEST, kept
+from payment_service.services.moves.rows import Row
+from payment_service.services.moves.snapshots import HASHED, OF_REQUEST, kept
 
 
 @dataclass(frozen=True)

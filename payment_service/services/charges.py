@@ -12,17 +12,18 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.errors import InvalidRequest
 from payment_service.domain.vocabulary import Method
 from payment_service.idempotency import Key
-from payment_service.services import drafts, moves, takeover
-from payment_service.services.answers import Answer
-from payment_service.services.moves import Move
-from payment_service.services.operations import new_transaction
-from payment_service.services.rows import dumped
+from payment_service.services import pricing, routing, takeover
+from payment_service.services.moves import retries
+from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.operations import new_transaction
+from payment_service.services.moves.rows import dumped
+from payment_service.services.moves.steps import Move
 from payment_service.statements import Statement, hot
 
 # Claim of the key, payment and request in one statement: all, or nothing at all. A live payment
 # for the trip or the order (any unique index), or history that paid for the trip and lies on
-# another share (services/due.py), leaves `p` empty; the scalar sub-select then makes payment_id
-# null in the request, and that violation takes the claim of the key back with it.
+# another share (services/moves/due.py), leaves `p` empty; the scalar sub-select then makes
+# payment_id null in the request, and that violation takes the claim of the key back with it.
 # Nothing returned means that the key was claimed by another request while this one waited.
 _BEGIN = Statement(
     "begin_charge",
@@ -84,7 +85,7 @@ def charge(*, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
     """
     # A trip is asked for its fare first, so a finished key is worth a look before that. An order
     # is not, and its begin finds the key claimed just as well: one round trip less.
-    return moves.once(
+    return retries.once(
         key=key,
         caller=caller,
         begin=lambda: _begin(command, key, caller),
@@ -96,14 +97,14 @@ def _begin(command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
     """Begins the charge of a new payment, or of the PENDING one that the trip or order has."""
     if "trip_id" not in command and "order_id" not in command:
         raise InvalidRequest.field("trip_id", "send trip_id or order_id")
-    willing = drafts.route(command, drafts.method_of(command) or Method.CARD)
-    payment = drafts.priced(command, caller)
+    willing = routing.route(command, pricing.method_of(command) or Method.CARD)
+    payment = pricing.priced(command, caller)
     moment = payment["created_at"]
     payment["provider"] = willing[0].name
     transaction = new_transaction(
         payment=payment,
         number=1,
-        kind=drafts.type_of(command),
+        kind=routing.type_of(command),
         amount=payment["amount"],
         provider=willing[0].name,
         caller=caller,

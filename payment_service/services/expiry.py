@@ -12,10 +12,10 @@ from payment_service.domain.callers import WORKER
 from payment_service.domain.errors import DomainError
 from payment_service.domain.vocabulary import PaymentStatus, TransactionStatus, TransactionType
 from payment_service.extensions import db
-from payment_service.services import moves, refunds, rows
-from payment_service.services.moves import Move
-from payment_service.services.payments import begin_on_hold
-from payment_service.services.rows import PAYMENT, TRANSACTION
+from payment_service.services import holds, refunds
+from payment_service.services.moves import rows, steps
+from payment_service.services.moves.rows import PAYMENT, TRANSACTION
+from payment_service.services.moves.steps import Move
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ def _end(payment_id: int) -> bool:
             move = _begin(connection, payment_id)
         if move is None:
             return False
-        moves.carry_out(move)
+        steps.carry_out(move)
     except DomainError as error:
         # Not asked this time; the payment still stands as over, and the next beat tries again.
         log.warning("not_ended", payment_id=payment_id, why=error.code)
@@ -80,7 +80,7 @@ def _begin(connection: Connection, payment_id: int) -> Move | None:
     if payment["expires_at"] > datetime.now(UTC) or _voiding(connection, payment_id):
         return None
     if payment["status"] in (PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION):
-        return begin_on_hold(
+        return holds.begin_on_hold(
             connection,
             payment=payment,
             kind=TransactionType.VOID,

@@ -10,8 +10,8 @@ from payment_service.domain.errors import PaymentNotFound, RefundNotFound
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
 from payment_service.schemas.lists import Cursor, Page
-from payment_service.services import rows
-from payment_service.services.rows import PAYMENT, PAYMENT_COLUMNS, REFUND, TRANSACTION, Row
+from payment_service.services.moves import rows
+from payment_service.services.moves.rows import PAYMENT, PAYMENT_COLUMNS, REFUND, TRANSACTION, Row
 
 
 def get_payment(*, payment_id: int) -> Row:

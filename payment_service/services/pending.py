@@ -8,11 +8,12 @@ from payment_service.domain import money
 from payment_service.domain.errors import AmountMismatch, IllegalTransition, PaymentNotFound
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
-from payment_service.services import drafts, due, rows
-from payment_service.services.rows import PAYMENT, Row
+from payment_service.services import pricing
+from payment_service.services.moves import due, rows
+from payment_service.services.moves.rows import PAYMENT, Row
 
 _PRICE = ("amount", "currency", "fare", "rider_id", "driver_id")
-_SAID_ANEW = frozenset({*drafts.COPIED, *_PRICE, "caller_reference", "metadata", "method"})
+_SAID_ANEW = frozenset({*pricing.COPIED, *_PRICE, "caller_reference", "metadata", "method"})
 """What of a payment may change until it is paid, its status apart."""
 
 
@@ -20,15 +21,15 @@ def price(*, payment_id: int, to: PaymentStatus) -> Row:
     """The payment with what it costs now: its trip is asked, and nothing is locked meanwhile.
 
     `to` is the status that is wanted. Raises PaymentNotFound, IllegalTransition, PaymentExists,
-    AmountMismatch and what drafts.ask_trip raises.
+    AmountMismatch and what pricing.ask_trip raises.
     """
     with db.engine.connect() as connection:
         payment = _expect_payable(connection, payment_id, to, lock=False)
-    trip = drafts.ask_trip(payment["trip_id"], payment["currency"])
+    trip = pricing.ask_trip(payment["trip_id"], payment["currency"])
     if trip is None:
-        drafts.expect_below_ceiling(payment["amount"], payment["currency"])
+        pricing.expect_below_ceiling(payment["amount"], payment["currency"])
         return payment
-    priced = drafts.at_fare_of(payment, trip)
+    priced = pricing.at_fare_of(payment, trip)
     expect_price(payment, priced)
     return priced
 

@@ -13,11 +13,10 @@ from payment_service.domain import money
 from payment_service.domain.errors import PaymentNotFound, ReceiptNotAvailable
 from payment_service.domain.fares import Fare
 from payment_service.domain.receipts import Receipt, RefundLine
-from payment_service.domain.vocabulary import RefundStatus
+from payment_service.domain.vocabulary import CAPTURED, RefundStatus
 from payment_service.extensions import db
-from payment_service.services import outcomes, rows
-from payment_service.services.refunds import CAPTURED
-from payment_service.services.rows import REFUND, Row
+from payment_service.services.moves import outcomes, rows
+from payment_service.services.moves.rows import REFUND, Row
 
 
 def get(*, payment_id: int) -> Receipt:

@@ -19,7 +19,7 @@ from payment_service.domain.errors import (
 )
 from payment_service.domain.states import Outcome as Word
 from payment_service.domain.vocabulary import (
-    PaymentStatus,
+    CAPTURED,
     RefundStatus,
     TransactionType,
 )
@@ -27,14 +27,13 @@ from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.providers.cash import CashProvider
 from payment_service.providers.contract import Outcome, Result
-from payment_service.services import amounts, evidence, moves, rows
-from payment_service.services.answers import Answer
-from payment_service.services.moves import Move
-from payment_service.services.operations import charge_of, new_transaction, next_number
-from payment_service.services.rows import REFUND, Row
-from payment_service.services.transitions import OPEN, News
-
-CAPTURED = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)
+from payment_service.services import amounts
+from payment_service.services.moves import evidence, retries, rows, steps
+from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.operations import charge_of, new_transaction, next_number
+from payment_service.services.moves.rows import REFUND, Row
+from payment_service.services.moves.steps import Move
+from payment_service.services.moves.transitions import OPEN, News
 
 
 def refund(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
@@ -56,7 +55,7 @@ def refund(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Cal
                 key=key,
             )
 
-    return moves.once(key=key, caller=caller, begin=begin)
+    return retries.once(key=key, caller=caller, begin=begin)
 
 
 def begin_refund(
@@ -106,7 +105,7 @@ def begin_refund(
         "transaction_reference": transaction["reference"],
         "amount_minor": amount,
     }
-    return moves.begin(
+    return steps.begin(
         connection,
         payment=payment,
         transaction=transaction,

@@ -24,11 +24,11 @@ from payment_service.domain.vocabulary import TransactionStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.providers.contract import Extra, Outcome, OutcomeUnknown
 from payment_service.providers.listing import Listed, Listing
-from payment_service.services import moves, outcomes, refunds, resolution, rows, transitions
-from payment_service.services.operations import new_transaction, providers
-from payment_service.services.payments import begin_on_hold
-from payment_service.services.rows import PAYMENT, TRANSACTION, Row
-from payment_service.services.transitions import News
+from payment_service.services import holds, refunds
+from payment_service.services.moves import outcomes, resolution, rows, steps, transitions
+from payment_service.services.moves.operations import new_transaction, providers
+from payment_service.services.moves.rows import PAYMENT, TRANSACTION, Row
+from payment_service.services.moves.transitions import News
 
 AT_ONCE = 500
 """Operations that are held against our rows in one query."""
@@ -153,7 +153,7 @@ def _begin(connection: Connection, payment: Row, provider: str, number: int, one
     if one.type is TransactionType.REFUND:
         refunds.begin_refund(connection, **request, reason=CAUSE, key=None, cause=CAUSE)
     elif one.type not in outcomes.ASKS:
-        begin_on_hold(connection, **request, kind=one.type, key=None, cause=CAUSE)
+        holds.begin_on_hold(connection, **request, kind=one.type, key=None, cause=CAUSE)
     else:
         edge = transitions.edge_of(payment, one.type, Word.ASKED)
         if one.amount != payment["amount"]:
@@ -161,7 +161,7 @@ def _begin(connection: Connection, payment: Row, provider: str, number: int, one
         moment = datetime.now(UTC)
         transaction = new_transaction(**request, kind=one.type, provider=provider,
                                       moment=moment, cause=CAUSE)  # fmt: skip
-        moves.begin(
+        steps.begin(
             connection,
             payment=payment,
             transaction=transaction,

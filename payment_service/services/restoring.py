@@ -18,10 +18,10 @@ from payment_service.services import (
     identities,
     relisting,
     replaced_database,
-    resolution,
     returning,
     returning_promises,
 )
+from payment_service.services.moves import resolution
 
 ASKING_SECONDS = 60.0
 """For look-ups before the service is let in again. What is open then is due, and the worker goes on

@@ -14,9 +14,10 @@ from sqlalchemy.exc import IntegrityError
 
 from payment_service.extensions import db
 from payment_service.models import Delivery, Event, ImportSeal, total_deltas
-from payment_service.services import audit, deltas
+from payment_service.services import audit
+from payment_service.services.moves import total_changes
+from payment_service.services.moves.rows import PAYMENT, PAYMENT_COLUMNS, REFUND, TRANSACTION, Row
 from payment_service.services.replaced_database import PAGE, putting, rows_of
-from payment_service.services.rows import PAYMENT, PAYMENT_COLUMNS, REFUND, TRANSACTION, Row
 
 CHUNK = 100
 """Payments a transaction: some hundred rows, and a lock that is short."""
@@ -139,7 +140,7 @@ def _added(before: dict[int, Row], payments: list[Row], events: list[Row]) -> li
     return [
         delta
         for payment in payments
-        for delta in deltas.replayed(
+        for delta in total_changes.replayed(
             before.get(payment["payment_id"]), payment, told[payment["payment_id"]]
         )
     ]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from payment_service import idempotency
 from payment_service.domain import states
 from payment_service.domain.callers import Caller
-from payment_service.domain.errors import IllegalTransition, OperationInProgress, PaymentNotFound
+from payment_service.domain.errors import OperationInProgress
 from payment_service.domain.jsontext import dumps
 from payment_service.domain.states import Outcome as Word
 from payment_service.domain.states import Trigger
@@ -19,10 +19,11 @@ from payment_service.domain.vocabulary import Method, PaymentStatus
 from payment_service.extensions import db
 from payment_service.providers.cash import CashProvider
 from payment_service.schemas.payments import detail_body
-from payment_service.services import drafts, pending, rows, takeover, transitions
-from payment_service.services.answers import Answer
-from payment_service.services.rows import Row
-from payment_service.services.transitions import News
+from payment_service.services import pending, pricing, standing
+from payment_service.services.moves import due, rows, transitions
+from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.rows import Row
+from payment_service.services.moves.transitions import News
 
 _WORDS = {
     PaymentStatus.SUCCESS: Word.HANDED_OVER,
@@ -37,15 +38,15 @@ def set_status(*, payment_id: int, status: str, reason: str | None, caller: Call
     Cash is taken as a charge takes money: at the trip's fare, once, by a driver who is known.
 
     Raises PaymentNotFound, IllegalTransition, OperationInProgress, and for cash what pending.price
-    and drafts.expect_driver raise.
+    and pricing.expect_driver raise.
     """
     with db.engine.connect() as connection:
-        edge = _edge(read(connection, payment_id), status)
+        edge = _edge(standing.read(connection, payment_id), status)
     paid = edge.to is PaymentStatus.SUCCESS
     priced = pending.price(payment_id=payment_id, to=edge.to) if paid else None
     try:
-        with takeover.crowded(), db.engine.begin() as connection:
-            payment = read(connection, payment_id, lock=True)
+        with due.crowded(), db.engine.begin() as connection:
+            payment = standing.read(connection, payment_id, lock=True)
             edge = _edge(payment, status)
             if priced:
                 pending.lock(connection, payment_id, to=edge.to)
@@ -53,22 +54,6 @@ def set_status(*, payment_id: int, status: str, reason: str | None, caller: Call
             return close(connection, payment, edge, caller, reason)
     except idempotency.KeyTaken:
         raise OperationInProgress("the trip or order got another payment; look again") from None
-
-
-def read(connection: Connection, payment_id: int, *, lock: bool = False) -> Row:
-    """The payment as it stands. Raises PaymentNotFound."""
-    payment = rows.read_payment(connection, payment_id, lock=lock)
-    if payment is None:
-        raise PaymentNotFound(f"there is no payment {payment_id}")
-    return payment
-
-
-def illegal(payment: Row, wanted: str) -> IllegalTransition:
-    """The refusal of a status that can't be reached this way."""
-    return IllegalTransition(
-        f"a payment can't go from {payment['status']} to {wanted} this way",
-        **{"from": payment["status"], "to": str(wanted)},
-    )
 
 
 def close(
@@ -92,7 +77,7 @@ def _take_cash(
     reason: str | None,
 ) -> Answer:
     asked = pending.at_price(standing, priced)
-    drafts.expect_driver(asked, Method.CASH)
+    pricing.expect_driver(asked, Method.CASH)
     taken = {
         **pending.rewrite(connection, asked),
         "share": 0,
@@ -135,4 +120,4 @@ def _edge(payment: Row, status: str) -> states.Edge:
             raise states.IllegalEdge
         return transitions.edge_of(payment, Trigger.PERSON, word)
     except states.IllegalEdge:
-        raise illegal(payment, status) from None
+        raise standing.illegal(payment, status) from None

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg2.errors import UniqueViolation
 from sqlalchemy import Connection, Select, or_, select
-from sqlalchemy.exc import IntegrityError
 
 from payment_service import idempotency
 from payment_service.domain.callers import Caller
@@ -17,14 +14,15 @@ from payment_service.domain.states import Outcome as Word
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.services import amounts, drafts, due, moves, pending, rows, transitions
-from payment_service.services.answers import Answer
-from payment_service.services.moves import Move
-from payment_service.services.operations import new_transaction, next_number
-from payment_service.services.rows import PAYMENT, PAYMENT_COLUMNS, Row
-from payment_service.services.transitions import News
+from payment_service.services import amounts, pending, pricing, routing
+from payment_service.services.moves import due, retries, rows, steps, transitions
+from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.operations import new_transaction, next_number
+from payment_service.services.moves.rows import PAYMENT, PAYMENT_COLUMNS, Row
+from payment_service.services.moves.steps import Move
+from payment_service.services.moves.transitions import News
 
-_SAID = (*drafts.COPIED, "caller_reference", "fare")
+_SAID = (*pricing.COPIED, "caller_reference", "fare")
 """What a later charge may say anew of a payment; what it leaves out stays."""
 
 _PLACES = ("trip_id", "order_id")
@@ -41,36 +39,22 @@ def charge_pending(
 
     def begin() -> Move:
         priced = pending.price(payment_id=payment_id, to=PaymentStatus.PROCESSING)
-        with crowded(), db.engine.begin() as connection:
+        with due.crowded(), db.engine.begin() as connection:
             standing = pending.lock(connection, payment_id, to=PaymentStatus.PROCESSING)
             asked = pending.at_price(standing, priced)
-            asked["method"] = drafts.method_of(command) or standing["method"]
+            asked["method"] = pricing.method_of(command) or standing["method"]
             return _take_over(connection, standing, asked, command, key, caller)
 
-    return moves.once(key=key, caller=caller, begin=begin)
-
-
-@contextmanager
-def crowded() -> Iterator[None]:
-    """The payment takes a place (of a trip or an order) that another got just now: begin again,
-    and hear of that one. Raises idempotency.KeyTaken."""
-    try:
-        yield
-    except UniqueViolation as late:
-        raise idempotency.KeyTaken from late
-    except IntegrityError as late:
-        if not isinstance(late.orig, UniqueViolation):
-            raise
-        raise idempotency.KeyTaken from late
+    return retries.once(key=key, caller=caller, begin=begin)
 
 
 def take_over_live(payment: Row, command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
     """The trip or the order has a live payment: a PENDING one is charged, another refuses.
 
-    Raises PaymentExists, AmountMismatch, KeyTaken, and what drafts.ask_trip raises.
+    Raises PaymentExists, AmountMismatch, KeyTaken, and what pricing.ask_trip raises.
     """
     payment = _with_its_trip(payment, command)
-    with crowded(), db.engine.begin() as connection:
+    with due.crowded(), db.engine.begin() as connection:
         standing = _lock_live(connection, payment)
         if not standing:
             due.expect_due(connection, payment)
@@ -95,7 +79,7 @@ def _with_its_trip(payment: Row, command: Mapping[str, Any]) -> Row:
     """Where a charge names only an order, and its PENDING payment is a trip's: the payment to be at
     that trip's fare, as if the charge had named the trip.
 
-    Raises PaymentExists, AmountMismatch and what drafts.ask_trip raises.
+    Raises PaymentExists, AmountMismatch and what pricing.ask_trip raises.
     """
     if payment["trip_id"] is not None:
         return payment
@@ -105,9 +89,9 @@ def _with_its_trip(payment: Row, command: Mapping[str, Any]) -> Row:
             return payment
         due.expect_due(connection, standing)
     payment = payment | {"trip_id": standing["trip_id"]}
-    trip = drafts.ask_trip(payment["trip_id"], payment["currency"])
+    trip = pricing.ask_trip(payment["trip_id"], payment["currency"])
     if trip is not None:
-        payment = drafts.at_fare_of(payment, trip)
+        payment = pricing.at_fare_of(payment, trip)
         amounts.expect(command, payment["currency"], payment["amount"])
     return payment
 
@@ -157,21 +141,21 @@ def _take_over(
 ) -> Move:
     """Begins the charge of a PENDING payment: `standing` as the connection holds it locked, `asked`
     as it shall be."""
-    drafts.expect_driver(asked, asked["method"])
-    willing = drafts.route(command, asked["method"])
+    pricing.expect_driver(asked, asked["method"])
+    willing = routing.route(command, asked["method"])
     asked["payment_token"] = command.get("payment_token") or asked["payment_token"]
     earlier = rows.read_transactions(connection, standing["payment_id"])
     transaction = new_transaction(
         payment=asked,
         number=next_number(earlier),
-        kind=drafts.type_of(command),
+        kind=routing.type_of(command),
         amount=asked["amount"],
         provider=willing[0].name,
         caller=caller,
         moment=datetime.now(UTC),
     )
     edge = transitions.edge_of(standing, transaction["type"], Word.ASKED)
-    return moves.begin(
+    return steps.begin(
         connection,
         payment=standing,
         transaction=transaction,

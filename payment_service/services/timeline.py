@@ -16,9 +16,9 @@ from payment_service.domain.events import iso
 from payment_service.domain.vocabulary import Actor, PaymentStatus
 from payment_service.extensions import db
 from payment_service.models import Delivery, Event
-from payment_service.services import rows
-from payment_service.services.rows import Row
-from payment_service.services.transitions import OPEN
+from payment_service.services.moves import rows
+from payment_service.services.moves.rows import Row
+from payment_service.services.moves.transitions import OPEN
 
 EVENT = Event.__table__
 DELIVERY = Delivery.__table__

@@ -15,8 +15,8 @@ from payment_service.extensions import db
 from payment_service.models import PaymentTotal
 from payment_service.models.totals import COUNTS
 from payment_service.providers.cash import CashProvider
-from payment_service.services.rows import PAYMENT, TRANSACTION
-from payment_service.services.transitions import OPEN
+from payment_service.services.moves.rows import PAYMENT, TRANSACTION
+from payment_service.services.moves.transitions import OPEN
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,8 @@ from flask import Flask
 from payment_service import idempotency
 from payment_service.outbox import relay, routes, sinks
 from payment_service.providers.registry import BUILDERS
-from payment_service.services import digests, expiry, resolution, totals
+from payment_service.services import digests, expiry, totals
+from payment_service.services.moves import resolution
 
 log = structlog.get_logger(__name__)
 

@@ -16,8 +16,8 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.idempotency import Key
 from payment_service.outbox import routes
-from payment_service.services import deltas, snapshots
-from payment_service.services.rows import Row, dumped
+from payment_service.services.moves import snapshots, total_changes
+from payment_service.services.moves.rows import Row, dumped
 from payment_service.statements import Statement
 
 OPEN = (TransactionStatus.PROCESSING, TransactionStatus.REQUIRES_ACTION)
@@ -226,7 +226,7 @@ def apply(
         "next_action": dumped(change.payment["next_action"]),
         "events": jsontext.dumps(change.events),
         "deliveries": jsontext.dumps(_deliveries(change)),
-        "deltas": jsontext.dumps(deltas.of(change.before, change.payment)),
+        "deltas": jsontext.dumps(total_changes.of(change.before, change.payment)),
         **_transaction_values(change.transaction),
         **_key_values(key, answer),
     }

@@ -13,20 +13,22 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from payment_service import cli_audit, cli_outbox, cli_recover, seeding
+from payment_service import seeding
+from payment_service.cli.audit import audit
+from payment_service.cli.outbox import outbox
+from payment_service.cli.recover import recover
 from payment_service.config import settings
 from payment_service.domain import states as table
 from payment_service.extensions import db
 from payment_service.services import worker as beats
 from payment_service.telemetry import metric_files
 
-SEEDS = Path(__file__).resolve().parent.parent / "seeds"
+SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 
 
 def register(app: Flask) -> None:
     """Puts the commands on the app."""
-    outbox, audit = cli_outbox.outbox, cli_audit.audit
-    for command in (seed, worker, states, outbox, audit, cli_recover.recover):
+    for command in (seed, worker, states, outbox, audit, recover):
         app.cli.add_command(command)
 
 

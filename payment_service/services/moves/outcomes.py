@@ -19,9 +19,9 @@ from payment_service.domain.vocabulary import (
     TransactionType,
 )
 from payment_service.providers.contract import Outcome, Result
-from payment_service.services import transitions
-from payment_service.services.rows import Row
-from payment_service.services.transitions import Change, News
+from payment_service.services.moves import transitions
+from payment_service.services.moves.rows import Row
+from payment_service.services.moves.transitions import Change, News
 
 log = structlog.get_logger(__name__)
 

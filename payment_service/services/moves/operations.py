@@ -13,8 +13,8 @@ from payment_service.domain.references import transaction_reference
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
 from payment_service.providers.contract import Operation
 from payment_service.providers.registry import Registry
-from payment_service.services import outcomes
-from payment_service.services.rows import Row
+from payment_service.services.moves import outcomes
+from payment_service.services.moves.rows import Row
 
 
 def providers() -> Registry:

@@ -16,10 +16,10 @@ from payment_service.domain.states import Outcome as Word
 from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.extensions import db
 from payment_service.providers.contract import Outcome, OutcomeUnknown, Provider, Result
-from payment_service.services import evidence, outcomes, rows
-from payment_service.services.operations import operation_of, providers
-from payment_service.services.rows import TRANSACTION, Row
-from payment_service.services.transitions import OPEN
+from payment_service.services.moves import evidence, outcomes, rows
+from payment_service.services.moves.operations import operation_of, providers
+from payment_service.services.moves.rows import TRANSACTION, Row
+from payment_service.services.moves.transitions import OPEN
 
 log = structlog.get_logger(__name__)
 

@@ -16,8 +16,8 @@ from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.schemas.payments import detail_body
 from payment_service.schemas.refunds import refund_body
-from payment_service.services import rows
-from payment_service.services.rows import Row
+from payment_service.services.moves import rows
+from payment_service.services.moves.rows import Row
 
 _DONE = {
     TransactionType.CHARGE: 201,

@@ -7,11 +7,17 @@ it: history that was imported, and money that came in late and is given back.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from psycopg2.errors import UniqueViolation
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from payment_service import idempotency
 from payment_service.domain.errors import PaymentExists
 from payment_service.domain.vocabulary import PaymentStatus
-from payment_service.services.rows import PAYMENT, Row
+from payment_service.services.moves.rows import PAYMENT, Row
 
 PAID = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED)
 
@@ -79,3 +85,17 @@ def _same(payment: Row) -> ColumnElement[bool] | None:
 def _paid_beside() -> ColumnElement[bool]:
     """Paid beside the place, and for good: what came in late has a time at which it goes back."""
     return and_(PAYMENT.c.share > 0, PAYMENT.c.status.in_(PAID), PAYMENT.c.expires_at.is_(None))
+
+
+@contextmanager
+def crowded() -> Iterator[None]:
+    """The payment takes a place (of a trip or an order) that another got just now: begin again,
+    and hear of that one. Raises idempotency.KeyTaken."""
+    try:
+        yield
+    except UniqueViolation as late:
+        raise idempotency.KeyTaken from late
+    except IntegrityError as late:
+        if not isinstance(late.orig, UniqueViolation):
+            raise
+        raise idempotency.KeyTaken from late

@@ -2,15 +2,15 @@
 
 begin   one DB transaction: key claimed, payment moved, the request written with our reference
 call    the provider, with nothing of the database held
-finish  one DB transaction, through services/transitions: outcome, event, the caller's answer
+finish  one DB transaction, through transitions: outcome, event, the caller's answer
 
-Whoever dies between them leaves a row that says what was asked; services/resolution looks up the
-rest. Nobody but the request that began ever sends.
+Whoever dies between them leaves a row that says what was asked; resolution looks up the rest.
+Nobody but the request that began ever sends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,8 +21,6 @@ from payment_service import idempotency
 from payment_service.config import settings
 from payment_service.domain.callers import Caller
 from payment_service.domain.errors import (
-    DomainError,
-    IdempotencyKeyInProgress,
     ProviderUnavailable,
 )
 from payment_service.domain.states import Outcome as Word
@@ -35,11 +33,17 @@ from payment_service.providers.contract import (
     OutcomeUnknown,
     Result,
 )
-from payment_service.services import answers, evidence, outcomes, resolution, rows, transitions
-from payment_service.services.answers import Answer
-from payment_service.services.operations import new_transaction, operation_of, providers
-from payment_service.services.rows import TRANSACTION, Row
-from payment_service.services.transitions import News
+from payment_service.services.moves import (
+    answers,
+    evidence,
+    outcomes,
+    rows,
+    transitions,
+)
+from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.operations import new_transaction, operation_of, providers
+from payment_service.services.moves.rows import TRANSACTION, Row
+from payment_service.services.moves.transitions import News
 from payment_service.statements import hot
 
 
@@ -97,55 +101,6 @@ def begin(
         earlier,
         fallbacks,
     )
-
-
-def once(
-    *, key: Key | None, caller: Caller, begin: Callable[[], Move], look_first: bool = True
-) -> Answer:
-    """The answer that the key already has, or that of the move that `begin` begins.
-
-    Without `look_first` the key is looked at only once `begin` finds it taken. Raises what
-    idempotency.find and `begin` raise.
-    """
-    for turn in range(_TRIES):
-        if key and (look_first or turn) and (found := idempotency.find(key)):
-            if answer := resume(key=key, found=found, caller=caller):
-                return answer
-            continue
-        try:
-            move = begin()
-        except idempotency.KeyTaken:
-            continue
-        except DomainError:
-            # Two tries of one request may overlap, and what refuses this one may be the other's own
-            # doing: then the key tells how that went.
-            if key is None or idempotency.find(key) is None:
-                raise
-            continue
-        return carry_out(move)
-    raise IdempotencyKeyInProgress("requests with this key crowd each other; ask again")
-
-
-_TRIES = 5
-"""A lost race for a key shows the winner's claim at the next look; more than two are unheard of."""
-
-
-def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Answer | None:
-    """What a retry is told: the kept answer, or after one look-up what stands by now. None if
-    the key was given back meanwhile, because the first request surely sent nothing.
-
-    It never sends anything.
-    """
-    if found.answer_status is not None and found.answer_body is not None:
-        return Answer(found.answer_status, found.answer_body, replayed=True)
-    with db.engine.begin() as connection:
-        number = idempotency.release(connection, key)
-    if number is None:
-        now = idempotency.find(key)
-        return resume(key=key, found=now, caller=caller) if now else None
-    payment_id = found.payment_id or 0
-    resolution.resolve(payment_id=payment_id, number=number, caller=caller)
-    return replace(answers.tell(payment_id=payment_id, number=number, key=key), replayed=True)
 
 
 def carry_out(move: Move) -> Answer:

@@ -1,4 +1,4 @@
-"""A payment to be: what was sent, its amount, and which providers may be asked."""
+"""A payment to be, with its price: the fare that the trip service tells, or the amount sent."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from payment_service.domain import money
 from payment_service.domain.callers import Caller
 from payment_service.domain.errors import FareTooHigh, InvalidRequest
 from payment_service.domain.references import payment_reference
-from payment_service.domain.vocabulary import Method, PaymentStatus, Purpose, TransactionType
-from payment_service.providers.contract import Provider
+from payment_service.domain.vocabulary import Method, PaymentStatus, Purpose
 from payment_service.services import amounts
-from payment_service.services.operations import providers
-from payment_service.services.rows import PAYMENT_COLUMNS, Row
+from payment_service.services.moves.rows import PAYMENT_COLUMNS, Row
 from payment_service.telemetry import metrics
 from payment_service.trips import Trip
 
@@ -63,28 +61,6 @@ def method_of(command: Mapping[str, Any]) -> str | None:
     if method and other and method != other:
         raise InvalidRequest.field("payment_method", "differs from method; send one of them")
     return method or other
-
-
-def route(command: Mapping[str, Any], method: str) -> list[Provider]:
-    """Who is asked, in order. Raises InvalidRequest if nobody takes it."""
-    named = command.get("provider")
-    found = [providers().find(named)] if named else providers().route(method)
-    able = [provider for provider in found if provider and method in provider.methods]
-    if not able and named:
-        raise InvalidRequest.field("provider", f"{named} is not on here, or takes no {method}")
-    if not able:
-        raise InvalidRequest.field("method", f"no provider takes {method} here")
-    kind = type_of(command)
-    willing = [provider for provider in able if kind in provider.capabilities]
-    if not willing:
-        raise InvalidRequest.field("capture", f"{method} can't be held for a later capture")
-    return willing
-
-
-def type_of(command: Mapping[str, Any]) -> TransactionType:
-    """A charge, or (capture=false) an authorization."""
-    held = command.get("capture") is False
-    return TransactionType.AUTHORIZATION if held else TransactionType.CHARGE
 
 
 def priced(command: Mapping[str, Any], caller: Caller) -> Row:

@@ -19,9 +19,9 @@ from payment_service.domain.vocabulary import (
 )
 from payment_service.extensions import db
 from payment_service.providers.contract import Result
-from payment_service.services import due, outcomes, rows, transitions
-from payment_service.services.rows import REFUND
-from payment_service.services.transitions import Change
+from payment_service.services.moves import due, outcomes, rows, transitions
+from payment_service.services.moves.rows import REFUND
+from payment_service.services.moves.transitions import Change
 from payment_service.telemetry import metrics
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 from payment_service.domain import money
 from payment_service.domain.vocabulary import PaymentStatus
-from payment_service.services.rows import Row
+from payment_service.services.moves.rows import Row
 
 # In the totals a payment is counted under its status from its first event on. One that a charge
 # created is PROCESSING until then, and /metrics counts the few of those from their index.

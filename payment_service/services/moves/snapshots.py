@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Column, DateTime
 
 from payment_service.domain import jsontext
-from payment_service.services.rows import PAYMENT_COLUMNS, TRANSACTION, Row
+from payment_service.services.moves.rows import PAYMENT_COLUMNS, TRANSACTION, Row
 
 UNSEEN = {
     ("transactions", "due_at"): "when to look up next; it moves with each look-up",

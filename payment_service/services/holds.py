@@ -1,0 +1,110 @@
+"""Held funds: taken (capture), or released (void)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from payment_service.domain import money
+from payment_service.domain.callers import Caller
+from payment_service.domain.errors import CaptureExceedsAuthorized, OperationInProgress
+from payment_service.domain.states import Outcome as Word
+from payment_service.domain.vocabulary import PaymentStatus, TransactionType
+from payment_service.extensions import db
+from payment_service.idempotency import Key
+from payment_service.services import amounts, standing
+from payment_service.services.moves import due, retries, rows, steps, transitions
+from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.operations import charge_of, new_transaction, next_number
+from payment_service.services.moves.rows import Row
+from payment_service.services.moves.steps import Move
+from payment_service.services.moves.transitions import News
+
+
+def capture(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
+    """Takes held funds, all or a part; what is not taken is released.
+
+    Raises PaymentNotFound, IllegalTransition, OperationInProgress, CaptureExceedsAuthorized, and
+    PaymentExists where another payment pays for the trip or order: then it can only be cancelled.
+    """
+
+    def begin() -> Move:
+        with due.crowded(), db.engine.begin() as connection:
+            payment = standing.read(connection, payment_id, lock=True)
+            expect_free(connection, payment, PaymentStatus.SUCCESS)
+            due.expect_due(connection, payment)
+            amount = amounts.sent_amount(command, payment["currency"]) or payment["authorized"]
+            if amount > payment["authorized"]:
+                held = money.format_amount(payment["authorized"], payment["currency"])
+                raise CaptureExceedsAuthorized(
+                    f"only {held} {payment['currency']} is authorized",
+                    {"amount": [f"must not be more than {held}"]},
+                    authorized=held,
+                )
+            return begin_on_hold(
+                connection,
+                payment=payment,
+                kind=TransactionType.CAPTURE,
+                amount=amount,
+                caller=caller,
+                key=key,
+                share=0,  # a hold that came in late pays now, and stands for the trip or order
+            )
+
+    return retries.once(key=key, caller=caller, begin=begin)
+
+
+def begin_on_hold(
+    connection: Connection,
+    *,
+    payment: Row,
+    kind: TransactionType,
+    amount: int,
+    caller: Caller,
+    key: Key | None,
+    cause: str | None = None,
+    number: int | None = None,
+    **changes: Any,
+) -> Move:
+    """Begins a capture or void of the locked payment with the provider that holds the funds.
+
+    `number` is that of a request which the provider has already, and a restore had lost."""
+    earlier = rows.read_transactions(connection, payment["payment_id"])
+    held_by = charge_of(earlier)
+    transaction = new_transaction(
+        payment=payment,
+        number=number or next_number(earlier),
+        kind=kind,
+        amount=amount,
+        provider=held_by["provider"] if held_by else payment["provider"],
+        caller=caller,
+        moment=datetime.now(UTC),
+        cause=cause,
+    )
+    edge = transitions.edge_of(payment, kind, Word.ASKED)
+    return steps.begin(
+        connection,
+        payment=payment,
+        transaction=transaction,
+        news=[News(edge.event, caller, cause, {"asked": kind})],
+        caller=caller,
+        key=key,
+        status=edge.to,
+        **changes,
+    )
+
+
+def expect_free(connection: Connection, payment: Row, wanted: PaymentStatus) -> None:
+    """Raises unless the payment holds funds and nothing else is under way with them."""
+    if payment["status"] == PaymentStatus.AUTHORIZED:
+        return
+    transactions = rows.read_transactions(connection, payment["payment_id"])
+    moving = transactions and transactions[-1]["type"] in ("CAPTURE", "VOID")
+    if payment["status"] == PaymentStatus.PROCESSING and moving:
+        raise OperationInProgress(
+            f"a {transactions[-1]['type'].lower()} of this payment is under way; ask again later"
+        )
+    raise standing.illegal(payment, wanted)

@@ -1,0 +1,63 @@
+"""One request, sent any number of times, is one move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from payment_service import idempotency
+from payment_service.domain.callers import Caller
+from payment_service.domain.errors import DomainError, IdempotencyKeyInProgress
+from payment_service.extensions import db
+from payment_service.idempotency import Key
+from payment_service.services.moves import answers, resolution, steps
+from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.steps import Move
+
+_TRIES = 5
+"""A lost race for a key shows the winner's claim at the next look; more than two are unheard of."""
+
+
+def once(
+    *, key: Key | None, caller: Caller, begin: Callable[[], Move], look_first: bool = True
+) -> Answer:
+    """The answer that the key already has, or that of the move that `begin` begins.
+
+    Without `look_first` the key is looked at only once `begin` finds it taken. Raises what
+    idempotency.find and `begin` raise.
+    """
+    for turn in range(_TRIES):
+        if key and (look_first or turn) and (found := idempotency.find(key)):
+            if answer := resume(key=key, found=found, caller=caller):
+                return answer
+            continue
+        try:
+            move = begin()
+        except idempotency.KeyTaken:
+            continue
+        except DomainError:
+            # Two tries of one request may overlap, and what refuses this one may be the other's own
+            # doing: then the key tells how that went.
+            if key is None or idempotency.find(key) is None:
+                raise
+            continue
+        return steps.carry_out(move)
+    raise IdempotencyKeyInProgress("requests with this key crowd each other; ask again")
+
+
+def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Answer | None:
+    """What a retry is told: the kept answer, or after one look-up what stands by now. None if
+    the key was given back meanwhile, because the first request surely sent nothing.
+
+    It never sends anything.
+    """
+    if found.answer_status is not None and found.answer_body is not None:
+        return Answer(found.answer_status, found.answer_body, replayed=True)
+    with db.engine.begin() as connection:
+        number = idempotency.release(connection, key)
+    if number is None:
+        now = idempotency.find(key)
+        return resume(key=key, found=now, caller=caller) if now else None
+    payment_id = found.payment_id or 0
+    resolution.resolve(payment_id=payment_id, number=number, caller=caller)
+    return replace(answers.tell(payment_id=payment_id, number=number, key=key), replayed=True)
