@@ -99,7 +99,7 @@ class Place:
         # What gunicorn.conf.py needs of the API.
         (root / "payment_service/api").mkdir()
         shutil.copytree(ROOT / "payment_service/domain", root / "payment_service/domain")
-        for part in ("gateway", "headers"):
+        for part in ("prefix", "headers"):
             shutil.copy(ROOT / f"payment_service/api/{part}.py", root / "payment_service/api")
         shutil.copy(ROOT / "gunicorn.conf.py", root)
         (root / "payment_service/__init__.py").write_text(STUB)
