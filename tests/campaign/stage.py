@@ -231,11 +231,21 @@ class Stage:
         return None
 
     def flask(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """A flask command of the service under test, whatever it answers."""
-        return subprocess.run(
-            [sys.executable, "-m", "flask", *command],
-            cwd=self.tree, env=self.env, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        """A flask command of the service under test, whatever it answers. One that hangs is told
+        with who held it up."""
+        try:
+            return subprocess.run(
+                [sys.executable, "-m", "flask", *command],
+                cwd=self.tree, env=self.env, capture_output=True, text=True, timeout=300,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as hung:
+            with self.connect() as connection, connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pid, pg_blocking_pids(pid), state, wait_event, now() - xact_start,"
+                    " left(query, 120) FROM pg_stat_activity WHERE xact_start IS NOT NULL"
+                )
+                activity = "\n".join(map(str, cursor.fetchall()))
+            raise RuntimeError(f"{hung}; at the database:\n{activity}") from hung
 
     def _migrate(self) -> None:
         self.env = self._environment()
