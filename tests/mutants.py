@@ -472,7 +472,7 @@ MUTANTS = (
     Mutant(
         "restore: rows are believed where their events fit",
         f"{SERVICES}/returning.py",
-        "    if broken := audit.broken_in(replaced, ours.payment_id):",
+        "    if broken := _broken(replaced, ours.payment_id):",
         "    if broken := None:",
         ("tests/test_restoring.py::test_rows_that_their_events_belie_are_not_believed",),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,68 @@ def test_imports_point_down() -> None:
 )
 def test_an_import_that_points_elsewhere_is_found(module: str, line: str) -> None:
     assert wrong_imports({module: line}) != []
+
+
+LONGEST_CHAIN = 5
+"""Of imports among the modules of services/, the machinery of a move counted as one: who follows a
+use case down must still have all of it in mind."""
+
+
+def graph_of(
+    sources: dict[str, str], *, as_one: frozenset[str] = frozenset()
+) -> dict[str, set[str]]:
+    """Which of these modules imports which others; a package in `as_one` counts as one module."""
+
+    def room(module: str) -> str:
+        return next((one for one in as_one if f"{module}.".startswith(f"{one}.")), module)
+
+    graph: dict[str, set[str]] = {room(module): set() for module in sources}
+    for module, source in sources.items():
+        for name in imported(source):
+            target = name if name in sources else name.rpartition(".")[0]
+            if target in sources and room(target) != room(module):
+                graph[room(module)].add(room(target))
+    return graph
+
+
+def longest_chain(graph: dict[str, set[str]]) -> list[str]:
+    """The longest chain of imports, from the top. Raises CycleError where one runs back up."""
+    chains: dict[str, list[str]] = {}
+    for module in TopologicalSorter(graph).static_order():
+        below = max((chains[target] for target in sorted(graph[module])), key=len, default=[])
+        chains[module] = [module, *below]
+    return max(chains.values(), key=len)
+
+
+def of_services() -> dict[str, str]:
+    found = {name: source for name, source in modules().items() if part_of(name) == "services"}
+    return {name: source for name, source in found.items() if name not in ("services", MOVES)}
+
+
+def test_no_chain_of_imports_in_services_is_long() -> None:
+    chain = longest_chain(graph_of(of_services(), as_one=frozenset({MOVES})))
+    assert len(chain) <= LONGEST_CHAIN, " > ".join(chain)
+
+
+def test_no_import_of_services_runs_back_up() -> None:
+    """Between any two modules, those of a move too."""
+    longest_chain(graph_of(of_services()))
+
+
+def test_a_long_chain_and_a_circle_are_found() -> None:
+    """A module that is imported is named as `from services import one`, or by what it has."""
+    below = {f"services.m{n}": f"from payment_service.services import m{n + 1}" for n in range(5)}
+    below["services.m5"] = f"from payment_service.{MOVES}.rows import Row"
+    sources = below | {
+        f"{MOVES}.rows": "",
+        f"{MOVES}.steps": f"import payment_service.{MOVES}.rows",
+    }
+    chain = longest_chain(graph_of(sources, as_one=frozenset({MOVES})))
+    assert chain == [*(f"services.m{n}" for n in range(6)), MOVES]
+    sources[f"{MOVES}.rows"] = f"def f():\n    from payment_service.{MOVES}.steps import begin"
+    assert longest_chain(graph_of(sources, as_one=frozenset({MOVES}))) == chain
+    with pytest.raises(CycleError):
+        longest_chain(graph_of(sources))
 
 
 def test_what_points_down_is_let_through() -> None:

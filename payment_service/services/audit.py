@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import Connection
-
 from payment_service.services import audit_reading, audit_rows
 from payment_service.services.audit_rows import Broken
 
@@ -36,12 +34,3 @@ def verify(*, payment_id: int | None = None) -> Report:
             if len(broken) == MOST:
                 break
     return Report(payments, events, tuple(broken))
-
-
-def broken_in(connection: Connection, payment_id: int) -> Broken | None:
-    """The first thing that does not fit of one payment, in the database that the connection is
-    to."""
-    for books in audit_reading.read(connection, payment_id):
-        for broken in audit_rows.check(books):
-            return broken
-    return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, text
@@ -14,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from payment_service.extensions import db
 from payment_service.models import Delivery, Event, ImportSeal, total_deltas
-from payment_service.services import audit
+from payment_service.services import audit_reading, audit_rows
 from payment_service.services.moves import total_changes
 from payment_service.services.moves.rows import PAYMENT, PAYMENT_COLUMNS, REFUND, TRANSACTION, Row
 from payment_service.services.replaced_database import PAGE, putting, rows_of
@@ -95,7 +96,7 @@ def _why_not(replaced: Connection, ours: Any) -> str | None:
     """Why the replaced database's rows about a payment are not believed."""
     if ours.another:
         return "its id is another payment's in the replaced database"
-    if broken := audit.broken_in(replaced, ours.payment_id):
+    if broken := _broken(replaced, ours.payment_id):
         return f"in the replaced database: {broken}"
     if ours.head is None:
         return None
@@ -103,6 +104,12 @@ def _why_not(replaced: Connection, ours: Any) -> str | None:
     if link.scalar_one_or_none() != ours.head:
         return "its events in the replaced database don't go on from those of the backup"
     return None
+
+
+def _broken(replaced: Connection, payment_id: int) -> audit_rows.Broken | None:
+    """The first thing of the payment that does not fit its chain of events there."""
+    found = (audit_rows.check(books) for books in audit_reading.read(replaced, payment_id))
+    return next(chain.from_iterable(found), None)
 
 
 def _carry(replaced: Connection, ids: list[int]) -> list[int]:
