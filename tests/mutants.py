@@ -189,6 +189,20 @@ MUTANTS = (
         ("tests/test_guards.py", "tests/test_moves_race.py"),
     ),
     Mutant(
+        "a change that is not written raises",
+        f"{SERVICES}/moves/transitions.py",
+        "    if not apply_unless_moved(connection, change):",
+        "    if apply_unless_moved(connection, change) is None:",
+        ("tests/test_guards.py",),
+    ),
+    Mutant(
+        "a change of what the statement does not write is refused",
+        f"{SERVICES}/moves/transitions.py",
+        "    if unwritten := changes.keys() - _WRITTEN:",
+        "    if unwritten := changes.keys() - changes.keys():",
+        ("tests/test_guards.py",),
+    ),
+    Mutant(
         "the answer is kept by the statement that makes it true",
         f"{SERVICES}/moves/transitions.py",
         "answer_status = :answer_status, answer_body = :answer_body, locked_until = NULL",
@@ -616,9 +630,8 @@ MUTANTS = (
     Mutant(
         "audit: the share that evidence gives is in the event",
         f"{SERVICES}/moves/evidence.py",
-        '    return transitions.amended(change, share=max(taken) + 1, expires_at=payment["updated_at"])',
-        '    surplus = {"share": max(taken) + 1, "expires_at": payment["updated_at"]}\n'
-        "    return replace(change, payment={**payment, **surplus})",
+        "    return transitions.amended(change, spare)",
+        "    return replace(change, payment={**payment, **spare})",
         ("tests/test_evidence.py", "tests/test_audit.py"),
     ),
     Mutant(

@@ -18,7 +18,7 @@ from payment_service.domain.vocabulary import TransactionType
 from payment_service.extensions import db
 from payment_service.services import holds, refunds, takeover
 from payment_service.services.moves import outcomes, steps, transitions
-from payment_service.services.moves.rows import read_payment
+from payment_service.services.moves.rows import PaymentChanges, read_payment
 from tests.books import (
     a_charged_payment,
     a_pending_payment,
@@ -380,27 +380,101 @@ def test_a_refund_that_would_end_wrong_without_the_table_of_edges(
     assert (stands["status"], stands["refunded"], stands["refund_pending"]) == ("SUCCESS", 0, 100)
 
 
-def test_a_change_planned_from_an_old_row_is_not_written(app: Flask, client: FlaskClient) -> None:
-    """The version is the guard: nothing is told, nothing is moved."""
+def a_change_of_an_old_row(app: Flask, client: FlaskClient) -> transitions.Change:
+    """A failure, planned from a paid payment's row before a part of it was given back."""
     payment_id = a_charged_payment(client)["payment_id"]
     with app.app_context(), db.engine.connect() as connection:
         old = read_payment(connection, payment_id)
     assert old is not None
-    url = f"/v1/payments/{old['payment_id']}/refund"
+    url = f"/v1/payments/{payment_id}/refund"
     assert post(client, url, amount="1.00").status_code == 200
-    change = transitions.plan(
+    return transitions.plan(
         payment=old,
         moment=datetime.now(UTC),
         news=[transitions.News("payment.failed", WORKER)],
-        status="FAILED",
-        captured=0,
+        changes={"status": "FAILED", "captured": 0},
     )
+
+
+def expect_nothing_written(app: Flask, payment_id: int) -> None:
+    assert payment_row(app, payment_id)["status"] == "PARTIALLY_REFUNDED"
+    query = "SELECT 1 FROM events WHERE payment_id = :id AND type = 'payment.failed'"
+    assert rows(app, query, id=payment_id) == []
+
+
+def test_a_change_planned_from_an_old_row_is_not_written(app: Flask, client: FlaskClient) -> None:
+    """The version is the guard: nothing is told, nothing is moved."""
+    change = a_change_of_an_old_row(app, client)
     with app.app_context(), db.engine.begin() as connection:
-        assert transitions.apply(connection, change) is False
-    assert payment_row(app, old["payment_id"])["status"] == "PARTIALLY_REFUNDED"
-    told = rows(
-        app,
-        "SELECT 1 FROM events WHERE payment_id = :id AND type = 'payment.failed'",
-        id=old["payment_id"],
-    )
-    assert told == []
+        assert transitions.apply_unless_moved(connection, change) is False
+    expect_nothing_written(app, change.payment["payment_id"])
+
+
+def test_who_holds_the_lock_hears_that_nothing_was_written(app: Flask, client: FlaskClient) -> None:
+    """A payment that moves under its lock is a mistake of ours, which must take back all that its
+    transaction wrote."""
+    change = a_change_of_an_old_row(app, client)
+    payment_id = change.payment["payment_id"]
+    earlier = text("UPDATE payments SET description = 'written before' WHERE payment_id = :id")
+    with (
+        app.app_context(),
+        pytest.raises(transitions.NotWritten, match="moved while"),
+        db.engine.begin() as connection,
+    ):
+        connection.execute(earlier, {"id": payment_id})
+        transitions.apply(connection, change)
+    expect_nothing_written(app, payment_id)
+    assert payment_row(app, payment_id)["description"] is None
+
+
+def test_a_change_that_no_statement_writes_is_refused(app: Flask, client: FlaskClient) -> None:
+    """An event would tell of an amount that the row does not have."""
+    payment_id = a_charged_payment(client)["payment_id"]
+    with app.app_context(), db.engine.connect() as connection:
+        payment = read_payment(connection, payment_id)
+        assert payment is not None
+        unwritten: Any = {"amount": 1}
+        with pytest.raises(transitions.NotWritten, match="amount"):
+            transitions.plan(
+                payment=payment,
+                moment=datetime.now(UTC),
+                news=[transitions.News("payment.noted", WORKER)],
+                changes=unwritten,
+            )
+
+
+def test_all_that_a_change_may_name_is_written(app: Flask, client: FlaskClient) -> None:
+    """What plan lets through stands in the row afterwards, each column of it."""
+    payment_id = a_charged_payment(client)["payment_id"]
+    moment = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    changes: PaymentChanges = {
+        "status": "SUCCESS",
+        "provider": "another",
+        "share": 7,
+        "authorized": 900_000,
+        "captured": 800_000,
+        "refunded": 0,
+        "refund_pending": 5,
+        "provider_reference": "a reference",
+        "authorization_code": "a code",
+        "failure_code": "a failure",
+        "failure_message": "its message",
+        "next_action": {"type": "redirect"},
+        "completed_at": moment,
+        "captured_at": moment,
+        "expires_at": moment,
+    }
+    assert set(changes) == set(PaymentChanges.__annotations__)
+    with app.app_context(), db.engine.begin() as connection:
+        payment = read_payment(connection, payment_id, lock=True)
+        assert payment is not None
+        change = transitions.plan(
+            payment=payment,
+            moment=datetime.now(UTC),
+            news=[transitions.News("payment.noted", WORKER)],
+            changes=changes,
+        )
+        transitions.apply(connection, change)
+        assert read_payment(connection, payment_id) == {**payment, **change.payment}
+    stands = payment_row(app, payment_id)
+    assert {name: stands[name] for name in changes} == changes

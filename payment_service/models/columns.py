@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Identity, Text, text
+from sqlalchemy import BigInteger, Dialect, Identity, Table, Text, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -42,3 +43,9 @@ def optional_moment() -> Mapped[datetime | None]:
 def one_of(column: str, words: type[StrEnum] | Iterable[str]) -> str:
     """The SQL of a CHECK that holds a column to a closed vocabulary."""
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
+
+
+def sql_types(table: Table) -> dict[str, str]:
+    """The PostgreSQL type of each column, as a prepared statement names those of its parameters."""
+    dialect: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return {str(column.name): column.type.compile(dialect=dialect) for column in table.c}

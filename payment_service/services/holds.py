@@ -67,11 +67,12 @@ def begin_on_hold(
     key: Key | None,
     cause: str | None = None,
     number: int | None = None,
-    **changes: Any,
+    share: int | None = None,
 ) -> Move:
     """Begins a capture or void of the locked payment with the provider that holds the funds.
 
-    `number` is that of a request which the provider has already, and a restore had lost."""
+    `number` is that of a request which the provider has already, and a restore had lost. `share`
+    is where the payment stands from now on, if it moves."""
     earlier = rows.read_transactions(connection, payment["payment_id"])
     held_by = charge_of(earlier)
     transaction = new_transaction(
@@ -92,8 +93,7 @@ def begin_on_hold(
         news=[News(edge.event, caller, cause, {"asked": kind})],
         caller=caller,
         key=key,
-        status=edge.to,
-        **changes,
+        changes={"status": edge.to, "share": payment["share"] if share is None else share},
     )
 
 

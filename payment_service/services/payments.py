@@ -64,7 +64,7 @@ def _create(command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answ
             payment={**payment, "status": None},
             moment=moment,
             news=[News("payment.created", caller)],
-            status=PaymentStatus.PENDING,
+            changes={"status": PaymentStatus.PENDING},
         )
         transitions.apply(connection, change)
         answer = Answer(201, dumps(detail_body(change.payment, [])))

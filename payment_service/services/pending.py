@@ -61,14 +61,20 @@ def expect_price(standing: Row, priced: Row) -> None:
         )
 
 
-def rewrite(connection: Connection, asked: Row) -> Row:
-    """Writes what is said anew of the locked payment, and gives it: the change of its status that
-    follows in this transaction is planned with it, so that totals and events know both."""
+def rewrite(connection: Connection, standing: Row, asked: Row) -> Row:
+    """Writes what is said anew of the locked payment, and gives it as it stands then: `standing`,
+    with that taken from `asked`.
+
+    A statement of its own: these columns change while a payment is PENDING and never again, so
+    the one that writes each move leaves them out. The change of its status that follows in this
+    transaction is planned from what is given here, and tells it; nobody is told of a rewriting
+    alone.
+    """
     anew = {name: asked[name] for name in _SAID_ANEW}
     connection.execute(
-        update(PAYMENT).where(PAYMENT.c.payment_id == asked["payment_id"]).values(anew)
+        update(PAYMENT).where(PAYMENT.c.payment_id == standing["payment_id"]).values(anew)
     )
-    return anew
+    return standing | anew
 
 
 def _expect_payable(

@@ -112,7 +112,7 @@ def begin_refund(
         news=[News("refund.requested", caller, reason, {"refund": details})],
         caller=caller,
         key=key,
-        refund_pending=payment["refund_pending"] + amount,
+        changes={"refund_pending": payment["refund_pending"] + amount},
     )
 
 

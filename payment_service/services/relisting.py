@@ -168,8 +168,7 @@ def _begin(connection: Connection, payment: Row, provider: str, number: int, one
             news=[News(edge.event, WORKER, CAUSE)],
             caller=WORKER,
             key=None,
-            status=edge.to,
-            provider=provider,
+            changes={"status": edge.to, "provider": provider},
         )
 
 

@@ -4,7 +4,6 @@ nobody wants any more."""
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -22,7 +21,7 @@ from payment_service.schemas.payments import detail_body
 from payment_service.services import pending, pricing, standing
 from payment_service.services.moves import due, rows, transitions
 from payment_service.services.moves.answers import Answer
-from payment_service.services.moves.rows import Row
+from payment_service.services.moves.rows import PaymentChanges, Row
 from payment_service.services.moves.transitions import News
 
 _WORDS = {
@@ -61,11 +60,12 @@ def close(
 ) -> Answer:
     """Ends the locked payment unpaid: cancelled, or cash that was not handed over."""
     failed = edge.to is PaymentStatus.FAILED
-    failure = {
+    failure: PaymentChanges = {
+        "status": edge.to,
         "failure_code": "not_handed_over" if failed else None,
         "failure_message": reason if failed else None,
     }
-    return _moved(connection, payment, edge, caller, reason, failure)
+    return _moved(connection, payment, payment, edge, caller, reason, failure)
 
 
 def _take_cash(
@@ -78,33 +78,34 @@ def _take_cash(
 ) -> Answer:
     asked = pending.at_price(standing, priced)
     pricing.expect_driver(asked, Method.CASH)
-    taken = {
-        **pending.rewrite(connection, asked),
+    rewritten = pending.rewrite(connection, standing, asked)
+    taken: PaymentChanges = {
+        "status": edge.to,
         "share": 0,
         "authorized": asked["amount"],
         "captured": asked["amount"],
         "captured_at": datetime.now(UTC),
         "provider": CashProvider.name,  # by whom it is given back, if it is
     }
-    return _moved(connection, standing, edge, caller, reason, taken)
+    return _moved(connection, standing, rewritten, edge, caller, reason, taken)
 
 
 def _moved(
     connection: Connection,
+    before: Row,
     payment: Row,
     edge: states.Edge,
     caller: Caller,
     reason: str | None,
-    changes: dict[str, Any],
+    changes: PaymentChanges,
 ) -> Answer:
     moment = changes.get("captured_at") or datetime.now(UTC)
     change = transitions.plan(
         payment=payment,
         moment=moment,
-        news=[News(edge.event, caller, reason, transitions.taken_from(payment))],
-        status=edge.to,
-        completed_at=moment,
-        **changes,
+        news=[News(edge.event, caller, reason, transitions.taken_from(before))],
+        changes={**changes, "completed_at": moment},
+        before=before,
     )
     transitions.apply(connection, change)
     transactions = rows.read_transactions(connection, payment["payment_id"])

@@ -157,12 +157,12 @@ def _take_over(
     edge = transitions.edge_of(standing, transaction["type"], Word.ASKED)
     return steps.begin(
         connection,
-        payment=standing,
+        payment=pending.rewrite(connection, standing, asked),
+        before=standing,
         transaction=transaction,
         news=[News(edge.event, caller, None, transitions.taken_from(standing))],
         caller=caller,
         key=key,
         fallbacks=tuple(provider.name for provider in willing[1:]),
-        **pending.rewrite(connection, asked)
-        | {"status": edge.to, "provider": willing[0].name, "share": 0},
+        changes={"status": edge.to, "provider": willing[0].name, "share": 0},
     )

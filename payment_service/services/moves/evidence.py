@@ -20,7 +20,7 @@ from payment_service.domain.vocabulary import (
 from payment_service.extensions import db
 from payment_service.providers.contract import Result
 from payment_service.services.moves import due, outcomes, rows, transitions
-from payment_service.services.moves.rows import REFUND
+from payment_service.services.moves.rows import REFUND, PaymentChanges
 from payment_service.services.moves.transitions import Change
 from payment_service.telemetry import metrics
 
@@ -96,7 +96,8 @@ def _brought_back(connection: Connection, change: Change) -> Change:
     taken = due.shares_beside(connection, payment)
     if payment["share"] not in taken and not due.is_paid_beside(connection, payment):
         return change
-    return transitions.amended(change, share=max(taken) + 1, expires_at=payment["updated_at"])
+    spare: PaymentChanges = {"share": max(taken) + 1, "expires_at": payment["updated_at"]}
+    return transitions.amended(change, spare)
 
 
 def _move_refund(connection: Connection, change: Change) -> None:

@@ -20,7 +20,7 @@ from payment_service.domain.vocabulary import (
 )
 from payment_service.providers.contract import Outcome, Result
 from payment_service.services.moves import transitions
-from payment_service.services.moves.rows import Row
+from payment_service.services.moves.rows import PaymentChanges, Row
 from payment_service.services.moves.transitions import Change, News
 
 log = structlog.get_logger(__name__)
@@ -77,8 +77,7 @@ def plan(
         transaction=closed,
         moment=moment,
         news=[News(edge.event, caller, closed["failure_code"], data)],
-        status=edge.to,
-        **changes,
+        changes=changes,
     )
     return replace(change, contradicts=contradicts)
 
@@ -93,6 +92,7 @@ def _noted(payment: Row, closed: Row, caller: Caller, moment: datetime) -> Chang
         transaction=closed,
         moment=moment,
         news=[News("payment.noted", caller, closed["failure_code"])],
+        changes={},
     )
 
 
@@ -136,8 +136,9 @@ def _failure_code(word: Word, result: Result) -> str:
 
 def _payment_changes(
     payment: Row, closed: Row, to: PaymentStatus, result: Result, moment: datetime
-) -> dict[str, Any]:
-    changes: dict[str, Any] = {
+) -> PaymentChanges:
+    changes: PaymentChanges = {
+        "status": to,
         "failure_code": closed["failure_code"],
         "failure_message": closed["failure_message"],
         "next_action": (result.next_action or payment["next_action"])
@@ -210,8 +211,10 @@ def _plan_refund(
             transaction=closed,
             moment=moment,
             news=[News("refund.failed", caller, closed["failure_code"], details)],
-            refund_pending=pending,
-            expires_at=moment + _pause_after(closed) if surplus else None,
+            changes={
+                "refund_pending": pending,
+                "expires_at": moment + _pause_after(closed) if surplus else None,
+            },
         )
     refunded = payment["refunded"] + amount
     if refunded + pending > payment["captured"]:
@@ -230,11 +233,13 @@ def _plan_refund(
             News("refund.succeeded", caller, None, details | data),
             News(edge.event, caller),
         ],
-        status=edge.to,
-        refunded=refunded,
-        refund_pending=pending,
-        # A surplus stays one until all of it went back.
-        expires_at=None if share is Word.WHOLLY else payment["expires_at"],
+        changes={
+            "status": edge.to,
+            "refunded": refunded,
+            "refund_pending": pending,
+            # A surplus stays one until all of it went back.
+            "expires_at": None if share is Word.WHOLLY else payment["expires_at"],
+        },
     )
     return replace(change, contradicts=not was_open)
 
@@ -252,6 +257,5 @@ def _taken_back(
         transaction=closed,
         moment=moment,
         news=[News("refund.failed", caller, TAKEN_BACK, details), News(edge.event, caller)],
-        status=edge.to,
-        refunded=refunded,
+        changes={"status": edge.to, "refunded": refunded},
     )

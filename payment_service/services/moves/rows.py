@@ -6,7 +6,8 @@ provider is asked.
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, TypedDict
 
 from sqlalchemy import Connection, select
 
@@ -14,6 +15,30 @@ from payment_service.domain import jsontext
 from payment_service.models import Payment, Refund, Transaction
 
 Row = dict[str, Any]
+
+
+class PaymentChanges(TypedDict, total=False):
+    """What a change may write of a payment; transitions.apply writes these columns, and no others.
+
+    `version`, `audit_head` and `updated_at` follow from the change itself.
+    """
+
+    status: str
+    provider: str | None
+    share: int
+    authorized: int
+    captured: int
+    refunded: int
+    refund_pending: int
+    provider_reference: str | None
+    authorization_code: str | None
+    failure_code: str | None
+    failure_message: str | None
+    next_action: dict[str, Any] | None
+    completed_at: datetime | None
+    captured_at: datetime | None
+    expires_at: datetime | None
+
 
 PAYMENT = Payment.__table__
 TRANSACTION = Transaction.__table__

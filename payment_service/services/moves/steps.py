@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, insert, update
 
@@ -42,7 +41,7 @@ from payment_service.services.moves import (
 )
 from payment_service.services.moves.answers import Answer
 from payment_service.services.moves.operations import new_transaction, operation_of, providers
-from payment_service.services.moves.rows import TRANSACTION, Row
+from payment_service.services.moves.rows import TRANSACTION, PaymentChanges, Row
 from payment_service.services.moves.transitions import News
 from payment_service.statements import hot
 
@@ -71,11 +70,13 @@ def begin(
     news: Sequence[News],
     caller: Caller,
     key: Key | None,
+    changes: PaymentChanges,
     fallbacks: tuple[str, ...] = (),
-    **changes: Any,
+    before: Row | None = None,
 ) -> Move:
     """Begins a move of a payment that the connection's transaction holds locked: claims the key,
-    changes the payment, writes the request. Raises idempotency.KeyTaken."""
+    changes the payment, writes the request. `before` as in transitions.plan. Raises
+    idempotency.KeyTaken."""
     moment = transaction["created_at"]
     if key is not None:
         idempotency.claim(
@@ -87,7 +88,12 @@ def begin(
         )
     earlier = tuple(rows.read_transactions(connection, payment["payment_id"]))
     change = transitions.plan(
-        payment=payment, moment=moment, news=news, asked=transaction, **changes
+        payment=payment,
+        moment=moment,
+        news=news,
+        changes=changes,
+        asked=transaction,
+        before=before,
     )
     transitions.apply(connection, change)
     written = connection.execute(
@@ -140,7 +146,7 @@ def finish(move: Move, result: Result) -> Answer:
         answer = answers.of_payment(change.payment, [*move.earlier, done], done)
         kept = (answer.status, answer.body) if answer.definite else None
         with hot() as connection:
-            if transitions.apply(connection, change, key=move.key, answer=kept):
+            if transitions.apply_unless_moved(connection, change, key=move.key, answer=kept):
                 return answer
     # The payment moved meanwhile; or it is a refund, whose own row moves along.
     with db.engine.begin() as connection:
@@ -239,7 +245,7 @@ def _reroute(connection: Connection, move: Move) -> Move | None:
         news=[News("payment.rerouted", move.caller, failed["failure_code"])],
         transaction=failed,
         asked=fresh,
-        provider=provider,
+        changes={"provider": provider},
     )
     transitions.apply(connection, change)
     fresh["transaction_id"] = connection.execute(

@@ -15,51 +15,29 @@ from payment_service.domain import events, jsontext, money, states
 from payment_service.domain.callers import Caller
 from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.idempotency import Key
+from payment_service.models import IdempotencyKey
+from payment_service.models.columns import sql_types
 from payment_service.outbox import routes
 from payment_service.services.moves import snapshots, total_changes
-from payment_service.services.moves.rows import Row, dumped
+from payment_service.services.moves.rows import PAYMENT, TRANSACTION, PaymentChanges, Row, dumped
 from payment_service.statements import Statement
 
 OPEN = (TransactionStatus.PROCESSING, TransactionStatus.REQUIRES_ACTION)
 
+_WRITTEN = frozenset(PaymentChanges.__annotations__)
+_OUTCOME = (
+    *("status", "amount_approved", "provider_reference", "fee", "failure_code", "failure_message"),
+    *("occurred_at", "due_at"),
+)
+"""What a change writes of a request whose outcome it is."""
+
 _TYPES = {
-    "payment_id": "bigint",
+    **sql_types(IdempotencyKey.__table__),
+    **sql_types(TRANSACTION),
+    **sql_types(PAYMENT),
     "old_version": "integer",
-    "version": "integer",
-    "audit_head": "bytea",
-    "status": "text",
-    "provider": "text",
-    "share": "smallint",
-    "authorized": "bigint",
-    "captured": "bigint",
-    "refunded": "bigint",
-    "refund_pending": "bigint",
-    "provider_reference": "text",
-    "authorization_code": "text",
-    "failure_code": "text",
-    "failure_message": "text",
-    "next_action": "json",
-    "updated_at": "timestamptz",
-    "completed_at": "timestamptz",
-    "captured_at": "timestamptz",
-    "expires_at": "timestamptz",
-    "number": "smallint",
-    "t_status": "text",
-    "t_amount_approved": "bigint",
-    "t_provider_reference": "text",
-    "t_fee": "bigint",
-    "t_failure_code": "text",
-    "t_failure_message": "text",
-    "t_occurred_at": "timestamptz",
-    "t_due_at": "timestamptz",
-    "events": "json",
-    "deliveries": "json",
-    "deltas": "json",
-    "caller": "text",
-    "operation": "text",
-    "key": "text",
-    "answer_status": "smallint",
-    "answer_body": "text",
+    **{f"t_{name}": kind for name, kind in sql_types(TRANSACTION).items()},
+    **dict.fromkeys(("events", "deliveries", "deltas"), "json"),
 }
 
 # All or nothing, in one round trip: everything is taken FROM the row that `l` locked at the
@@ -68,26 +46,18 @@ _TYPES = {
 # by the number alone and read the whole index (from 782 to 313 charges a second as rows grew).
 _APPLY = Statement(
     "apply_change",
-    """
+    f"""
     WITH l AS (
         SELECT payment_id FROM payments
         WHERE payment_id = :payment_id AND version = :old_version FOR UPDATE
     ), p AS (
         UPDATE payments SET
-            version = :version, audit_head = :audit_head, status = :status, provider = :provider,
-            share = :share, authorized = :authorized, captured = :captured, refunded = :refunded,
-            refund_pending = :refund_pending, provider_reference = :provider_reference,
-            authorization_code = :authorization_code, failure_code = :failure_code,
-            failure_message = :failure_message, next_action = :next_action,
-            updated_at = :updated_at, completed_at = :completed_at, captured_at = :captured_at,
-            expires_at = :expires_at
+            version = :version, audit_head = :audit_head, updated_at = :updated_at,
+            {", ".join(f"{name} = :{name}" for name in sorted(_WRITTEN))}
         FROM l WHERE payments.payment_id = :payment_id
     ), t AS (
         UPDATE transactions SET
-            status = :t_status, amount_approved = :t_amount_approved,
-            provider_reference = :t_provider_reference, fee = :t_fee,
-            failure_code = :t_failure_code, failure_message = :t_failure_message,
-            occurred_at = :t_occurred_at, due_at = :t_due_at
+            {", ".join(f"{name} = :t_{name}" for name in _OUTCOME)}
         FROM l WHERE transactions.payment_id = :payment_id AND transactions.number = :number
     ), e AS (
         INSERT INTO events (payment_id, seq, type, from_status, to_status, actor, request_id,
@@ -116,12 +86,16 @@ _APPLY = Statement(
             AND answer_body IS NULL
     )
     SELECT payment_id FROM l
-    """,
+    """,  # noqa: S608 - our own columns
     _TYPES,
 )
 
-_NO_TRANSACTION = {"number": None} | {name: None for name in _TYPES if name.startswith("t_")}
+_NO_TRANSACTION = dict.fromkeys(("number", *(f"t_{name}" for name in _OUTCOME)))
 _NO_KEY = dict.fromkeys(("caller", "operation", "key", "answer_status", "answer_body"))
+
+
+class NotWritten(Exception):
+    """A change that could not be written as it was planned: a mistake of ours, never a caller's."""
 
 
 @dataclass(frozen=True)
@@ -136,12 +110,12 @@ class News:
 
 @dataclass(frozen=True)
 class Change:
-    """A planned move: the rows as they were read and as they shall be, and the events.
-
-    `contradicts` says that evidence overturns what callers had been told.
+    """A planned move: the rows as they were counted, as they stand and as they shall be, and the
+    events. `contradicts` says that evidence overturns what callers had been told.
     """
 
     before: Row
+    standing: Row
     payment: Row
     transaction: Row | None
     news: Sequence[News]
@@ -154,15 +128,20 @@ def plan(
     payment: Row,
     moment: datetime,
     news: Sequence[News],
+    changes: PaymentChanges,
     transaction: Row | None = None,
     asked: Row | None = None,
-    **changes: Any,
+    before: Row | None = None,
 ) -> Change:
-    """A change of `payment` to `changes` at `moment`, told as `news`. Nothing is written.
+    """A change of `payment`, as it stands, to `changes` at `moment`, told as `news`. Nothing is
+    written. Raises NotWritten for a change that `apply` does not write.
 
     `transaction` is the request whose outcome this is, as it shall be; `asked` one that begins
-    with this change, which the caller writes.
+    with this change, which the caller writes. `before` is the payment as it stood until another
+    statement of this transaction wrote more of it: the totals have counted it like that.
     """
+    if unwritten := changes.keys() - _WRITTEN:
+        raise NotWritten(f"apply does not write {sorted(unwritten)} of a payment")
     after = {**payment, **changes, "updated_at": moment}
     after["version"] = payment["version"] + len(news)
     told = []
@@ -192,23 +171,32 @@ def plan(
             }
         )
     after["audit_head"] = head
-    return Change(payment, after, transaction, news, told)
+    return Change(before or payment, payment, after, transaction, news, told)
 
 
-def amended(change: Change, **changes: Any) -> Change:
+def amended(change: Change, changes: PaymentChanges) -> Change:
     """The same change with more of the payment's columns changed: planned anew, because the
     events say what becomes of the row."""
+    planned: Any = {name: change.payment[name] for name in _WRITTEN}
     again = plan(
-        payment=change.before,
+        payment=change.standing,
         moment=change.payment["updated_at"],
         news=change.news,
+        changes={**planned, **changes},
         transaction=change.transaction,
-        **{**change.payment, **changes},
+        before=change.before,
     )
     return replace(again, contradicts=change.contradicts)
 
 
-def apply(
+def apply(connection: Connection, change: Change) -> None:
+    """Writes the change in one statement, in a transaction that has held the payment locked since
+    it was read. Raises NotWritten if the payment moved all the same; nothing is written then."""
+    if not apply_unless_moved(connection, change):
+        raise NotWritten(f"payment {change.payment['payment_id']} moved while it was locked")
+
+
+def apply_unless_moved(
     connection: PoolProxiedConnection | Connection,
     change: Change,
     *,
@@ -216,7 +204,7 @@ def apply(
     answer: tuple[int, str] | None = None,
 ) -> bool:
     """Writes the change in one statement. False, and nothing written, if the payment moved since
-    it was read.
+    it was read, as it may where nobody holds it locked.
 
     With a `key`, the caller's answer is kept too; `answer` None is a provisional one.
     """
@@ -236,7 +224,8 @@ def apply(
 def _transaction_values(transaction: Row | None) -> Row:
     if transaction is None:
         return _NO_TRANSACTION
-    return {name: transaction[name.removeprefix("t_")] for name in _NO_TRANSACTION}
+    outcome = {f"t_{name}": transaction[name] for name in _OUTCOME}
+    return {"number": transaction["number"], **outcome}
 
 
 def _key_values(key: Key | None, answer: tuple[int, str] | None) -> Row:
