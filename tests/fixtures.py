@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import secrets
@@ -14,6 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, text
 
 from payment_service import config, create_app
+from payment_service.config import ByProvider
 from payment_service.extensions import db
 from tests.patience import UNHURRIED
 from tests.sandbox_server import Sandbox, running_sandbox
@@ -21,6 +23,12 @@ from tests.sandbox_server import Sandbox, running_sandbox
 _numbers = itertools.count(int.from_bytes(os.urandom(4)) * 1000)
 
 MakeApp = Callable[..., Flask]
+
+OWN_OF_PROVIDERS = {
+    field.name
+    for field in dataclasses.fields(config.Settings)
+    if isinstance(field.metadata["default"], ByProvider)
+}
 
 
 def a_number() -> int:
@@ -48,7 +56,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 @pytest.fixture(scope="session")
 def make_app(postgres_url: str, redis_url: str, sandbox: Sandbox) -> MakeApp:
     """Makes apps on this worker's database and sandbox; keyword arguments change settings. They
-    don't time out because the machine is busy."""
+    don't time out because the machine is busy. A plain value for what each provider may have its
+    own of holds for all."""
 
     def make(**changes: Any) -> Flask:
         given = UNHURRIED | {
@@ -58,7 +67,11 @@ def make_app(postgres_url: str, redis_url: str, sandbox: Sandbox) -> MakeApp:
             "sandbox_provider_url": sandbox.url,
             "log_level": "ERROR",
         }
-        app = create_app(config.load(**(given | changes)))
+        given |= changes
+        for name in OWN_OF_PROVIDERS & given.keys():
+            if not isinstance(given[name], ByProvider):
+                given[name] = ByProvider(given[name])
+        app = create_app(config.load(**given))
         app.testing = True
         app.config["PROPAGATE_EXCEPTIONS"] = False
         return app

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from payment_service.providers.contract import Limits
+
 PATIENCE = 120.0
 """Seconds. It decides nothing but that something hangs, so it is far beyond what anything takes
 here, even on a machine with ten times the work that it can do."""
@@ -17,6 +19,16 @@ UNHURRIED: dict[str, Any] = {
     "db_pool_timeout": int(PATIENCE),
 }
 """Settings under which no call times out and none comes too late because the machine is busy."""
+
+LIMITS = Limits(
+    timeout=PATIENCE,
+    concurrency=4,
+    settling=0.2,
+    send_window=600.0,
+    circuit_fail_max=10_000,
+    circuit_reset=30.0,
+)
+"""Of a provider that a test asks by itself."""
 
 ENVIRONMENT = {name.upper(): str(value) for name, value in UNHURRIED.items()}
 """The same for a service in a process of its own."""

@@ -24,7 +24,6 @@ from payment_service.providers.cash import CashProvider
 from payment_service.providers.contract import (
     DECLINE_CODES,
     Extra,
-    Limits,
     NotSent,
     Operation,
     Outcome,
@@ -34,11 +33,10 @@ from payment_service.providers.contract import (
 )
 from payment_service.providers.listing import Listing
 from payment_service.providers.sandbox import SandboxProvider
-from tests.patience import PATIENCE
+from tests.patience import LIMITS, PATIENCE
 from tests.sandbox_calls import arm, eventually, get
 from tests.sandbox_server import Sandbox
 
-LIMITS = Limits(timeout=PATIENCE, concurrency=4, settling=0.2, circuit_fail_max=10_000)
 HANGS_SECONDS = 0.3
 ASKS = (TransactionType.CHARGE, TransactionType.AUTHORIZATION)
 TYPES = list(TransactionType)

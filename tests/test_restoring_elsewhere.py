@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from flask_migrate import downgrade
 
-from payment_service.providers.contract import Limits, Outcome, OutcomeUnknown
+from payment_service.providers.contract import Outcome, OutcomeUnknown
 from payment_service.providers.sandbox import SandboxProvider
 from tests.books import a_charged_payment, a_pending_payment, post
 from tests.fixtures import a_key, a_number
+from tests.patience import LIMITS
 from tests.restoring import House, house_on
 from tests.sandbox_calls import arm, charge, get, refund
 from tests.sandbox_server import Sandbox, running_sandbox
@@ -264,7 +265,7 @@ def test_the_sandbox_lists_by_pages_what_changed_since(provider: Sandbox) -> Non
         after = page["next"]
     assert [one for one in found if one in references] == references
     later = datetime.fromisoformat(early["created_at"]) + timedelta(days=1)
-    asked = SandboxProvider(provider.url, Limits())
+    asked = SandboxProvider(provider.url, LIMITS)
     assert list(asked.since(later)) == []
     listed = {one.reference: one for one in asked.since(datetime(2026, 1, 1, tzinfo=UTC))}
     assert listed[references[0]].outcome is Outcome.APPROVED
@@ -274,6 +275,6 @@ def test_the_sandbox_lists_by_pages_what_changed_since(provider: Sandbox) -> Non
 
 
 def test_a_list_that_can_not_be_read_is_no_answer(provider: Sandbox) -> None:
-    asked = SandboxProvider(f"{provider.url}/nowhere", Limits())
+    asked = SandboxProvider(f"{provider.url}/nowhere", LIMITS)
     with pytest.raises(OutcomeUnknown):
         list(asked.since(datetime.now(UTC)))

@@ -20,6 +20,8 @@ from payment_service import config, read_settings
 from payment_service.config import BadSettings, kinds
 from payment_service.domain import money
 from payment_service.extensions import db
+from payment_service.providers import registry
+from payment_service.providers.contract import Limits
 from payment_service.sandbox import settings as sandbox_settings
 from scripts import preflight
 from tests.fixtures import MakeApp, a_key, an_order
@@ -197,14 +199,25 @@ WORST: dict[str, tuple[str, ...]] = {
     "YES_OR_NO": ("perhaps", "2", "-1", "None", "\udcff"),
     "AMOUNT": ("1e2", "+1", "1_0", "1.1234567", "1000000000001", "٣", *NUMBERS),
     "LIMIT": ("0", "0.000000", "1e2", "1000000000001", "٣", *NUMBERS),
-    "SECONDS_BY_NAME": (
-        "2",
-        "sandbox=-1",
-        "sandbox=nan",
-        "acme=5",
-        "sandbox=1,sandbox=2",
-        "=",
-        ",",
+    **dict.fromkeys(
+        (
+            *("COUNT_BY_PROVIDER", "THREADS_BY_PROVIDER", "SECONDS_BY_PROVIDER"),
+            *("WAIT_BY_PROVIDER", "CALL_BY_PROVIDER"),
+        ),
+        (
+            *(
+                "-1",
+                "nan",
+                "soon",
+                "5,",
+                "5,6",
+                "acme=5",
+                "5,acme=5",
+                "sandbox=-1",
+                "5,sandbox=nan",
+            ),
+            *("sandbox=1,sandbox=2", "sandbox=1=2", "sandbox=", "=5", "=", ",", "5,,sandbox=1"),
+        ),
     ),
     "ROUTES": (
         *("CARD", "CARD=nobody", "BITCOIN=cash", "CARD=sandbox>nobody", "=cash", "CARD=", ","),
@@ -325,6 +338,46 @@ def test_a_lock_must_outlive_the_provider(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("IDEMPOTENCY_LOCK_SECONDS", "15")
     with pytest.raises(BadSettings, match="IDEMPOTENCY_LOCK_SECONDS: must be more than"):
         config.load()
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        {"PROVIDER_TIMEOUT_SECONDS": "10,sandbox=58"},
+        {"PROVIDER_SEND_SECONDS": "sandbox=50"},
+        {"PROVIDER_TIMEOUT_SECONDS": "cash=30", "PROVIDER_SEND_SECONDS": "5,cash=30"},
+    ],
+)
+def test_a_lock_must_outlive_the_slowest_provider(
+    monkeypatch: pytest.MonkeyPatch, slow: dict[str, str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    for name, value in slow.items():
+        monkeypatch.setenv(name, value)
+    assert list(refused()) == ["IDEMPOTENCY_LOCK_SECONDS"]
+
+
+def test_a_provider_may_have_limits_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is not named has what holds for all, and that is the default where none is said."""
+    monkeypatch.setenv("DATABASE_URL", URL)
+    for name, value in {
+        "PROVIDER_TIMEOUT_SECONDS": "8, sandbox=20",
+        "PROVIDER_CONCURRENCY": "sandbox=7",
+        "PROVIDER_SETTLING_SECONDS": "sandbox=0",
+        "PROVIDER_SEND_SECONDS": "cash=1,3",
+        "CIRCUIT_FAIL_MAX": "sandbox=2",
+        "CIRCUIT_RESET_SECONDS": "9",
+    }.items():
+        monkeypatch.setenv(name, value)
+    providers = registry.Registry(read_settings())
+    for name, limits in {
+        "sandbox": Limits(20.0, 7, 0.0, 3.0, 2, 9.0),
+        "cash": Limits(8.0, 40, 60.0, 1.0, 5, 9.0),
+        "gone": Limits(8.0, 40, 60.0, 3.0, 5, 9.0),
+    }.items():
+        assert providers.limits(name) == limits
+    assert providers.get("cash").limits == providers.limits("cash")
+    assert providers.longest_timeout() == 20.0
 
 
 def test_gunicorn_says_what_is_wrong_and_ends() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from flask import current_app
 
 from payment_service.config import kinds, urls
+from payment_service.config.kinds import ByProvider as ByProvider
 from payment_service.config.reading import BadSettings as BadSettings
 from payment_service.config.reading import Faults, read, setting
 
@@ -41,15 +42,15 @@ class Settings:
         kinds.ROUTES,
         "CARD=sandbox,WALLET=sandbox,UPI=sandbox,NET_BANKING=sandbox,SWISH=sandbox,CASH=cash",
     )
-    provider_timeout_seconds: float = setting(kinds.CALL, 10.0)
-    provider_concurrency: int = setting(kinds.THREADS, 40)
-    provider_settling_seconds: Mapping[str, float] = setting(
-        kinds.SECONDS_BY_NAME, {"sandbox": 5.0}
+    provider_timeout_seconds: ByProvider[float] = setting(kinds.CALL_BY_PROVIDER, ByProvider(10.0))
+    provider_concurrency: ByProvider[int] = setting(kinds.THREADS_BY_PROVIDER, ByProvider(40))
+    provider_settling_seconds: ByProvider[float] = setting(
+        kinds.WAIT_BY_PROVIDER, ByProvider(60.0, {"sandbox": 5.0})
     )
-    provider_send_seconds: float = setting(kinds.SECONDS, 5.0)
+    provider_send_seconds: ByProvider[float] = setting(kinds.SECONDS_BY_PROVIDER, ByProvider(5.0))
+    circuit_fail_max: ByProvider[int] = setting(kinds.COUNT_BY_PROVIDER, ByProvider(5))
+    circuit_reset_seconds: ByProvider[float] = setting(kinds.SECONDS_BY_PROVIDER, ByProvider(30.0))
     sandbox_provider_url: str | None = setting(kinds.HTTP_URL, None)
-    circuit_fail_max: int = setting(kinds.COUNT, 5)
-    circuit_reset_seconds: float = setting(kinds.SECONDS, 30.0)
     # Holds and actions
     authorization_ttl: float = setting(kinds.SECONDS, 7 * DAY)
     action_ttl: float = setting(kinds.SECONDS, 900.0)
@@ -149,11 +150,12 @@ def _together(found: Settings, faults: Faults) -> Faults:
     if not found.database_url and not {"DATABASE_URL", "DB_HOST"} & faults.keys():
         told["DATABASE_URL"] = ["missing; set it, or DB_HOST and its companions"]
     parts = {"IDEMPOTENCY_LOCK_SECONDS", "PROVIDER_TIMEOUT_SECONDS", "PROVIDER_SEND_SECONDS"}
-    shortest = found.provider_timeout_seconds + found.provider_send_seconds
-    if found.idempotency_lock_seconds <= shortest and not parts & faults.keys():
+    timeout, send = found.provider_timeout_seconds, found.provider_send_seconds
+    slowest = max(timeout.of(name) + send.of(name) for name in ("", *timeout.named, *send.named))
+    if found.idempotency_lock_seconds <= slowest and not parts & faults.keys():
         told["IDEMPOTENCY_LOCK_SECONDS"] = [
-            "must be more than PROVIDER_SEND_SECONDS + PROVIDER_TIMEOUT_SECONDS, or a second "
-            "request would take over while the first is still at work"
+            "must be more than PROVIDER_SEND_SECONDS + PROVIDER_TIMEOUT_SECONDS of each provider, "
+            "or a second request would take over while the first is still at work"
         ]
     return told
 

@@ -6,9 +6,10 @@ import base64
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 from zoneinfo import available_timezones
 
 from babel import Locale, UnknownLocaleError
@@ -25,6 +26,8 @@ A_DAY = 86400
 
 LARGEST_AMOUNT = 10**12
 """Major units; beyond it, minor units would come near the end of the database's bigint."""
+
+Value = TypeVar("Value")
 
 _PLAIN_DECIMAL = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?", re.ASCII)
 
@@ -77,17 +80,39 @@ class Amount(fields.Field[Decimal]):
         return number
 
 
-class SecondsByName(fields.Field[dict[str, float]]):
-    """`one=5.0,two=0`."""
+@dataclass(frozen=True)
+class ByProvider(Generic[Value]):
+    """What holds for every provider, but for those that are named."""
+
+    usual: Value
+    named: Mapping[str, Value] = field(default_factory=dict)
+
+    def of(self, provider: str) -> Value:
+        return self.named.get(provider, self.usual)
+
+
+class EachProvider(fields.Field[ByProvider[Any]]):
+    """`10`, `one=20`, or both: `10,one=20`. Without a usual value the default's one stays."""
+
+    def __init__(self, kind: fields.Field[Any]) -> None:
+        super().__init__()
+        self._kind = kind
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> dict[str, float]:
-        pairs = [[side.strip() for side in part.split("=")] for part in value.split(",")]
-        names = [pair[0] for pair in pairs]
-        if not all(map(all, pairs)) or len(set(names)) < len(names) or set(map(len, pairs)) != {2}:
-            raise ValidationError("must be name=seconds, with commas between, each name once")
-        return {name: WAIT.deserialize(seconds) for name, seconds in pairs}
+    ) -> ByProvider[Any]:
+        parts = [[side.strip() for side in part.split("=")] for part in value.split(",")]
+        usual = [part[0] for part in parts if len(part) == 1]
+        pairs = [part for part in parts if len(part) == 2]
+        named = {name: self._kind.deserialize(text) for name, text in pairs if name and text}
+        if len(usual) > 1 or len(usual) + len(named) < len(parts):
+            raise ValidationError(
+                "must be a value for all providers, name=value for single ones, or both, with"
+                " commas between, each name once"
+            )
+        if usual:
+            return ByProvider(self._kind.deserialize(usual[0]), named)
+        return ByProvider((data or {})[attr or ""].usual, named)
 
 
 def _rate_limit(value: str) -> bool:
@@ -152,7 +177,11 @@ SHARE = _number(fields.Float, "must be a number from 0 to 1", min=0, max=1)
 YES_OR_NO = fields.Boolean(error_messages={"invalid": "must be true or false"})
 AMOUNT = Amount(zero=True)
 LIMIT = Amount(zero=False)
-SECONDS_BY_NAME = SecondsByName()
+COUNT_BY_PROVIDER = EachProvider(COUNT)
+THREADS_BY_PROVIDER = EachProvider(THREADS)
+SECONDS_BY_PROVIDER = EachProvider(SECONDS)
+WAIT_BY_PROVIDER = EachProvider(WAIT)
+CALL_BY_PROVIDER = EachProvider(CALL)
 ROUTES = fields.String()  # providers/registry.py knows the words
 CURRENCY = fields.String()  # domain/money.py knows them
 ZONE = text(

@@ -57,7 +57,7 @@ def read(
             if field.name in overrides:
                 values[field.name] = overrides[field.name]
             elif text := _text_of(name, environ):
-                values[field.name] = field.metadata["kind"].deserialize(text)
+                values[field.name] = field.metadata["kind"].deserialize(text, field.name, values)
         except ValidationError as error:
             faults[name] = [str(message) for message in error.messages]
     return values, faults

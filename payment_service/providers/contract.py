@@ -114,13 +114,19 @@ class Result:
 
 @dataclass(frozen=True)
 class Limits:
-    """How a provider is asked: seconds per call, calls at once and circuit, per process."""
+    """How one provider is asked, as the settings say. Seconds; calls at once and the circuit are
+    per process.
 
-    timeout: float = 10.0
-    concurrency: int = 40
-    settling: float = 60.0
-    circuit_fail_max: int = 5
-    circuit_reset: float = 30.0
+    A request may leave within `send_window` of being written down, and then takes at most
+    `timeout`; `settling` after that the provider surely shows it, if it ever arrived.
+    """
+
+    timeout: float
+    concurrency: int
+    settling: float
+    send_window: float
+    circuit_fail_max: int
+    circuit_reset: float
 
 
 class Provider(abc.ABC):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any
 
-from payment_service.config import Check, Settings
+from payment_service.config import ByProvider, Check, Settings
 from payment_service.domain.vocabulary import Method
 from payment_service.providers.cash import CashProvider
 from payment_service.providers.contract import Limits, Provider
@@ -26,7 +27,9 @@ class Registry:
     """The providers that the settings turn on, and the routes by method."""
 
     def __init__(self, settings: Settings) -> None:
-        built = {name: build(settings, _limits(settings, name)) for name, build in BUILDERS.items()}
+        self._limits = {name: limits_of(settings, name) for name in BUILDERS}
+        self._usual = limits_of(settings, "")
+        built = {name: build(settings, self._limits[name]) for name, build in BUILDERS.items()}
         self._providers = {name: found for name, found in built.items() if found is not None}
         self._routes = routes_of(settings.provider_routes)
 
@@ -41,19 +44,30 @@ class Registry:
     def all(self) -> list[Provider]:
         return list(self._providers.values())
 
+    def limits(self, name: str) -> Limits:
+        """How the provider of that name is asked; one that is off has its limits, too, because
+        requests to it may be open."""
+        return self._limits.get(name, self._usual)
+
+    def longest_timeout(self) -> float:
+        """Seconds that a call may take, whoever is asked."""
+        return max(limits.timeout for limits in self._limits.values())
+
     def route(self, method: str) -> list[Provider]:
         """Who is asked for the method, in order; empty if nobody takes it here."""
         names = self._routes.get(method, [])
         return [self._providers[name] for name in names if name in self._providers]
 
 
-def _limits(settings: Settings, name: str) -> Limits:
+def limits_of(settings: Settings, name: str) -> Limits:
+    """What the settings say of the provider of that name."""
     return Limits(
-        timeout=settings.provider_timeout_seconds,
-        concurrency=settings.provider_concurrency,
-        settling=settings.provider_settling_seconds.get(name, Limits.settling),
-        circuit_fail_max=settings.circuit_fail_max,
-        circuit_reset=settings.circuit_reset_seconds,
+        timeout=settings.provider_timeout_seconds.of(name),
+        concurrency=settings.provider_concurrency.of(name),
+        settling=settings.provider_settling_seconds.of(name),
+        send_window=settings.provider_send_seconds.of(name),
+        circuit_fail_max=settings.circuit_fail_max.of(name),
+        circuit_reset=settings.circuit_reset_seconds.of(name),
     )
 
 
@@ -74,10 +88,18 @@ def routes_of(text: str) -> dict[str, list[str]]:
     return routes
 
 
-def _known(settling: Mapping[str, float]) -> None:
-    if not BUILDERS.keys() >= set(settling):
+def _known(setting: ByProvider[Any]) -> None:
+    if not BUILDERS.keys() >= setting.named.keys():
         raise ValueError(f"must name providers that there are: {', '.join(BUILDERS)}")
 
 
-CHECKS: dict[str, Check] = {"provider_routes": routes_of, "provider_settling_seconds": _known}
+CHECKS: dict[str, Check] = {
+    "provider_routes": routes_of,
+    "provider_timeout_seconds": _known,
+    "provider_concurrency": _known,
+    "provider_settling_seconds": _known,
+    "provider_send_seconds": _known,
+    "circuit_fail_max": _known,
+    "circuit_reset_seconds": _known,
+}
 """What only this module can say about settings."""

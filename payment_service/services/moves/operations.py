@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from flask import current_app
 
-from payment_service.config import settings
 from payment_service.domain.callers import Caller
 from payment_service.domain.references import transaction_reference
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
@@ -38,7 +37,8 @@ def new_transaction(
 
     Due for a look-up once the request can no longer be on its way, should nobody finish it.
     """
-    send_before = moment + timedelta(seconds=settings().provider_send_seconds)
+    limits = providers().limits(provider)
+    send_before = moment + timedelta(seconds=limits.send_window)
     return {
         "payment_id": payment["payment_id"],
         "number": number,
@@ -60,7 +60,7 @@ def new_transaction(
         "created_at": moment,
         "occurred_at": None,
         "send_before": send_before,
-        "due_at": send_before + timedelta(seconds=settings().provider_timeout_seconds),
+        "due_at": send_before + timedelta(seconds=limits.timeout),
         "lookups": 0,
         "not_found_at": None,
     }

@@ -44,7 +44,9 @@ def run_once(provider: str | None = None) -> dict[str, int]:
     now = datetime.now(UTC)
     # A look-up is a read that is tried twice; a lease outlives both, and not by much, because
     # what a killed worker had leased waits for its end.
-    lease = timedelta(seconds=2 * settings().provider_timeout_seconds + 5)
+    registry = providers()
+    timeout = registry.limits(provider).timeout if provider else registry.longest_timeout()
+    lease = timedelta(seconds=2 * timeout + 5)
     with db.engine.begin() as connection:
         due = connection.execute(
             text(_LEASE),
