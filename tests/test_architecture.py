@@ -115,8 +115,8 @@ def test_imports_point_down() -> None:
         ("api.payments", "from payment_service import create_app"),
         ("seeding.catalog", "from payment_service.services import providers"),
         ("config", "from payment_service.domain import money"),
-        ("sandbox.psp", "from payment_service.providers.contract import Operation"),
-        ("services.charges", "from payment_service.sandbox import world"),
+        ("sandbox.control", "from payment_service.providers.contract import Operation"),
+        ("services.charges", "from payment_service.sandbox import state"),
         ("services.moves.steps", "from payment_service.services import charges"),
         ("services.moves.steps", "from payment_service.services.charges import charge"),
         ("services.charges", "from payment_service.brand_new import thing"),
@@ -197,7 +197,7 @@ def test_what_points_down_is_let_through() -> None:
                 "cli": "from payment_service import seeding",
                 "services.charges": "from payment_service.providers.contract import Provider",
                 "statements": "from payment_service.extensions import db",
-                "sandbox.psp": "from payment_service.http import get\nimport flask",
+                "sandbox.control": "from payment_service.http import get\nimport flask",
             }
         )
         == []

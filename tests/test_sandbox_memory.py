@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 
+from payment_service.sandbox.dialects.psp.books import Books
 from payment_service.sandbox.journal import Journal
 from payment_service.sandbox.memory import Memory
-from payment_service.sandbox.provider import Provider
 from tests.patience import PATIENCE
 from tests.sandbox_calls import (
     GONE,
@@ -72,7 +72,7 @@ def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
 
 def test_many_threads_at_once(tmp_path: Path) -> None:
     """One reference is one charge, and refunds never exceed it, however threads fall."""
-    provider = Provider(Memory(SlowJournal(tmp_path / "journal")), success_rate=1.0)
+    provider = Books(Memory(SlowJournal(tmp_path / "journal")), success_rate=1.0)
     money = {"amount_minor": 100, "currency": "INR"}
     body = money | {"reference": "c-1", "method": "CARD"}
     assert len({row["id"] for row in at_once(20, lambda _: provider.charge(body))}) == 1
@@ -154,7 +154,7 @@ def test_torn_last_line_is_cut_off(own_sandbox: Sandbox) -> None:
 def test_journal_cut_anywhere_still_adds_up(tmp_path: Path) -> None:
     """An operation and what it did to its charge are there together or not at all."""
     journal = Journal(tmp_path / "whole")
-    provider = Provider(Memory(journal), success_rate=1.0)
+    provider = Books(Memory(journal), success_rate=1.0)
     money = {"amount_minor": 100, "currency": "INR"}
     provider.charge(money | {"reference": "c-1", "method": "CARD", "capture": False})
     provider.capture("c-1", {"reference": "k-1", "amount_minor": 70})

@@ -7,26 +7,26 @@ from collections.abc import Mapping
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from payment_service.sandbox.conduct import failed, reply
 from payment_service.sandbox.control import control
+from payment_service.sandbox.dialects.psp.routes import psp
 from payment_service.sandbox.page import page
-from payment_service.sandbox.psp import psp
+from payment_service.sandbox.replies import failed, reply
 from payment_service.sandbox.settings import read_settings
 from payment_service.sandbox.sisters import sisters
-from payment_service.sandbox.world import World
+from payment_service.sandbox.state import SandboxState
 
 # Larger than anything the service sends; a sandbox needs no more protection than this.
 _LARGEST_BODY = 1024 * 1024
 
 
 def create_app(overrides: Mapping[str, str] | None = None) -> Flask:
-    """A WSGI app with a world of its own; `overrides` win over the environment.
+    """A WSGI app with a state of its own; `overrides` win over the environment.
 
     It holds its journal alone: one process, any number of threads.
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY
-    app.extensions["sandbox"] = World(read_settings(overrides))
+    app.extensions["sandbox"] = SandboxState(read_settings(overrides))
     for blueprint in (psp, sisters, control, page):
         app.register_blueprint(blueprint)
     app.add_url_rule("/health", view_func=health)

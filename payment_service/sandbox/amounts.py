@@ -1,4 +1,4 @@
-"""Minor units, decimal strings and fees, in integers only."""
+"""Minor units and decimal strings, in integers only."""
 
 from __future__ import annotations
 
@@ -23,8 +23,3 @@ def decimal_string(minor: int, currency: str) -> str:
         return str(minor)
     whole, rest = divmod(minor, 10**digits)
     return f"{whole}.{rest:0{digits}d}"
-
-
-def fee(captured_minor: int, method: str) -> int:
-    """What the provider keeps: 2 % of a captured card payment, half up; nothing otherwise."""
-    return (captured_minor * 2 + 50) // 100 if method == "CARD" else 0

@@ -10,13 +10,13 @@ from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from payment_service.sandbox import trips
-from payment_service.sandbox.asked import Invalid
-from payment_service.sandbox.conduct import failed, reply
+from payment_service.sandbox.bodies import parsed
+from payment_service.sandbox.dialects.psp.views import shown
 from payment_service.sandbox.faults import DESCRIPTIONS, applicable
 from payment_service.sandbox.memory import Row
-from payment_service.sandbox.provider import Refused
-from payment_service.sandbox.views import shown
-from payment_service.sandbox.world import parsed, the_world
+from payment_service.sandbox.refusals import Invalid, Refused
+from payment_service.sandbox.replies import failed, reply
+from payment_service.sandbox.state import the_state
 
 control = Blueprint("control", __name__, url_prefix="/sandbox")
 
@@ -36,7 +36,7 @@ def refused(error: Refused) -> Response:
 @control.post("/faults")
 def arm() -> Response:
     """Arm a fault."""
-    return reply(201, the_world().faults.arm(parsed(request.get_data())).shown())
+    return reply(201, the_state().faults.arm(parsed(request.get_data())).shown())
 
 
 @control.get("/faults")
@@ -48,7 +48,7 @@ def list_faults() -> Response:
             "available": list(DESCRIPTIONS),
             "descriptions": DESCRIPTIONS,
             "operations": {name: applicable(name) for name in DESCRIPTIONS},
-            "armed": the_world().faults.armed(),
+            "armed": the_state().faults.armed(),
         },
     )
 
@@ -56,38 +56,38 @@ def list_faults() -> Response:
 @control.delete("/faults")
 def disarm_all() -> Response:
     """Disarm every fault and let go everything that hangs."""
-    world = the_world()
-    gone = world.faults.disarm()
-    world.alarm.ring()
+    state = the_state()
+    gone = state.faults.disarm()
+    state.alarm.ring()
     return reply(200, {"disarmed": gone})
 
 
 @control.delete("/faults/<fault_id>")
 def disarm(fault_id: str) -> Response:
     """Disarm one."""
-    gone = the_world().faults.disarm(fault_id)
+    gone = the_state().faults.disarm(fault_id)
     return reply(200, {"disarmed": gone}) if gone else failed(404, "not_found")
 
 
 @control.get("/latency")
 def show_latency() -> Response:
     """The current profile."""
-    return reply(200, the_world().latency.shown())
+    return reply(200, the_state().latency.shown())
 
 
 @control.post("/latency")
 def set_latency() -> Response:
     """Change the profile."""
-    world = the_world()
-    world.latency.set(parsed(request.get_data()))
-    return reply(200, world.latency.shown())
+    state = the_state()
+    state.latency.set(parsed(request.get_data()))
+    return reply(200, state.latency.shown())
 
 
 @control.get("/inbox")
 def inbox() -> Response:
     """What the sister services were told, oldest first; `limit` keeps the newest."""
     service, limit = request.args.get("service"), request.args.get("limit", type=int)
-    rows = the_world().memory.rows("inbox")
+    rows = the_state().memory.rows("inbox")
     if service is not None:
         rows = [row for row in rows if row["service"] == service]
     tail = rows if limit is None else rows[max(0, len(rows) - max(0, limit)) :]
@@ -103,7 +103,7 @@ def _opened(row: Row) -> dict[str, Any]:
 @control.delete("/inbox")
 def empty_inbox() -> Response:
     """Throw the sister services' notes away."""
-    the_world().memory.empty("inbox")
+    the_state().memory.empty("inbox")
     return reply(200, {"inbox": [], "count": 0})
 
 
@@ -116,20 +116,20 @@ def put_trip(trip_id: str) -> Response:
         changes = None
     if not isinstance(changes, dict):
         raise Invalid("the body must be a JSON object")
-    trip = the_world().change_trip(trip_id, changes)
+    trip = the_state().change_trip(trip_id, changes)
     return Response(trips.as_json(trip), mimetype="application/json")
 
 
 @control.get("/late")
 def late() -> Response:
     """Requests that were kept to be done later."""
-    return reply(200, {"late": the_world().memory.rows("late")})
+    return reply(200, {"late": the_state().memory.rows("late")})
 
 
 @control.post("/late/<reference>")
 def arrive(reference: str) -> Response:
     """The network delivers what is kept under this reference now."""
-    done = the_world().late.arrive(reference)
+    done = the_state().postponed.arrive(reference)
     return reply(200, {"done": done}) if done else failed(404, "not_found")
 
 
@@ -137,16 +137,16 @@ def arrive(reference: str) -> Response:
 def act(reference: str) -> BaseResponse:
     """The payer, or the bank, makes up its mind: {"outcome": "approve" | "decline"}."""
     if "outcome" in request.form:
-        the_world().provider.act(reference, request.form["outcome"])
+        the_state().books.act(reference, request.form["outcome"])
         return redirect(url_for("page.action", reference=reference), 303)
     body = parsed(request.get_data())
     outcome = body.get("outcome") if isinstance(body, dict) else None
-    row = the_world().provider.act(reference, str(outcome))
+    row = the_state().books.act(reference, str(outcome))
     return reply(200, shown(row, request.host_url))
 
 
 @control.delete("/state")
 def clear() -> Response:
     """Forget everything."""
-    the_world().clear()
+    the_state().clear()
     return reply(200, {"cleared": True})

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from payment_service.sandbox.asked import Invalid
+from payment_service.sandbox.refusals import Invalid
 
 MONEY = ("charge", "authorize", "capture", "void", "refund")
 SISTERS = ("trip", "order", "inventory", "notification", "driver", "rider")
@@ -97,6 +97,17 @@ class Fault:
     def shown(self) -> dict[str, Any]:
         """As JSON."""
         return {name: value for name, value in vars(self).items() if name != "until"}
+
+
+@dataclass(frozen=True)
+class Whim:
+    """How a fault bends one operation: forget that the reference was used, or decline."""
+
+    forget: bool = False
+    decline: str | None = None
+
+
+NO_WHIM = Whim()
 
 
 def applicable(fault: str) -> tuple[str, ...]:

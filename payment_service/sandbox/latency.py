@@ -7,8 +7,8 @@ import random
 import re
 from typing import Any, NamedTuple
 
-from payment_service.sandbox.asked import Invalid
 from payment_service.sandbox.faults import MONEY
+from payment_service.sandbox.refusals import Invalid
 
 # Log-normal with a median of 120 ms and a 99th percentile of 380 ms; 2.3263 is the normal
 # distribution's 99 % point.

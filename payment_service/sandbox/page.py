@@ -8,13 +8,13 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Redirect
 
-from payment_service.sandbox.asked import Invalid
-from payment_service.sandbox.conduct import failed
+from payment_service.sandbox.dialects.psp.views import shown
 from payment_service.sandbox.faults import DESCRIPTIONS, OPERATIONS
 from payment_service.sandbox.latency import PROFILES
 from payment_service.sandbox.memory import Row
-from payment_service.sandbox.views import shown
-from payment_service.sandbox.world import World, the_world
+from payment_service.sandbox.refusals import Invalid
+from payment_service.sandbox.replies import failed
+from payment_service.sandbox.state import SandboxState, the_state
 
 page = Blueprint("page", __name__)
 
@@ -24,80 +24,80 @@ _ROWS = 25
 @page.get("/")
 def overview() -> str:
     """Counts, the newest of everything, and what is armed."""
-    return _overview(the_world(), None)
+    return _overview(the_state(), None)
 
 
-def _overview(world: World, error: str | None) -> str:
-    memory = world.memory
+def _overview(state: SandboxState, error: str | None) -> str:
+    memory = state.memory
     return render_template(
         "overview.html",
         error=error,
-        counts=_counts(world),
+        counts=_counts(state),
         charge_states=Counter(row["state"] for row in memory.rows("charge")),
         refund_states=Counter(row["state"] for row in memory.rows("refund")),
-        charges=_newest(world, "charge"),
-        refunds=_newest(world, "refund"),
+        charges=_newest(state, "charge"),
+        refunds=_newest(state, "refund"),
         inbox=memory.newest("inbox", _ROWS),
         late=memory.newest("late", _ROWS),
-        armed=world.faults.armed(),
+        armed=state.faults.armed(),
         operations=("*", *OPERATIONS),
         descriptions=DESCRIPTIONS,
-        latency=world.latency.shown(),
+        latency=state.latency.shown(),
         profiles=PROFILES,
-        settings=world.settings,
+        settings=state.settings,
     )
 
 
-def _counts(world: World) -> dict[str, int]:
-    memory = world.memory
+def _counts(state: SandboxState) -> dict[str, int]:
+    memory = state.memory
     counts = {f"{kind}s": memory.count(kind) for kind in ("charge", "capture", "void", "refund")}
     return counts | {
         "inbox": memory.count("inbox"),
         "kept for later": memory.count("late"),
-        "trips": world.trip_count(),
+        "trips": state.trip_count(),
     }
 
 
-def _newest(world: World, kind: str) -> list[dict[str, Any]]:
-    return [shown(row, request.host_url) for row in world.memory.newest(kind, _ROWS)]
+def _newest(state: SandboxState, kind: str) -> list[dict[str, Any]]:
+    return [shown(row, request.host_url) for row in state.memory.newest(kind, _ROWS)]
 
 
 @page.post("/page/faults")
 def arm() -> Redirect | tuple[str, int]:
     """Arm what the form says; empty fields take their defaults."""
-    world = the_world()
+    state = the_state()
     form = {name: value.strip() for name, value in request.form.items() if value.strip()}
     wanted: dict[str, Any] = {name: form[name] for name in ("operation", "fault") if name in form}
     try:
         wanted |= {name: _integer(name, form[name]) for name in ("times", "ms") if name in form}
         if "match_value" in form:
             wanted["match"] = {form.get("match_field", "reference"): form["match_value"]}
-        world.faults.arm(wanted)
+        state.faults.arm(wanted)
     except Invalid as error:
-        return _overview(world, str(error)), 422
+        return _overview(state, str(error)), 422
     return redirect(url_for("page.overview"), 303)
 
 
 @page.post("/page/faults/clear")
 def disarm() -> Redirect:
     """Disarm one fault or all; all also lets go what hangs."""
-    world = the_world()
+    state = the_state()
     fault_id = request.form.get("id")
-    world.faults.disarm(fault_id)
+    state.faults.disarm(fault_id)
     if fault_id is None:
-        world.alarm.ring()
+        state.alarm.ring()
     return redirect(url_for("page.overview"), 303)
 
 
 @page.post("/page/latency")
 def latency() -> Redirect | tuple[str, int]:
     """Change the latency profile."""
-    world = the_world()
+    state = the_state()
     try:
         ms = _integer("ms", request.form.get("ms") or "0")
-        world.latency.set({"profile": request.form.get("profile"), "ms": ms})
+        state.latency.set({"profile": request.form.get("profile"), "ms": ms})
     except Invalid as error:
-        return _overview(world, str(error)), 422
+        return _overview(state, str(error)), 422
     return redirect(url_for("page.overview"), 303)
 
 
@@ -111,7 +111,7 @@ def _integer(name: str, text: str) -> int:
 @page.get("/sandbox/actions/<reference>")
 def action(reference: str) -> str | Response:
     """Where a payer is sent to approve or decline."""
-    row: Row | None = the_world().memory.by_reference(reference)
+    row: Row | None = the_state().memory.by_reference(reference)
     if row is None:
         return failed(404, "not_found")
     waits = row["state"] in ("requires_action", "pending")

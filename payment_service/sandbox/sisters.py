@@ -7,11 +7,12 @@ from secrets import token_hex
 from flask import Blueprint, Response, request
 
 from payment_service.sandbox import trips
-from payment_service.sandbox.asked import now
-from payment_service.sandbox.conduct import conduct, failed, reply
-from payment_service.sandbox.faults import Ask
-from payment_service.sandbox.provider import Whim
-from payment_service.sandbox.world import parsed, the_world
+from payment_service.sandbox.behaviours import answered
+from payment_service.sandbox.bodies import parsed
+from payment_service.sandbox.faults import Ask, Whim
+from payment_service.sandbox.replies import failed, reply
+from payment_service.sandbox.state import the_state
+from payment_service.sandbox.times import now
 
 sisters = Blueprint("sisters", __name__, url_prefix="/v1")
 
@@ -19,15 +20,15 @@ sisters = Blueprint("sisters", __name__, url_prefix="/v1")
 @sisters.get("/trips/<trip_id>")
 def trip(trip_id: str) -> Response:
     """A trip, numbers as they were written."""
-    world = the_world()
+    state = the_state()
 
     def do(whim: Whim) -> Response:
-        found = world.trip(trip_id)
+        found = state.trip(trip_id)
         if found is None:
             return failed(404, "not_found", f"There is no trip {trip_id}.")
         return Response(trips.as_json(found), mimetype="application/json")
 
-    return conduct(world, _ask("trip", {"trip_id": trip_id}), do)
+    return answered(state, _ask("trip", {"trip_id": trip_id}), do)
 
 
 @sisters.patch("/trips/<subject>/payment-status", defaults={"service": "trip"})
@@ -47,7 +48,7 @@ def told(service: str) -> Response:
 
 
 def _record(service: str, path_fields: dict[str, str]) -> Response:
-    world = the_world()
+    state = the_state()
     raw = request.get_data()
     body = parsed(raw)
     entry = {
@@ -61,11 +62,11 @@ def _record(service: str, path_fields: dict[str, str]) -> Response:
     }
 
     def do(whim: Whim) -> Response:
-        world.memory.put("inbox", entry)
+        state.memory.put("inbox", entry)
         return reply(200, {"received": True})
 
     fields = {**(body if isinstance(body, dict) else {}), **path_fields}
-    return conduct(world, _ask(service, fields), do)
+    return answered(state, _ask(service, fields), do)
 
 
 def _ask(operation: str, fields: dict[str, object]) -> Ask:

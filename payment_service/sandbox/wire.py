@@ -85,8 +85,8 @@ class Reset(Response):
         raise _gone()
 
 
-class Silence(Response):
-    """No answer: the connection stays open until the client, the time or the alarm ends it."""
+class NoAnswer(Response):
+    """The connection stays open until the client, the time or the alarm ends it."""
 
     def __init__(self, alarm: Alarm, seconds: float) -> None:
         super().__init__()

@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import Any
 
-from payment_service.sandbox import amounts, tokens
-from payment_service.sandbox.asked import (
-    AMOUNT,
+from payment_service.sandbox import amounts
+from payment_service.sandbox.bodies import checked, fingerprint
+from payment_service.sandbox.dialects.psp import tokens
+from payment_service.sandbox.dialects.psp.fields import (
+    CAPTURE_FIELDS,
     CHARGE_FIELDS,
-    REFERENCE,
     REFUND_FIELDS,
-    Invalid,
-    checked,
-    fingerprint,
-    now,
+    VOID_FIELDS,
 )
+from payment_service.sandbox.faults import NO_WHIM, Whim
 from payment_service.sandbox.memory import Memory, Row
+from payment_service.sandbox.refusals import Invalid, Refused
+from payment_service.sandbox.times import now
 
 
-@dataclass(frozen=True)
-class Whim:
-    """How a fault bends one operation: forget that the reference was used, or decline."""
-
-    forget: bool = False
-    decline: str | None = None
-
-
-NO_WHIM = Whim()
-
-
-class Refused(Exception):
-    """Not an outcome but a refusal to look at the request: HTTP status and stable code."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
-
-
-class Provider:
+class Books:
     """Takes charges, captures, voids and refunds; our reference is its idempotency key.
 
     Every verb returns the operation as it is now, declined or not. It raises Invalid for a bad
@@ -89,7 +70,7 @@ class Provider:
 
     def capture(self, target: str, body: Any, whim: Whim = NO_WHIM) -> Row:
         """Take a held amount, once; what is not taken is released."""
-        asked = checked(body, {"reference": REFERENCE, "amount_minor": AMOUNT})
+        asked = checked(body, CAPTURE_FIELDS)
         with self._memory.lock:
             if seen := self._seen("capture", body, target, whim):
                 return seen
@@ -106,7 +87,7 @@ class Provider:
 
     def void(self, target: str, body: Any, whim: Whim = NO_WHIM) -> Row:
         """Release a hold, or cancel a charge that still waits for its payer."""
-        asked = checked(body, {"reference": REFERENCE})
+        asked = checked(body, VOID_FIELDS)
         with self._memory.lock:
             if seen := self._seen("void", body, target, whim):
                 return seen
@@ -220,8 +201,13 @@ def _captured(charge: Row, amount: int) -> Row:
         charge,
         state="captured",
         captured_minor=amount,
-        fee_minor=amounts.fee(amount, charge["method"]),
+        fee_minor=_fee(amount, charge["method"]),
     )
+
+
+def _fee(captured_minor: int, method: str) -> int:
+    """What the provider keeps: 2 % of a captured card payment, half up; nothing otherwise."""
+    return (captured_minor * 2 + 50) // 100 if method == "CARD" else 0
 
 
 def _released(charge: Row) -> Row:

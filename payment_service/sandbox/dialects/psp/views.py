@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from payment_service.sandbox import amounts, tokens
+from payment_service.sandbox import amounts
+from payment_service.sandbox.dialects.psp import tokens
 from payment_service.sandbox.memory import Row
 
 _MONEY = {

@@ -7,14 +7,16 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from payment_service.sandbox import tokens
-from payment_service.sandbox.asked import Invalid, stamp
-from payment_service.sandbox.conduct import conduct, failed, reply
-from payment_service.sandbox.faults import Ask
+from payment_service.sandbox.behaviours import answered
+from payment_service.sandbox.bodies import parsed
+from payment_service.sandbox.dialects.psp import tokens
+from payment_service.sandbox.dialects.psp.views import shown, status_of
+from payment_service.sandbox.faults import Ask, Whim
 from payment_service.sandbox.memory import OPERATIONS, Row
-from payment_service.sandbox.provider import Refused, Whim
-from payment_service.sandbox.views import shown, status_of
-from payment_service.sandbox.world import World, parsed, the_world
+from payment_service.sandbox.refusals import Invalid, Refused
+from payment_service.sandbox.replies import failed, reply
+from payment_service.sandbox.state import SandboxState, the_state
+from payment_service.sandbox.times import stamp
 
 # A page stays far below the megabyte that the service reads of one answer.
 LISTED_AT_ONCE = 200
@@ -49,33 +51,33 @@ def refund() -> Response:
 
 
 def _operate(operation: str, target: str | None, body: Any) -> Response:
-    world = the_world()
+    state = the_state()
     fields = dict(body) if isinstance(body, dict) else {}
     if target is not None:
         fields["charge_reference"] = target
-    token = _token(world, fields)
+    token = _token(state, fields)
     ask = _ask(operation, fields, token, target, body)
 
     def do(whim: Whim) -> Response:
         try:
-            return _answer(world.provider.perform(operation, target, body, whim))
+            return _answer(state.books.perform(operation, target, body, whim))
         except Invalid as error:
             return failed(400, "invalid_request", str(error))
         except Refused as refused:
             return failed(refused.status, refused.code, refused.message)
 
     is_charge = operation in ("charge", "authorize")
-    return conduct(world, ask, do, tokens.slowness(token) if is_charge else 0.0)
+    return answered(state, ask, do, tokens.slowness(token) if is_charge else 0.0)
 
 
-def _token(world: World, fields: dict[str, Any]) -> Any:
+def _token(state: SandboxState, fields: dict[str, Any]) -> Any:
     """The charge's token, also for what is done to the charge later: faults can match on it."""
     if "payment_token" in fields:
         return fields["payment_token"]
     reference = fields.get("charge_reference") or fields.get("reference")
-    row = world.memory.by_reference(reference)
+    row = state.memory.by_reference(reference)
     if row is not None and row["kind"] != "charge":
-        row = world.memory.get("charge", row["charge_id"])
+        row = state.memory.get("charge", row["charge_id"])
     return row["payment_token"] if row else None
 
 
@@ -93,16 +95,16 @@ def _answer(row: Row) -> Response:
 @psp.get("/operations/<reference>")
 def lookup(reference: str) -> Response:
     """What was done under one of our references, of any kind, as it is now."""
-    world = the_world()
+    state = the_state()
 
     def do(whim: Whim) -> Response:
-        row = world.memory.by_reference(reference)
+        row = state.memory.by_reference(reference)
         if row is None:
             return failed(404, "not_found", "Nothing was done under this reference.")
         return reply(200, shown(row, request.host_url))
 
     fields = {"reference": reference}
-    return conduct(world, _ask("lookup", fields, _token(world, fields)), do)
+    return answered(state, _ask("lookup", fields, _token(state, fields)), do)
 
 
 @psp.get("/operations")
@@ -115,7 +117,7 @@ def operations() -> Response:
     except (KeyError, ValueError):
         return failed(400, "invalid_request", "since: a time with its zone, in ISO 8601")
     mark = tuple(request.args.get("after", f"{stamp(moment)}~").split("~", 1))
-    rows = the_world().memory.changed_since((mark[0], mark[-1]))
+    rows = the_state().memory.changed_since((mark[0], mark[-1]))
     limit = min(max(limit, 1), LISTED_AT_ONCE)
     page, rest = rows[:limit], rows[limit:]
     following = f"{rest[0]['updated_at']}~{rest[0]['id']}" if rest else None
@@ -126,7 +128,7 @@ def operations() -> Response:
 @psp.get("/charges/<reference>")
 def one_charge(reference: str) -> Response:
     """A charge; never faulty, for tests and people."""
-    row = the_world().memory.by_reference(reference)
+    row = the_state().memory.by_reference(reference)
     if row is None or row["kind"] != "charge":
         return failed(404, "not_found")
     return reply(200, shown(row, request.host_url))
@@ -137,12 +139,12 @@ def everything(noun: str) -> Response:
     """All that was ever done of one kind, declines too, oldest first; never faulty."""
     kind = noun.removesuffix("s")
     assert kind in OPERATIONS
-    rows = the_world().memory.rows(kind)
+    rows = the_state().memory.rows(kind)
     return reply(200, {noun: [shown(row, request.host_url) for row in rows]})
 
 
 @psp.get("/requests")
 def requests() -> Response:
     """The last operations and look-ups that arrived, oldest first, with the fault each met."""
-    noted = list(the_world().requests)
+    noted = list(the_state().requests)
     return reply(200, {"requests": noted, "count": len(noted)})

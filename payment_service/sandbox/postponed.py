@@ -6,25 +6,30 @@ import heapq
 import logging
 import threading
 import time
+from collections.abc import Callable
 from secrets import token_hex
+from typing import Any
 
-from payment_service.sandbox.asked import Invalid, stamp
 from payment_service.sandbox.memory import Memory, Row
-from payment_service.sandbox.provider import Provider, Refused
+from payment_service.sandbox.refusals import Invalid, Refused
+from payment_service.sandbox.times import stamp
 
 log = logging.getLogger(__name__)
 
+# The operation, the charge that it is about if any, and the body.
+Perform = Callable[[str, str | None, Any], object]
 
-class Late:
+
+class Postponed:
     """Keeps requests in the journal and does each once its time has come.
 
     Doing one twice is harmless: its reference is its idempotency key, so a kill between the
     deed and the note that it is done loses nothing and doubles nothing.
     """
 
-    def __init__(self, memory: Memory, provider: Provider) -> None:
+    def __init__(self, memory: Memory, perform: Perform) -> None:
         self._memory = memory
-        self._provider = provider
+        self._perform = perform
         self._news = threading.Condition()
         self._due: list[tuple[float, str]] = []
         self._reload()
@@ -93,7 +98,7 @@ class Late:
 
     def _do(self, row: Row) -> None:
         try:
-            self._provider.perform(row["operation"], row["target"], row["body"])
+            self._perform(row["operation"], row["target"], row["body"])
         except (Invalid, Refused) as refusal:
             log.info("a late %s was refused: %s", row["operation"], refusal)
         self._memory.remove("late", row["id"])

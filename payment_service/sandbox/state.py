@@ -1,8 +1,7 @@
-"""Everything one sandbox consists of, put together."""
+"""All that a running sandbox holds, and the app's own."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 from flask import current_app
 
 from payment_service.sandbox import trips
+from payment_service.sandbox.dialects.psp.books import Books
 from payment_service.sandbox.faults import Faults
 from payment_service.sandbox.journal import Journal
-from payment_service.sandbox.late import Late
 from payment_service.sandbox.latency import Latency
 from payment_service.sandbox.memory import Memory
-from payment_service.sandbox.provider import Provider
+from payment_service.sandbox.postponed import Postponed
 from payment_service.sandbox.settings import Settings
 from payment_service.sandbox.wire import Alarm
 
@@ -24,7 +23,7 @@ from payment_service.sandbox.wire import Alarm
 REQUESTS_KEPT = 10_000
 
 
-class World:
+class SandboxState:
     """The provider, the sister services' records, and what is wrong with them right now."""
 
     def __init__(self, settings: Settings) -> None:
@@ -32,11 +31,11 @@ class World:
         self._seeded = trips.load(Path(settings.sandbox_trips)) if settings.sandbox_trips else {}
         self.latency = Latency(settings.sandbox_latency)
         self.memory = Memory(Journal(Path(settings.sandbox_dir) / "journal.jsonl"))
-        self.provider = Provider(self.memory, settings.sandbox_success_rate)
+        self.books = Books(self.memory, settings.sandbox_success_rate)
         self.faults = Faults()
         self.alarm = Alarm()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
-        self.late = Late(self.memory, self.provider)
+        self.postponed = Postponed(self.memory, self.books.perform)
 
     def trip(self, trip_id: str) -> trips.Trip | None:
         """A trip as it was changed here, else as it was seeded."""
@@ -64,15 +63,7 @@ class World:
         self.memory.clear()
 
 
-def the_world() -> World:
+def the_state() -> SandboxState:
     """The running app's."""
-    world: World = current_app.extensions["sandbox"]
-    return world
-
-
-def parsed(raw: bytes) -> Any:
-    """A JSON body; None if it is none."""
-    try:
-        return json.loads(raw)
-    except ValueError:
-        return None
+    state: SandboxState = current_app.extensions["sandbox"]
+    return state

@@ -1,0 +1,1 @@
+"""The sandbox's own provider, under /psp: its routes, its books, and what its tokens do."""
