@@ -372,7 +372,7 @@ def test_a_refund_that_would_end_wrong_without_the_table_of_edges(
 ) -> None:
     """Every part marked REFUNDED, as it was done elsewhere: the amounts forbid it."""
     payment = a_charged_payment(client)
-    whole = transitions.edge_of({"status": "SUCCESS"}, "REFUND", outcomes.Word.WHOLLY)
+    whole = transitions.edge_of({"status": "SUCCESS"}, "REFUND", outcomes.Verdict.WHOLLY)
     monkeypatch.setattr(outcomes.transitions, "edge_of", lambda *_: whole)
     answer = post(client, f"/v1/payments/{payment['payment_id']}/refund", amount="1.00")
     assert answer.status_code == 500

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from payment_service.domain import states
-from payment_service.domain.states import EDGES, Outcome, Trigger
+from payment_service.domain.states import EDGES, Trigger, Verdict
 from payment_service.domain.vocabulary import DEAD
 from payment_service.domain.vocabulary import PaymentStatus as S
 
@@ -41,10 +41,10 @@ def test_the_table_leads_where_the_design_says_and_nowhere_else() -> None:
 
 
 def test_only_evidence_leads_out_of_a_dead_end_and_it_is_counted() -> None:
-    for (start, trigger, outcome), edge in EDGES.items():
+    for (start, trigger, verdict), edge in EDGES.items():
         if start in DEAD:
-            assert edge.contradicts, (start, trigger, outcome)
-            assert outcome is Outcome.APPROVED
+            assert edge.contradicts, (start, trigger, verdict)
+            assert verdict is Verdict.APPROVED
         if edge.contradicts:
             assert start in {*DEAD, S.AUTHORIZED}
 
@@ -62,10 +62,10 @@ def test_every_edge_emits_an_event_in_the_past_tense() -> None:
 
 
 def test_an_edge_that_is_not_there_is_refused() -> None:
-    missing = [key for key in itertools.product(S, Trigger, Outcome) if key not in EDGES]
-    for start, trigger, outcome in missing:
+    missing = [key for key in itertools.product(S, Trigger, Verdict) if key not in EDGES]
+    for start, trigger, verdict in missing:
         with pytest.raises(states.IllegalEdge):
-            states.edge(start, trigger, outcome)
+            states.edge(start, trigger, verdict)
 
 
 def test_flask_states_prints_all_of_it(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""The one table of edges: (from, what was asked, how it came out) -> (to, the event it emits).
+"""The one table of edges: (from, trigger, verdict) -> (to, the event it emits).
 
 services/moves/transitions is the only code that moves a status, and it moves it along these edges.
 `flask states` prints them as a graph.
@@ -24,8 +24,11 @@ class Trigger(StrEnum):
     PERSON = "PERSON"
 
 
-class Outcome(StrEnum):
-    """How it came out, as far as a status cares."""
+class Verdict(StrEnum):
+    """What is held to be true of a request, or was said by a person, as far as a status cares.
+
+    A provider's answer is its Outcome (providers/contract.py); a verdict is what we make of it.
+    """
 
     ASKED = "ASKED"  # the provider is about to be asked
     APPROVED = "APPROVED"
@@ -56,12 +59,12 @@ class Edge:
     contradicts: bool = False
 
 
-_Key = tuple[S, Trigger, Outcome]
+_Key = tuple[S, Trigger, Verdict]
 EDGES: dict[_Key, Edge] = {}
 
 
-def _edge(start: S, trigger: Trigger, outcome: Outcome, to: S, event: str) -> None:
-    EDGES[start, trigger, outcome] = Edge(to, event)
+def _edge(start: S, trigger: Trigger, verdict: Verdict, to: S, event: str) -> None:
+    EDGES[start, trigger, verdict] = Edge(to, event)
 
 
 _DEAD_ENDS = (S.FAILED, S.CANCELLED, S.EXPIRED)
@@ -70,66 +73,66 @@ for _ask, _taken, _event in (
     (Trigger.CHARGE, S.SUCCESS, "payment.succeeded"),
     (Trigger.AUTHORIZATION, S.AUTHORIZED, "payment.authorized"),
 ):
-    _edge(S.PENDING, _ask, Outcome.ASKED, S.PROCESSING, "payment.processing")
-    _edge(S.PROCESSING, _ask, Outcome.REQUIRES_ACTION, S.REQUIRES_ACTION, "payment.requires_action")
+    _edge(S.PENDING, _ask, Verdict.ASKED, S.PROCESSING, "payment.processing")
+    _edge(S.PROCESSING, _ask, Verdict.REQUIRES_ACTION, S.REQUIRES_ACTION, "payment.requires_action")
     for _open in (S.PROCESSING, S.REQUIRES_ACTION):
-        _edge(_open, _ask, Outcome.APPROVED, _taken, _event)
-        _edge(_open, _ask, Outcome.DECLINED, S.FAILED, "payment.failed")
-        _edge(_open, _ask, Outcome.NOT_RECEIVED, S.FAILED, "payment.failed")
-        _edge(_open, _ask, Outcome.CANCELLED, S.CANCELLED, "payment.cancelled")
-        _edge(_open, _ask, Outcome.EXPIRED, S.EXPIRED, "payment.expired")
-    _edge(S.PROCESSING, _ask, Outcome.NOT_SENT, S.FAILED, "payment.failed")
+        _edge(_open, _ask, Verdict.APPROVED, _taken, _event)
+        _edge(_open, _ask, Verdict.DECLINED, S.FAILED, "payment.failed")
+        _edge(_open, _ask, Verdict.NOT_RECEIVED, S.FAILED, "payment.failed")
+        _edge(_open, _ask, Verdict.CANCELLED, S.CANCELLED, "payment.cancelled")
+        _edge(_open, _ask, Verdict.EXPIRED, S.EXPIRED, "payment.expired")
+    _edge(S.PROCESSING, _ask, Verdict.NOT_SENT, S.FAILED, "payment.failed")
     for _dead in _DEAD_ENDS:
         # Evidence wins: money moved after we had said that it did not.
-        EDGES[_dead, _ask, Outcome.APPROVED] = Edge(_taken, _event, contradicts=True)
+        EDGES[_dead, _ask, Verdict.APPROVED] = Edge(_taken, _event, contradicts=True)
 
 for _ask in (Trigger.CAPTURE, Trigger.VOID):
-    _edge(S.AUTHORIZED, _ask, Outcome.ASKED, S.PROCESSING, "payment.processing")
+    _edge(S.AUTHORIZED, _ask, Verdict.ASKED, S.PROCESSING, "payment.processing")
     _refused = "payment.capture_failed" if _ask is Trigger.CAPTURE else "payment.void_failed"
-    for _no in (Outcome.DECLINED, Outcome.NOT_SENT, Outcome.NOT_RECEIVED):
+    for _no in (Verdict.DECLINED, Verdict.NOT_SENT, Verdict.NOT_RECEIVED):
         _edge(S.PROCESSING, _ask, _no, S.AUTHORIZED, _refused)
 
 for _open in (S.PROCESSING, S.AUTHORIZED):
     # From AUTHORIZED: the answer to a capture or void that we had given up comes in late.
     _late = _open is S.AUTHORIZED
-    EDGES[_open, Trigger.CAPTURE, Outcome.APPROVED] = Edge(S.SUCCESS, "payment.succeeded", _late)
-    EDGES[_open, Trigger.VOID, Outcome.APPROVED] = Edge(S.CANCELLED, "payment.cancelled", _late)
-    EDGES[_open, Trigger.VOID, Outcome.EXPIRED] = Edge(S.EXPIRED, "payment.expired", _late)
+    EDGES[_open, Trigger.CAPTURE, Verdict.APPROVED] = Edge(S.SUCCESS, "payment.succeeded", _late)
+    EDGES[_open, Trigger.VOID, Verdict.APPROVED] = Edge(S.CANCELLED, "payment.cancelled", _late)
+    EDGES[_open, Trigger.VOID, Verdict.EXPIRED] = Edge(S.EXPIRED, "payment.expired", _late)
 # The wait for the payer ends by a void too, but the payer may still act until it is confirmed.
-for _word in (Outcome.ASKED, Outcome.DECLINED, Outcome.NOT_SENT, Outcome.NOT_RECEIVED):
-    _kind = "payment.expiring" if _word is Outcome.ASKED else "payment.void_failed"
-    _edge(S.REQUIRES_ACTION, Trigger.VOID, _word, S.REQUIRES_ACTION, _kind)
-_edge(S.REQUIRES_ACTION, Trigger.VOID, Outcome.EXPIRED, S.EXPIRED, "payment.expired")
+for _verdict in (Verdict.ASKED, Verdict.DECLINED, Verdict.NOT_SENT, Verdict.NOT_RECEIVED):
+    _kind = "payment.expiring" if _verdict is Verdict.ASKED else "payment.void_failed"
+    _edge(S.REQUIRES_ACTION, Trigger.VOID, _verdict, S.REQUIRES_ACTION, _kind)
+_edge(S.REQUIRES_ACTION, Trigger.VOID, Verdict.EXPIRED, S.EXPIRED, "payment.expired")
 for _dead in (S.CANCELLED, S.EXPIRED):
-    EDGES[_dead, Trigger.CAPTURE, Outcome.APPROVED] = Edge(S.SUCCESS, "payment.succeeded", True)
+    EDGES[_dead, Trigger.CAPTURE, Verdict.APPROVED] = Edge(S.SUCCESS, "payment.succeeded", True)
 
 for _paid in (S.SUCCESS, S.PARTIALLY_REFUNDED):
-    _edge(_paid, Trigger.REFUND, Outcome.PARTLY, S.PARTIALLY_REFUNDED, "payment.partially_refunded")
-    _edge(_paid, Trigger.REFUND, Outcome.WHOLLY, S.REFUNDED, "payment.refunded")
+    _edge(_paid, Trigger.REFUND, Verdict.PARTLY, S.PARTIALLY_REFUNDED, "payment.partially_refunded")
+    _edge(_paid, Trigger.REFUND, Verdict.WHOLLY, S.REFUNDED, "payment.refunded")
 for _paid in (S.PARTIALLY_REFUNDED, S.REFUNDED):
     _edge(
-        _paid, Trigger.REFUND, Outcome.TAKEN_BACK_TO_PART, S.PARTIALLY_REFUNDED,
+        _paid, Trigger.REFUND, Verdict.TAKEN_BACK_TO_PART, S.PARTIALLY_REFUNDED,
         "payment.refund_taken_back",
     )  # fmt: skip
-    _edge(_paid, Trigger.REFUND, Outcome.TAKEN_BACK_TO_NONE, S.SUCCESS, "payment.refund_taken_back")
+    _edge(_paid, Trigger.REFUND, Verdict.TAKEN_BACK_TO_NONE, S.SUCCESS, "payment.refund_taken_back")
 
-_edge(S.PENDING, Trigger.PERSON, Outcome.HANDED_OVER, S.SUCCESS, "payment.succeeded")
-_edge(S.PENDING, Trigger.PERSON, Outcome.NOT_HANDED_OVER, S.FAILED, "payment.failed")
-_edge(S.PENDING, Trigger.PERSON, Outcome.CANCELLED, S.CANCELLED, "payment.cancelled")
+_edge(S.PENDING, Trigger.PERSON, Verdict.HANDED_OVER, S.SUCCESS, "payment.succeeded")
+_edge(S.PENDING, Trigger.PERSON, Verdict.NOT_HANDED_OVER, S.FAILED, "payment.failed")
+_edge(S.PENDING, Trigger.PERSON, Verdict.CANCELLED, S.CANCELLED, "payment.cancelled")
 
 
-def edge(start: str, trigger: str, outcome: Outcome) -> Edge:
+def edge(start: str, trigger: str, verdict: Verdict) -> Edge:
     """The edge to take. Raises IllegalEdge if there is none."""
     try:
-        return EDGES[S(start), Trigger(trigger), outcome]
+        return EDGES[S(start), Trigger(trigger), verdict]
     except KeyError:
-        raise IllegalEdge(f"{start} --{trigger} {outcome}--> nowhere") from None
+        raise IllegalEdge(f"{start} --{trigger} {verdict}--> nowhere") from None
 
 
 def graph() -> str:
     """The table as Graphviz DOT."""
     lines = ["digraph payment {", "  rankdir=LR;"]
-    for (start, trigger, outcome), to in EDGES.items():
+    for (start, trigger, verdict), to in EDGES.items():
         style = ' style=dashed color="firebrick"' if to.contradicts else ""
-        lines.append(f'  {start} -> {to.to} [label="{trigger} {outcome}\\n{to.event}"{style}];')
+        lines.append(f'  {start} -> {to.to} [label="{trigger} {verdict}\\n{to.event}"{style}];')
     return "\n".join([*lines, "}"])

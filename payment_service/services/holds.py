@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from payment_service.domain import money
 from payment_service.domain.callers import Caller
 from payment_service.domain.errors import CaptureExceedsAuthorized, OperationInProgress
-from payment_service.domain.states import Outcome as Word
+from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import PaymentStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
@@ -85,7 +85,7 @@ def begin_on_hold(
         moment=datetime.now(UTC),
         cause=cause,
     )
-    edge = transitions.edge_of(payment, kind, Word.ASKED)
+    edge = transitions.edge_of(payment, kind, Verdict.ASKED)
     return steps.begin(
         connection,
         payment=payment,

@@ -17,8 +17,7 @@ from payment_service.domain.errors import (
     PaymentExists,
 )
 from payment_service.domain.jsontext import dumps
-from payment_service.domain.states import Outcome as Word
-from payment_service.domain.states import Trigger
+from payment_service.domain.states import Trigger, Verdict
 from payment_service.domain.vocabulary import PaymentStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
@@ -117,7 +116,7 @@ def _cancel_at_once(
     with db.engine.begin() as connection:
         payment = standing.read(connection, payment_id, lock=True)
         if payment["status"] == PaymentStatus.PENDING:
-            edge = transitions.edge_of(payment, Trigger.PERSON, Word.CANCELLED)
+            edge = transitions.edge_of(payment, Trigger.PERSON, Verdict.CANCELLED)
             answer = settling.close(connection, payment, edge, caller, reason)
         elif payment["status"] == PaymentStatus.CANCELLED:
             transactions = rows.read_transactions(connection, payment_id)

@@ -17,7 +17,7 @@ from payment_service.domain.errors import (
     RefundExceedsCaptured,
     RefundNotFound,
 )
-from payment_service.domain.states import Outcome as Word
+from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import (
     CAPTURED,
     RefundStatus,
@@ -133,7 +133,7 @@ def set_status(*, refund_id: int, status: str, reason: str | None, caller: Calle
             connection,
             payment_id=found["payment_id"],
             number=found["transaction_number"],
-            word=Word.APPROVED if approved else Word.DECLINED,
+            verdict=Verdict.APPROVED if approved else Verdict.DECLINED,
             result=Result(
                 Outcome.APPROVED if approved else Outcome.DECLINED,
                 failure_code=None if approved else "not_handed_over",

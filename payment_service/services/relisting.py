@@ -18,8 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain import money
 from payment_service.domain.callers import WORKER
-from payment_service.domain.states import IllegalEdge
-from payment_service.domain.states import Outcome as Word
+from payment_service.domain.states import IllegalEdge, Verdict
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.providers.contract import Extra, Outcome, OutcomeUnknown
@@ -155,7 +154,7 @@ def _begin(connection: Connection, payment: Row, provider: str, number: int, one
     elif one.type not in outcomes.ASKS:
         holds.begin_on_hold(connection, **request, kind=one.type, key=None, cause=CAUSE)
     else:
-        edge = transitions.edge_of(payment, one.type, Word.ASKED)
+        edge = transitions.edge_of(payment, one.type, Verdict.ASKED)
         if one.amount != payment["amount"]:
             raise IllegalEdge("another amount")
         moment = datetime.now(UTC)

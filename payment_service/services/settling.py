@@ -12,8 +12,7 @@ from payment_service.domain import states
 from payment_service.domain.callers import Caller
 from payment_service.domain.errors import OperationInProgress
 from payment_service.domain.jsontext import dumps
-from payment_service.domain.states import Outcome as Word
-from payment_service.domain.states import Trigger
+from payment_service.domain.states import Trigger, Verdict
 from payment_service.domain.vocabulary import Method, PaymentStatus
 from payment_service.extensions import db
 from payment_service.providers.cash import CashProvider
@@ -24,10 +23,10 @@ from payment_service.services.moves.answers import Answer
 from payment_service.services.moves.rows import PaymentChanges, Row
 from payment_service.services.moves.transitions import News
 
-_WORDS = {
-    PaymentStatus.SUCCESS: Word.HANDED_OVER,
-    PaymentStatus.FAILED: Word.NOT_HANDED_OVER,
-    PaymentStatus.CANCELLED: Word.CANCELLED,
+_VERDICTS = {
+    PaymentStatus.SUCCESS: Verdict.HANDED_OVER,
+    PaymentStatus.FAILED: Verdict.NOT_HANDED_OVER,
+    PaymentStatus.CANCELLED: Verdict.CANCELLED,
 }
 
 
@@ -114,11 +113,11 @@ def _moved(
 
 def _edge(payment: Row, status: str) -> states.Edge:
     """The edge that a person takes to that status. Raises IllegalTransition."""
-    word = _WORDS.get(PaymentStatus(status))
-    by_hand = payment["method"] == Method.CASH or word is Word.CANCELLED
+    verdict = _VERDICTS.get(PaymentStatus(status))
+    by_hand = payment["method"] == Method.CASH or verdict is Verdict.CANCELLED
     try:
-        if word is None or not by_hand:
+        if verdict is None or not by_hand:
             raise states.IllegalEdge
-        return transitions.edge_of(payment, Trigger.PERSON, word)
+        return transitions.edge_of(payment, Trigger.PERSON, verdict)
     except states.IllegalEdge:
         raise standing.illegal(payment, status) from None

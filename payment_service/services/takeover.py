@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, or_, select
 
 from payment_service import idempotency
 from payment_service.domain.callers import Caller
-from payment_service.domain.states import Outcome as Word
+from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
 from payment_service.idempotency import Key
@@ -154,7 +154,7 @@ def _take_over(
         caller=caller,
         moment=datetime.now(UTC),
     )
-    edge = transitions.edge_of(standing, transaction["type"], Word.ASKED)
+    edge = transitions.edge_of(standing, transaction["type"], Verdict.ASKED)
     return steps.begin(
         connection,
         payment=pending.rewrite(connection, standing, asked),

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection, func, update
 
 from payment_service.domain.callers import Caller
-from payment_service.domain.states import Outcome as Word
+from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import (
     DEAD,
     RefundStatus,
@@ -30,8 +30,10 @@ WATCH = timedelta(hours=24)
 """How long a request that was surely not received is looked up all the same."""
 
 
-def accept(*, payment_id: int, number: int, word: Word, result: Result, caller: Caller) -> bool:
-    """Moves the payment as the outcome `word` of its request `number` says, if that is news.
+def accept(
+    *, payment_id: int, number: int, verdict: Verdict, result: Result, caller: Caller
+) -> bool:
+    """Moves the payment as the `verdict` of its request `number` says, if that is news.
 
     False if it moves nothing.
     """
@@ -40,7 +42,7 @@ def accept(*, payment_id: int, number: int, word: Word, result: Result, caller: 
             connection,
             payment_id=payment_id,
             number=number,
-            word=word,
+            verdict=verdict,
             result=result,
             caller=caller,
         )
@@ -52,7 +54,7 @@ def accept_locked(
     *,
     payment_id: int,
     number: int,
-    word: Word,
+    verdict: Verdict,
     result: Result,
     caller: Caller,
 ) -> Change | None:
@@ -64,7 +66,7 @@ def accept_locked(
     change = outcomes.plan(
         payment=payment,
         transaction=transaction,
-        word=word,
+        verdict=verdict,
         result=result,
         caller=caller,
         moment=datetime.now(UTC),
@@ -73,7 +75,7 @@ def accept_locked(
         return None
     if payment["status"] in DEAD and change.payment["status"] not in DEAD:
         change = _brought_back(connection, change)
-    if word is Word.NOT_RECEIVED and change.transaction is not None:
+    if verdict is Verdict.NOT_RECEIVED and change.transaction is not None:
         soon = change.payment["updated_at"] + timedelta(minutes=1)
         change = replace(change, transaction={**change.transaction, "due_at": soon})
     transitions.apply(connection, change)

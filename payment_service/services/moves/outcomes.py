@@ -11,7 +11,7 @@ import structlog
 from payment_service.config import settings
 from payment_service.domain import states
 from payment_service.domain.callers import Caller
-from payment_service.domain.states import Outcome as Word
+from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import (
     DEAD,
     PaymentStatus,
@@ -31,39 +31,39 @@ TAKEN_BACK = "taken_back"
 """Failure code of a refund that had succeeded until its provider said otherwise."""
 
 _STATUS = {
-    Word.APPROVED: TransactionStatus.SUCCESS,
-    Word.REQUIRES_ACTION: TransactionStatus.REQUIRES_ACTION,
+    Verdict.APPROVED: TransactionStatus.SUCCESS,
+    Verdict.REQUIRES_ACTION: TransactionStatus.REQUIRES_ACTION,
 }
 
 
-def word_of(result: Result) -> Word | None:
+def verdict_of(result: Result) -> Verdict | None:
     """The result as the table of edges names it; None while the provider itself is not sure."""
-    return None if result.outcome is Outcome.PENDING else Word(result.outcome)
+    return None if result.outcome is Outcome.PENDING else Verdict(result.outcome)
 
 
 def plan(
     *,
     payment: Row,
     transaction: Row,
-    word: Word,
+    verdict: Verdict,
     result: Result,
     caller: Caller,
     moment: datetime,
 ) -> Change | None:
-    """What the outcome `word` of `transaction` changes; None if it moves nothing.
+    """What the `verdict` of `transaction` changes; None if it moves nothing.
 
     A repeat and weaker news (a late no after a yes) move nothing. Evidence that money moved after
     we had said that it did not, does.
     """
-    if not _is_news(transaction, word):
+    if not _is_news(transaction, verdict):
         return None
-    closed = _closed(transaction, word, result, moment)
+    closed = _closed(transaction, verdict, result, moment)
     if transaction["type"] == TransactionType.REFUND:
-        return _plan_refund(payment, transaction, closed, word, caller, moment)
-    if transaction["cause"] == "expiry" and word is Word.APPROVED:
-        word = Word.EXPIRED
+        return _plan_refund(payment, transaction, closed, verdict, caller, moment)
+    if transaction["cause"] == "expiry" and verdict is Verdict.APPROVED:
+        verdict = Verdict.EXPIRED
     try:
-        edge = transitions.edge_of(payment, transaction["type"], word)
+        edge = transitions.edge_of(payment, transaction["type"], verdict)
     except states.IllegalEdge as error:
         log.warning("outcome_without_edge", payment_id=payment["payment_id"], edge=str(error))
         return _noted(payment, closed, caller, moment)
@@ -96,42 +96,42 @@ def _noted(payment: Row, closed: Row, caller: Caller, moment: datetime) -> Chang
     )
 
 
-def _is_news(transaction: Row, word: Word) -> bool:
+def _is_news(transaction: Row, verdict: Verdict) -> bool:
     if transaction["status"] == TransactionStatus.PROCESSING:
         return True
-    if transaction["type"] == TransactionType.REFUND and word is Word.DECLINED:
+    if transaction["type"] == TransactionType.REFUND and verdict is Verdict.DECLINED:
         return bool(transaction["status"] == TransactionStatus.SUCCESS)
     if transaction["status"] == TransactionStatus.REQUIRES_ACTION:
-        return word is not Word.REQUIRES_ACTION
-    return transaction["status"] == TransactionStatus.FAILED and word is Word.APPROVED
+        return verdict is not Verdict.REQUIRES_ACTION
+    return transaction["status"] == TransactionStatus.FAILED and verdict is Verdict.APPROVED
 
 
-def _closed(transaction: Row, word: Word, result: Result, moment: datetime) -> Row:
+def _closed(transaction: Row, verdict: Verdict, result: Result, moment: datetime) -> Row:
     """The transaction as the outcome leaves it."""
-    approved = word is Word.APPROVED
-    waiting = word is Word.REQUIRES_ACTION
+    approved = verdict is Verdict.APPROVED
+    waiting = verdict is Verdict.REQUIRES_ACTION
     again = moment + timedelta(seconds=settings().resolution_first_lookup_seconds)
     return {
         **transaction,
-        "status": _STATUS.get(word, TransactionStatus.FAILED),
+        "status": _STATUS.get(verdict, TransactionStatus.FAILED),
         "amount_approved": (result.amount_approved or transaction["amount"]) if approved else None,
         "provider_reference": result.provider_reference or transaction["provider_reference"],
         "fee": result.fee,
-        "failure_code": None if approved or waiting else _failure_code(word, result),
+        "failure_code": None if approved or waiting else _failure_code(verdict, result),
         "failure_message": None if approved or waiting else result.failure_message,
         "occurred_at": result.occurred_at or moment,
         "due_at": again if waiting else None,
     }
 
 
-def _failure_code(word: Word, result: Result) -> str:
+def _failure_code(verdict: Verdict, result: Result) -> str:
     named = {
-        Word.NOT_SENT: "provider_unavailable",
-        Word.NOT_RECEIVED: "not_received",
-        Word.EXPIRED: "expired",
-        Word.CANCELLED: "cancelled",
+        Verdict.NOT_SENT: "provider_unavailable",
+        Verdict.NOT_RECEIVED: "not_received",
+        Verdict.EXPIRED: "expired",
+        Verdict.CANCELLED: "cancelled",
     }
-    return named.get(word) or result.failure_code or "provider_declined"
+    return named.get(verdict) or result.failure_code or "provider_declined"
 
 
 def _payment_changes(
@@ -190,13 +190,13 @@ def _pause_after(closed: Row) -> timedelta:
 
 
 def _plan_refund(
-    payment: Row, before: Row, closed: Row, word: Word, caller: Caller, moment: datetime
+    payment: Row, before: Row, closed: Row, verdict: Verdict, caller: Caller, moment: datetime
 ) -> Change | None:
     """A refund's end: the ceiling's pending part is settled, the payment's status follows.
 
     One that comes in after it was given up has nothing pending any more.
     """
-    if word is Word.REQUIRES_ACTION:
+    if verdict is Verdict.REQUIRES_ACTION:
         return None
     amount = closed["amount"]
     details = {"refund": {"transaction_reference": closed["reference"], "amount_minor": amount}}
@@ -205,7 +205,7 @@ def _plan_refund(
     was_open = before["status"] == TransactionStatus.PROCESSING
     pending = payment["refund_pending"] - (amount if was_open else 0)
     surplus = payment["expires_at"] is not None
-    if word is not Word.APPROVED:
+    if verdict is not Verdict.APPROVED:
         return transitions.plan(
             payment=payment,
             transaction=closed,
@@ -222,7 +222,7 @@ def _plan_refund(
         # is no true row for that until one of them fails; it stays due, and in the alarm.
         log.error("refunds_beyond_captured", reference=closed["reference"])
         return None
-    share = Word.WHOLLY if refunded == payment["captured"] else Word.PARTLY
+    share = Verdict.WHOLLY if refunded == payment["captured"] else Verdict.PARTLY
     edge = transitions.edge_of(payment, TransactionType.REFUND, share)
     data = {} if was_open else {"contradicted": True}
     change = transitions.plan(
@@ -238,7 +238,7 @@ def _plan_refund(
             "refunded": refunded,
             "refund_pending": pending,
             # A surplus stays one until all of it went back.
-            "expires_at": None if share is Word.WHOLLY else payment["expires_at"],
+            "expires_at": None if share is Verdict.WHOLLY else payment["expires_at"],
         },
     )
     return replace(change, contradicts=not was_open)
@@ -249,8 +249,8 @@ def _taken_back(
 ) -> Change:
     """The provider takes back a refund that had succeeded; what is refunded goes down again."""
     refunded = payment["refunded"] - closed["amount"]
-    word = Word.TAKEN_BACK_TO_PART if refunded else Word.TAKEN_BACK_TO_NONE
-    edge = transitions.edge_of(payment, TransactionType.REFUND, word)
+    verdict = Verdict.TAKEN_BACK_TO_PART if refunded else Verdict.TAKEN_BACK_TO_NONE
+    edge = transitions.edge_of(payment, TransactionType.REFUND, verdict)
     closed = {**closed, "failure_code": TAKEN_BACK}
     return transitions.plan(
         payment=payment,

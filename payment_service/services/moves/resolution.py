@@ -12,7 +12,7 @@ from sqlalchemy import text, update
 
 from payment_service.config import settings
 from payment_service.domain.callers import WORKER, Caller
-from payment_service.domain.states import Outcome as Word
+from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.extensions import db
 from payment_service.providers.contract import Outcome, OutcomeUnknown, Provider, Result
@@ -93,11 +93,11 @@ def resolve(*, payment_id: int, number: int, caller: Caller = WORKER) -> bool:
         return _ask_again(transaction, "unknown")
     if result is None:
         return _not_found(transaction, provider, caller)
-    word = outcomes.word_of(result)
-    if word is None or (word is Word.REQUIRES_ACTION and _waits(transaction)):
+    verdict = outcomes.verdict_of(result)
+    if verdict is None or (verdict is Verdict.REQUIRES_ACTION and _waits(transaction)):
         return _ask_again(transaction, "pending")
     moved = evidence.accept(
-        payment_id=payment_id, number=number, word=word, result=result, caller=caller
+        payment_id=payment_id, number=number, verdict=verdict, result=result, caller=caller
     )
     return moved or _ask_again(transaction, "no_news")
 
@@ -126,7 +126,7 @@ def _not_found(transaction: Row, provider: Provider, caller: Caller) -> bool:
     return evidence.accept(
         payment_id=transaction["payment_id"],
         number=transaction["number"],
-        word=Word.NOT_RECEIVED,
+        verdict=Verdict.NOT_RECEIVED,
         result=Result(
             Outcome.DECLINED, failure_message="the provider has surely not received the request"
         ),

@@ -22,7 +22,7 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.errors import (
     ProviderUnavailable,
 )
-from payment_service.domain.states import Outcome as Word
+from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
@@ -128,15 +128,15 @@ def carry_out(move: Move) -> Answer:
 
 def finish(move: Move, result: Result) -> Answer:
     """Writes the outcome together with the caller's answer, and gives the answer."""
-    word = outcomes.word_of(result)
+    verdict = outcomes.verdict_of(result)
     asked = move.transaction["type"] in outcomes.ASKS
-    if word is None or (word is Word.REQUIRES_ACTION and not asked):
+    if verdict is None or (verdict is Verdict.REQUIRES_ACTION and not asked):
         return _leave_open(move)
     payment_id, number = move.payment["payment_id"], move.transaction["number"]
     change = outcomes.plan(
         payment=move.payment,
         transaction=move.transaction,
-        word=word,
+        verdict=verdict,
         result=result,
         caller=move.caller,
         moment=datetime.now(UTC),
@@ -154,7 +154,7 @@ def finish(move: Move, result: Result) -> Answer:
             connection,
             payment_id=payment_id,
             number=number,
-            word=word,
+            verdict=verdict,
             result=result,
             caller=move.caller,
         )
@@ -194,7 +194,7 @@ def _not_sent(move: Move, error: NotSent) -> Answer:
                 connection,
                 payment_id=payment_id,
                 number=number,
-                word=Word.NOT_SENT,
+                verdict=Verdict.NOT_SENT,
                 result=Result(Outcome.DECLINED, failure_message=str(error)),
                 caller=move.caller,
             )

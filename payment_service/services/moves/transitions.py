@@ -279,6 +279,6 @@ def taken_from(standing: Row) -> dict[str, Any]:
     return {f"from_{name}": standing[name] for name in ("provider", "method", "currency")}
 
 
-def edge_of(payment: Row, trigger: str, outcome: states.Outcome) -> states.Edge:
+def edge_of(payment: Row, trigger: str, verdict: states.Verdict) -> states.Edge:
     """The edge from where the payment stands. Raises states.IllegalEdge."""
-    return states.edge(payment["status"], trigger, outcome)
+    return states.edge(payment["status"], trigger, verdict)
