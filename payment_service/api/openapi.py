@@ -13,7 +13,7 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
 from payment_service.api.idempotent import HEADER
-from payment_service.schemas.fields import Answer
+from payment_service.schemas.fields import AnswerSchema
 from payment_service.version import VERSION
 
 KEY = "IdempotencyKey"
@@ -64,12 +64,12 @@ REPLAYED = {
 
 
 class Converter(OpenAPIConverter):
-    """An Answer's members are always there, but for those that say otherwise."""
+    """The members of an AnswerSchema are always there, but for those that say otherwise."""
 
     def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
         made: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
         instance = resolve_schema_instance(schema)
-        if isinstance(instance, Answer):
+        if isinstance(instance, AnswerSchema):
             made["required"] = sorted(made["properties"].keys() - instance.sometimes)
         return made
 

@@ -35,8 +35,8 @@ class Silence(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A whole HTTP answer."""
+class Response:
+    """A whole HTTP response."""
 
     status: int
     headers: Mapping[str, str]
@@ -83,7 +83,7 @@ def call(
     body: Any = None,
     data: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Answer:
+) -> Response:
     """One request, never repeated. `timeout` bounds all of it, in seconds: finding the host,
     connecting, sending, and the answer to its last byte, however slowly it comes.
 
@@ -103,7 +103,7 @@ def call(
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                return Answer(response.status_code, response.headers, _read(response))
+                return Response(response.status_code, response.headers, _read(response))
         except (requests.RequestException, HTTPError, OSError) as error:
             what = f"{method} {_shown(url)}"
             if not attempt.sent:
@@ -117,7 +117,7 @@ def call(
     wait=wait_random(0.05, 0.2),
     reraise=True,
 )
-def get(url: str, *, timeout: float, headers: Mapping[str, str] | None = None) -> Answer:
+def get(url: str, *, timeout: float, headers: Mapping[str, str] | None = None) -> Response:
     """A read, which is safe to repeat: tried twice, so that one stale kept-alive connection or
     one restart of the other side is not an error. `timeout` bounds each try: together they take
     at most twice that, and 0.2 s between them."""

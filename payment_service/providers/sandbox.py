@@ -133,7 +133,7 @@ def _request(operation: Operation) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _read(answer: http.Answer, operation: Operation) -> Result:
+def _read(answer: http.Response, operation: Operation) -> Result:
     """The provider's object as a Result. Whatever does not fit what we asked is unknown."""
     try:
         found = answer.json()
@@ -176,13 +176,13 @@ def _decline_code(found: dict[str, Any]) -> str:
     return code if code in DECLINE_CODES else "provider_declined"
 
 
-def _error(answer: http.Answer) -> Any:
+def _error(answer: http.Response) -> Any:
     try:
         return answer.json().get("error")
     except (ValueError, AttributeError):
         return None
 
 
-def _seconds(answer: http.Answer) -> float:
+def _seconds(answer: http.Response) -> float:
     value = answer.headers.get("Retry-After", "1")
     return min(float(value), 60.0) if value.isdigit() else 1.0

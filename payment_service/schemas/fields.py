@@ -31,7 +31,7 @@ Wire = dict[str, Any]
 Write = Callable[[Any, Mapping[str, Any]], Any]
 
 
-class Answer(Schema):
+class AnswerSchema(Schema):
     """What goes out: every field is always there, but for those in `sometimes`, which are left
     out where they are null.
 

@@ -107,7 +107,7 @@ class PaymentQuery(ListQuery):
     created_to = queries.QueryTime()
 
 
-class TransactionSchema(own.Answer):
+class TransactionSchema(own.AnswerSchema):
     """One request to a provider."""
 
     transaction_log_id = fields.Integer(attribute="transaction_id")
@@ -123,7 +123,7 @@ class TransactionSchema(own.Answer):
     created_at = own.UTCTime()
 
 
-class PaymentSchema(own.Answer):
+class PaymentSchema(own.AnswerSchema):
     """A payment, without its transactions."""
 
     sometimes = frozenset({"next_action", "expires_at"})
@@ -172,7 +172,7 @@ class PaymentDetailSchema(PaymentSchema):
     timestamp = own.UTCTime()
 
 
-class PaymentListSchema(own.Answer):
+class PaymentListSchema(own.AnswerSchema):
     """A page of payments, newest first."""
 
     sometimes = frozenset({"total"})
@@ -186,7 +186,7 @@ class PaymentListSchema(own.Answer):
     total = fields.Integer()
 
 
-class MomentSchema(own.Answer):
+class MomentSchema(own.AnswerSchema):
     """One entry of a payment's time line."""
 
     at = own.UTCTime()
@@ -199,14 +199,14 @@ class MomentSchema(own.Answer):
     details = fields.Dict()
 
 
-class NextSchema(own.Answer):
+class NextSchema(own.AnswerSchema):
     """What will happen by itself, and when."""
 
     what = fields.String()
     at = own.UTCTime()
 
 
-class TimelineSchema(own.Answer):
+class TimelineSchema(own.AnswerSchema):
     """What happened to a payment, oldest first."""
 
     payment_id = fields.Integer()

@@ -7,7 +7,7 @@ from marshmallow import Schema, fields
 from payment_service.schemas import fields as own
 
 
-class OfferSchema(own.Answer):
+class OfferSchema(own.AnswerSchema):
     """One provider for one country, currency and method."""
 
     providerName = fields.String()

@@ -19,7 +19,7 @@ class ReceiptQuery(Schema):
     format = fields.String(validate=validate.OneOf(list(FORMS)))
 
 
-class FareSchema(own.Answer):
+class FareSchema(own.AnswerSchema):
     """The trip's fare as it was charged: its parts as far as they are known."""
 
     sometimes = frozenset({"distance_km", "base_fare", "rate_per_km", "surge_multiplier"})
@@ -31,7 +31,7 @@ class FareSchema(own.Answer):
     total_fare = own.Amount()
 
 
-class LineSchema(own.Answer):
+class LineSchema(own.AnswerSchema):
     """A line of the receipt; one without an amount only informs. A refund's amount is negative."""
 
     line = fields.String(validate=validate.OneOf([str(key) for key in LineKey]))
@@ -40,7 +40,7 @@ class LineSchema(own.Answer):
     refund_id = fields.Integer(allow_none=True)
 
 
-class RefundLineSchema(own.Answer):
+class RefundLineSchema(own.AnswerSchema):
     refund_id = fields.Integer(allow_none=True)
     amount = own.Amount()
     reason = fields.String(allow_none=True)
@@ -48,7 +48,7 @@ class RefundLineSchema(own.Answer):
     returned_at = own.UTCTime(allow_none=True)
 
 
-class ReceiptSchema(own.Answer):
+class ReceiptSchema(own.AnswerSchema):
     """What the payer gets. Documents what domain/receipts writes."""
 
     receipt_id = fields.String()

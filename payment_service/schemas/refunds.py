@@ -43,7 +43,7 @@ class RefundQuery(ListQuery):
     status = own.Word(RefundStatus, STATUS_ALIASES)
 
 
-class RefundSchema(own.Answer):
+class RefundSchema(own.AnswerSchema):
     """A refund as a resource."""
 
     refund_id = fields.Integer()
@@ -60,7 +60,7 @@ class RefundSchema(own.Answer):
     completed_at = own.UTCTime(allow_none=True)
 
 
-class RefundOutcomeSchema(own.Answer):
+class RefundOutcomeSchema(own.AnswerSchema):
     """What a refund did to its payment."""
 
     payment_id = fields.Integer()
@@ -74,7 +74,7 @@ class RefundOutcomeSchema(own.Answer):
     timestamp = own.UTCTime()
 
 
-class RefundListSchema(own.Answer):
+class RefundListSchema(own.AnswerSchema):
     """A page of refunds, newest first."""
 
     sometimes = frozenset({"total"})

@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 from payment_service.serving.incoming import Incoming
-from payment_service.serving.outgoing import Answer, Outgoing
+from payment_service.serving.outgoing import AnswerInPieces, Outgoing
 
 
 class Connection:
@@ -16,7 +16,7 @@ class Connection:
         self.sock, self.client, self.server = sock, client, server
         self.incoming, self.outgoing = Incoming(cfg, client), Outgoing(sock)
         self.request: Any = None  # the one that is answered
-        self.answer: Answer | None = None  # until the app's part of it is over
+        self.answer: AnswerInPieces | None = None  # until the app's part of it is over
         self.keep = False
         self.group: dict[Connection, None] | None = None  # in which of the worker's it waits
         self.deadline = 0.0

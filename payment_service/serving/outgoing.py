@@ -54,7 +54,7 @@ class Pieces(FileWrapper):
         super().__init__(file, max(size, PIECE))
 
 
-class Answer:
+class AnswerInPieces:
     """The app's answer to one request, sent piece by piece."""
 
     def __init__(self, response: Any, pieces: Iterable[bytes], outgoing: Outgoing) -> None:

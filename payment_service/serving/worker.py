@@ -27,7 +27,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 from payment_service.bounds import READ_SECONDS, Patience, of_route
 from payment_service.serving.connection import Connection
 from payment_service.serving.incoming import Stage, decoded
-from payment_service.serving.outgoing import Answer, Pieces
+from payment_service.serving.outgoing import AnswerInPieces, Pieces
 from payment_service.serving.refusals import TooSlow, answer_to
 from payment_service.telemetry.metrics import CUT_CONNECTIONS
 
@@ -272,7 +272,7 @@ class PatientWorker(ThreadWorker):
             conn.answer = None
             self._refuse(conn, error)
 
-    def _begin(self, conn: Connection) -> Answer:
+    def _begin(self, conn: Connection) -> AnswerInPieces:
         conn.request, body = conn.incoming.take()
         conn.request.body = decoded(conn.request, body)
         self.cfg.pre_request(self, conn.request)
@@ -287,7 +287,7 @@ class PatientWorker(ThreadWorker):
             self.alive = False
         if not self.alive or not self.cfg.keepalive:
             response.force_close()
-        return Answer(response, self.wsgi(environ, response.start_response), conn.outgoing)
+        return AnswerInPieces(response, self.wsgi(environ, response.start_response), conn.outgoing)
 
     # -- in either
 
