@@ -53,7 +53,7 @@ _TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI
 
 
 @dataclass(frozen=True)
-class Row:
+class PrintedLine:
     """One printed line; each part of `detail` is read by itself, whatever its script."""
 
     label: str
@@ -63,7 +63,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Page:
+class PrintedReceipt:
     """All that a receipt prints, as text; both templates show exactly this."""
 
     issuer: str
@@ -72,7 +72,7 @@ class Page:
     states: tuple[tuple[str, ...], ...]
     route: tuple[str, ...]
     description: str
-    rows: tuple[Row, ...]
+    rows: tuple[PrintedLine, ...]
     ids: tuple[tuple[str, str], ...]
     records: tuple[tuple[str, str], ...]
     footer: str
@@ -84,7 +84,7 @@ def html(receipt: Receipt, *, issuer: str, locale: str, timezone: str) -> str:
     `locale` such as en_IN or de-DE, `timezone` an IANA name. Raises ValueError for an unknown
     locale and ZoneInfoNotFoundError for an unknown zone.
     """
-    page = _page(receipt, issuer=issuer, locale=_locale(locale), zone=ZoneInfo(timezone))
+    page = _printed(receipt, issuer=issuer, locale=_locale(locale), zone=ZoneInfo(timezone))
     return _templates().get_template("receipt.html").render(page=page)
 
 
@@ -93,7 +93,7 @@ def pdf(receipt: Receipt, *, issuer: str, locale: str, timezone: str) -> bytes:
     # Here, not at the top: a web worker that never prints doesn't load the typesetter.
     import typst
 
-    page = _page(receipt, issuer=issuer, locale=_locale(locale), zone=ZoneInfo(timezone))
+    page = _printed(receipt, issuer=issuer, locale=_locale(locale), zone=ZoneInfo(timezone))
     document: bytes = typst.compile(
         TEMPLATES / "receipt.typ",
         root=TEMPLATES,
@@ -118,9 +118,9 @@ def _fonts() -> typst.Fonts:
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[FONTS])
 
 
-def _page(receipt: Receipt, *, issuer: str, locale: Locale, zone: ZoneInfo) -> Page:
+def _printed(receipt: Receipt, *, issuer: str, locale: Locale, zone: ZoneInfo) -> PrintedReceipt:
     writer = _Writer(receipt.currency, locale, zone)
-    return Page(
+    return PrintedReceipt(
         issuer=_plain(issuer),
         number=receipt.receipt_id,
         amount=writer.amount(receipt.captured),
@@ -216,8 +216,8 @@ class _Writer:
         clock = format_time(local, "short", locale=self.dates)
         return f"{day}, {clock} {zone}" + (f" ({offset})" if with_offset and zone != offset else "")
 
-    def row(self, line: Line, receipt: Receipt) -> Row:
-        return Row(
+    def row(self, line: Line, receipt: Receipt) -> PrintedLine:
+        return PrintedLine(
             label=LABELS[line.key],
             detail=tuple(part for part in self._detail(line, receipt) if part),
             amount="" if line.amount is None else self.amount(line.amount),

@@ -259,6 +259,29 @@ def test_only_http_imports_requests() -> None:
             assert found == [], module
 
 
+def shared_class_names(modules: dict[str, str]) -> list[str]:
+    """The names that two classes of one layer have, with the modules in which they stand."""
+    depth = {part: str(depth) for depth, layer in enumerate(LAYERS) for part in layer}
+    found: dict[tuple[str, str], list[str]] = {}
+    for module, source in modules.items():
+        part = part_of(module)
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.ClassDef):
+                found.setdefault((depth.get(part, part), node.name), []).append(module)
+    return [f"{name}: {', '.join(where)}" for (_, name), where in found.items() if len(where) > 1]
+
+
+def test_no_two_classes_of_a_layer_share_a_name() -> None:
+    assert shared_class_names(modules()) == []
+
+
+def test_two_classes_of_one_name_in_a_layer_are_found() -> None:
+    report = "class Report:\n    pass"
+    assert shared_class_names({"services.audit": report, "seeding.report": report}) != []
+    assert shared_class_names({"sandbox.page": report, "sandbox.control": report}) != []
+    assert shared_class_names({"services.audit": report, "models.audit": report}) == []
+
+
 LONGEST = 300
 
 

@@ -51,7 +51,7 @@ def of_the_programs_around() -> set[str]:
         *(ROOT / "payment_service").rglob("*.py"),
     ]
     found = {name for path in paths for groups in read.findall(path.read_text()) for name in groups}
-    tables = (sandbox_settings.Settings, preflight.Place)
+    tables = (sandbox_settings.SandboxSettings, preflight.Place)
     named = {field.name.upper() for table in tables for field in dataclasses.fields(table)}
     return named | found - FOREIGN - {""}
 
@@ -268,7 +268,7 @@ WORST: dict[str, tuple[str, ...]] = {
 KINDS = {id(kind): name for name, kind in [*vars(kinds).items(), *vars(sandbox_settings).items()]}
 ALL = {
     field.name.upper(): KINDS[id(field.metadata["kind"])]
-    for table in (*TABLES, sandbox_settings.Settings, preflight.Place)
+    for table in (*TABLES, sandbox_settings.SandboxSettings, preflight.Place)
     for field in dataclasses.fields(table)
 }
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
-class Delivery:
+class LeasedDelivery:
     """One event on its way to one sink. `body` is the CloudEvent's text as it is stored.
 
     `attempts` were made before; `leased_until` is the time until which no other relay takes it.
@@ -32,7 +32,7 @@ class Ending:
     asked us to wait.
     """
 
-    delivery: Delivery
+    delivery: LeasedDelivery
     error: str | None = None
     tried: bool = True
     retry_after: float = 0.0
@@ -57,7 +57,7 @@ class Sink(Protocol):
     lease_seconds: float
     """Longer than `deliver` of a whole batch takes at worst."""
 
-    def deliver(self, batch: Sequence[Delivery]) -> list[Ending]:
+    def deliver(self, batch: Sequence[LeasedDelivery]) -> list[Ending]:
         """Delivers, and says of each how it went. Raises nothing that a sink can cause."""
         ...
 

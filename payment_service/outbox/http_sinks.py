@@ -14,7 +14,7 @@ from payment_service import http
 from payment_service.config import Settings
 from payment_service.domain import jsontext
 from payment_service.outbox import notes, signing
-from payment_service.outbox.contract import Delivery, Ending
+from payment_service.outbox.contract import Ending, LeasedDelivery
 
 CONCURRENCY = 8
 """Calls at a time per relay and sink: a service that takes 2 s each still hears 4 a second, and one
@@ -27,11 +27,11 @@ within the 30 s that Kubernetes leaves to a worker that must end."""
 GIVE_UP_AFTER = 8
 """Failures in a row after which the rest of the batch is given back untried."""
 
-Event = dict[str, Any]
+CloudEvent = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Call:
+class SinkRequest:
     """One request; the path is added to the service's URL."""
 
     method: str
@@ -39,31 +39,31 @@ class Call:
     body: dict[str, Any]
 
 
-def _payment_news(name: str, event: Event) -> dict[str, Any]:
+def _payment_news(name: str, event: CloudEvent) -> dict[str, Any]:
     return {"id": event["id"], "type": name, "time": event["time"], **event["data"]}
 
 
-def _status_of(things: str, id_name: str) -> Callable[[str, Event], Call]:
-    def call(name: str, event: Event) -> Call:
+def _status_of(things: str, id_name: str) -> Callable[[str, CloudEvent], SinkRequest]:
+    def call(name: str, event: CloudEvent) -> SinkRequest:
         path = f"/v1/{things}/{event['data'][id_name]}/payment-status"
-        return Call("PATCH", path, _payment_news(name, event))
+        return SinkRequest("PATCH", path, _payment_news(name, event))
 
     return call
 
 
-def _release(name: str, event: Event) -> Call:
-    return Call("POST", "/v1/inventory/release", _payment_news(name, event))
+def _release(name: str, event: CloudEvent) -> SinkRequest:
+    return SinkRequest("POST", "/v1/inventory/release", _payment_news(name, event))
 
 
-def _notify(name: str, event: Event) -> Call:
+def _notify(name: str, event: CloudEvent) -> SinkRequest:
     data = event["data"]
     copied = {key: data[key] for key in ("payment_id", "rider_id", "driver_id", "user_id")}
     body = {"type": name, **copied, "status": data["status"]}
     words = {"message": notes.message(name, data), "channel": notes.CHANNEL}
-    return Call("POST", "/v1/notifications", body | words)
+    return SinkRequest("POST", "/v1/notifications", body | words)
 
 
-CALLS: dict[str, Callable[[str, Event], Call]] = {
+CALLS: dict[str, Callable[[str, CloudEvent], SinkRequest]] = {
     "order": _status_of("orders", "order_id"),
     "trip": _status_of("trips", "trip_id"),
     "driver": _status_of("drivers", "driver_id"),
@@ -85,7 +85,7 @@ class HttpSink:
         # Twice what the calls may take: a paused relay must not send long after its lease.
         self.lease_seconds = 2 * ROUNDS * self._timeout + 2
 
-    def deliver(self, batch: Sequence[Delivery]) -> list[Ending]:
+    def deliver(self, batch: Sequence[LeasedDelivery]) -> list[Ending]:
         turn = _Turn(time.monotonic() + self.lease_seconds - self._timeout)
         if len(batch) == 1:
             return [self._one(turn, batch[0])]
@@ -98,14 +98,14 @@ class HttpSink:
     def close(self) -> None:
         """Nothing of its own to close."""
 
-    def _one(self, turn: _Turn, delivery: Delivery) -> Ending:
+    def _one(self, turn: _Turn, delivery: LeasedDelivery) -> Ending:
         if turn.is_over():
             return Ending(delivery, "the service failed too often in a row", tried=False)
         ending = self._send(delivery)
         turn.count(ending)
         return ending
 
-    def _send(self, delivery: Delivery) -> Ending:
+    def _send(self, delivery: LeasedDelivery) -> Ending:
         try:
             event = json.loads(delivery.body)
             call = self._call(delivery.type, event)
@@ -131,7 +131,7 @@ class HttpSink:
             retry_after=float(told) if told.isascii() and told.isdigit() else 0.0,
         )
 
-    def _headers(self, delivery: Delivery, event: Event, body: bytes) -> dict[str, str]:
+    def _headers(self, delivery: LeasedDelivery, event: CloudEvent, body: bytes) -> dict[str, str]:
         headers = signing.headers(
             delivery.event_id, body, timestamp=int(time.time()), secret=self._secret
         )

@@ -16,7 +16,7 @@ from typing import Any
 import pika
 from pika.exceptions import AMQPError
 
-from payment_service.outbox.contract import Delivery, Ending
+from payment_service.outbox.contract import Ending, LeasedDelivery
 
 EXCHANGE = "payments"
 
@@ -44,7 +44,7 @@ class RabbitMQ:
         # Connecting, publishing, and the same again to be on the safe side.
         self.lease_seconds = 4 * timeout + 2
 
-    def deliver(self, batch: Sequence[Delivery]) -> list[Ending]:
+    def deliver(self, batch: Sequence[LeasedDelivery]) -> list[Ending]:
         with self._lock:
             error = self._connect()
             if error is None and self._link is not None:
@@ -164,11 +164,11 @@ class _Publisher(_Link):
     def __init__(self, parameters: pika.URLParameters) -> None:
         self._channel: Any = None
         self._published = 0
-        self._waiting: dict[int, Delivery] = {}
+        self._waiting: dict[int, LeasedDelivery] = {}
         self._refused: dict[str, str] = {}
         super().__init__(parameters)
 
-    def publish(self, batch: Sequence[Delivery], seconds: float) -> list[Ending]:
+    def publish(self, batch: Sequence[LeasedDelivery], seconds: float) -> list[Ending]:
         """Publishes all, then waits for the broker to confirm all."""
         self._refused = {}
         first = self._published + 1
@@ -190,7 +190,7 @@ class _Publisher(_Link):
             for tag, delivery in enumerate(batch, start=first)
         ]
 
-    def _send(self, delivery: Delivery) -> None:
+    def _send(self, delivery: LeasedDelivery) -> None:
         self._channel.basic_publish(
             EXCHANGE,
             delivery.type,
@@ -205,7 +205,7 @@ class _Publisher(_Link):
             mandatory=True,
         )
 
-    def _error(self, delivery: Delivery, unconfirmed: bool) -> str | None:
+    def _error(self, delivery: LeasedDelivery, unconfirmed: bool) -> str | None:
         if refused := self._refused.get(delivery.event_id):
             return f"RabbitMQ: {refused}"
         return f"RabbitMQ: {self.broken}" if unconfirmed else None

@@ -21,7 +21,7 @@ from payment_service.domain import jsontext
 from payment_service.domain.events import event_id
 from payment_service.extensions import HOT, db
 from payment_service.outbox import routes, sinks
-from payment_service.outbox.contract import Delivery, Ending, Sink
+from payment_service.outbox.contract import Ending, LeasedDelivery, Sink
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +177,7 @@ def _failing() -> set[str]:
     return names
 
 
-def _lease(name: str, sink: Sink, size: int) -> tuple[list[Delivery], int]:
+def _lease(name: str, sink: Sink, size: int) -> tuple[list[LeasedDelivery], int]:
     """The deliveries that are this relay's now, oldest first, and how many were put off."""
     values = {
         "sink": name,
@@ -189,7 +189,7 @@ def _lease(name: str, sink: Sink, size: int) -> tuple[list[Delivery], int]:
         found = connection.execute(_LEASE, values).all()
     heads = sorted((row for row in found if row.is_head), key=lambda row: row.was_due_at)
     return [
-        Delivery(
+        LeasedDelivery(
             payment_id=row.payment_id,
             seq=row.seq,
             event_id=event_id(row.payment_id, row.seq),

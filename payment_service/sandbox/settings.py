@@ -23,7 +23,7 @@ TRIPS = kinds.text(
 
 
 @dataclass(frozen=True)
-class Settings:
+class SandboxSettings:
     """Where the journal lives, where trips come from, and how the provider behaves."""
 
     sandbox_port: int = setting(kinds.PORT, 8081)
@@ -36,6 +36,6 @@ class Settings:
     sandbox_latency: str = setting(LATENCY, "off")
 
 
-def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
+def read_settings(overrides: Mapping[str, str] | None = None) -> SandboxSettings:
     """The SANDBOX_* settings. Raises BadSettings, naming all that are wrong."""
-    return load(Settings, {**os.environ, **(overrides or {})})
+    return load(SandboxSettings, {**os.environ, **(overrides or {})})

@@ -16,7 +16,7 @@ from payment_service.sandbox.journal import Journal
 from payment_service.sandbox.latency import Latency
 from payment_service.sandbox.memory import Memory
 from payment_service.sandbox.postponed import Postponed
-from payment_service.sandbox.settings import Settings
+from payment_service.sandbox.settings import SandboxSettings
 from payment_service.sandbox.wire import Alarm
 
 # Enough for any test that counts what was sent, bounded for load tests.
@@ -26,7 +26,7 @@ REQUESTS_KEPT = 10_000
 class SandboxState:
     """The provider, the sister services' records, and what is wrong with them right now."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SandboxSettings) -> None:
         self.settings = settings
         self._seeded = trips.load(Path(settings.sandbox_trips)) if settings.sandbox_trips else {}
         self.latency = Latency(settings.sandbox_latency)

@@ -13,7 +13,7 @@ MOST = 100
 
 
 @dataclass(frozen=True)
-class Report:
+class AuditReport:
     """How much was walked, and what does not fit; at MOST of these the walk ends."""
 
     payments: int
@@ -21,7 +21,7 @@ class Report:
     broken: tuple[Broken, ...]
 
 
-def verify(*, payment_id: int | None = None) -> Report:
+def verify(*, payment_id: int | None = None) -> AuditReport:
     """Checks all payments, or one, oldest first. What the rows were is known from the events,
     from the seals of imports, and from each other."""
     payments = events = 0
@@ -33,4 +33,4 @@ def verify(*, payment_id: int | None = None) -> Report:
             broken.extend(islice(audit_rows.check(books), MOST - len(broken)))
             if len(broken) == MOST:
                 break
-    return Report(payments, events, tuple(broken))
+    return AuditReport(payments, events, tuple(broken))

@@ -46,7 +46,7 @@ OUTCOME = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class Mismatch:
     """What does not fit, and in which event; `column` where it is one of the event's own."""
 
     seq: int
@@ -68,7 +68,7 @@ class Told:
     bare: bool = False
 
 
-def follow(rows: list[Row], seal: Row | None) -> Told | Fault:
+def follow(rows: list[Row], seal: Row | None) -> Told | Mismatch:
     """Walks the events to the end; the first thing that does not fit, if there is one.
 
     `seal` is what is known of the payment before its first event, if that was imported.
@@ -79,19 +79,19 @@ def follow(rows: list[Row], seal: Row | None) -> Told | Fault:
         seq = row["seq"]
         if told.seq and seq != told.seq + 1:
             what = f"it follows event {told.seq}; one is missing, or has another seq or payment_id"
-            return Fault(seq, what, "seq")
+            return Mismatch(seq, what, "seq")
         head = events.chained(head, row["body"], row["snapshot"])
         if bytes(row["chain"]) != head:
             what = "its chain is not the hash of the one before, its body and its snapshot"
-            return Fault(seq, what, "chain")
+            return Mismatch(seq, what, "chain")
         try:
             body = json.loads(row["body"])
             if column := _contradicting(row, body):
-                return Fault(seq, f"its {column} is not what its body says", column)
+                return Mismatch(seq, f"its {column} is not what its body says", column)
             if why := _hear(told, row, body):
-                return Fault(seq, why)
+                return Mismatch(seq, why)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return Fault(seq, f"its body or its snapshot can't be read: {error!r}")
+            return Mismatch(seq, f"its body or its snapshot can't be read: {error!r}")
     told.payment["audit_head"] = head
     return told
 

@@ -11,7 +11,7 @@ from typing import Any
 from payment_service.domain.references import transaction_reference
 from payment_service.domain.vocabulary import DEAD
 from payment_service.services import audit_imports
-from payment_service.services.audit_chain import TOLD_FORMS, Fault, Told, follow
+from payment_service.services.audit_chain import TOLD_FORMS, Mismatch, Told, follow
 from payment_service.services.audit_reading import Books
 from payment_service.services.moves.rows import Row
 from payment_service.services.moves.snapshots import HASHED, OF_REQUEST, kept
@@ -58,7 +58,7 @@ def _faults(books: Books) -> _Found:
     yield from _generated(payment)
     if books.events:
         told = follow(books.events, sealed and _as_told(sealed))
-        if isinstance(told, Fault):
+        if isinstance(told, Mismatch):
             yield f"its row in events, event {told.seq}", told.what, told.column
             return
         yield from _told(books, payment, told)

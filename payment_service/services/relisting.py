@@ -47,7 +47,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 
 
 @dataclass
-class Found:
+class RelistingReport:
     """What the providers said. `unknown` are operations that our rows don't tell of, each with its
     provider and why; `unasked` are providers that did not say, and why not."""
 
@@ -58,10 +58,10 @@ class Found:
     unasked: dict[str, str] = field(default_factory=dict)
 
 
-def ask(*, since: datetime) -> Found:
+def ask(*, since: datetime) -> RelistingReport:
     """Asks all that can list. What our rows know with another outcome is due for a look-up
     afterwards; a request of a payment of ours that the rows lack is begun there and looked up."""
-    found = Found()
+    found = RelistingReport()
     for provider in providers().all():
         if Extra.LISTING not in provider.capabilities or not isinstance(provider, Listing):
             found.unasked[provider.name] = CANT_LIST
@@ -84,7 +84,7 @@ def ask(*, since: datetime) -> Found:
 
 
 def _compare(
-    provider: str, listed: list[Listed], found: Found
+    provider: str, listed: list[Listed], found: RelistingReport
 ) -> Iterator[tuple[int, int, Listed]]:
     """Notes what is unknown, has looked up what differs, and gives the requests that our payments
     lack, with their numbers."""
@@ -177,7 +177,7 @@ COLUMNS = (
 )
 
 
-def write(found: Found, folder: Path) -> Path | None:
+def write(found: RelistingReport, folder: Path) -> Path | None:
     """What our rows don't tell of, as a CSV file that only we may read; None for nothing."""
     if not found.unknown:
         return None

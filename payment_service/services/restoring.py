@@ -53,7 +53,7 @@ _OPEN = text("""
 
 
 @dataclass
-class Report:
+class RestoreReport:
     """What came back, and what stays open."""
 
     backup_of: datetime | None = None
@@ -64,7 +64,7 @@ class Report:
     looked_up: int = 0
     refused: dict[int, str] = field(default_factory=dict)
     open: list[Any] = field(default_factory=list)
-    listing: relisting.Found = field(default_factory=relisting.Found)
+    listing: relisting.RelistingReport = field(default_factory=relisting.RelistingReport)
     file: Path | None = None
 
     def lines(self) -> Iterator[str]:
@@ -84,7 +84,9 @@ class Report:
             yield f"OPEN: {len(self.open) - NAMED} more requests; flask worker goes on asking"
 
 
-def _told(found: relisting.Found, file: Path | None, *, all_providers: bool) -> Iterator[str]:
+def _told(
+    found: relisting.RelistingReport, file: Path | None, *, all_providers: bool
+) -> Iterator[str]:
     """About the providers' lists. That one can't list matters where nothing else can tell."""
     yield (
         f"providers listed {found.listed} operations: {found.adopted} were missing at payments of"
@@ -97,10 +99,10 @@ def _told(found: relisting.Found, file: Path | None, *, all_providers: bool) -> 
         yield f"OPEN: {len(found.unknown)} operations that no row of ours tells of are in {file}"
 
 
-def look_back(*, replaced: str, folder: Path) -> Report:
+def look_back(*, replaced: str, folder: Path) -> RestoreReport:
     """In a restored database that nobody else is in. `replaced` names the database on the same
     server whose place it takes. What nobody here knows goes to a file in `folder`."""
-    report = Report()
+    report = RestoreReport()
     with replaced_database.opened(replaced) as there:
         report.unreadable = replaced_database.why_unreadable(there)
         with db.engine.begin() as connection:
@@ -122,17 +124,17 @@ def look_back(*, replaced: str, folder: Path) -> Report:
 def ask_providers(*, since: datetime, folder: Path) -> list[str]:
     """What providers did since a moment that our rows don't tell of, as lines to print. May be
     asked again at any time, while the service runs."""
-    report = Report()
+    report = RestoreReport()
     _ask_lists(report, since, folder)
     return list(_told(report.listing, report.file, all_providers=True))
 
 
-def _ask_lists(report: Report, since: datetime, folder: Path) -> None:
+def _ask_lists(report: RestoreReport, since: datetime, folder: Path) -> None:
     report.listing = relisting.ask(since=since)
     report.file = relisting.write(report.listing, folder)
 
 
-def _bring_back(there: Connection, report: Report) -> None:
+def _bring_back(there: Connection, report: RestoreReport) -> None:
     report.payments, report.refused = returning.bring_back(there)
     report.keys = returning_promises.bring_keys_back(there)
     returning_promises.settle_deliveries(there)
