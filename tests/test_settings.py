@@ -221,6 +221,8 @@ WORST: dict[str, tuple[str, ...]] = {
     ),
     "ROUTES": (
         *("CARD", "CARD=nobody", "BITCOIN=cash", "CARD=sandbox>nobody", "=cash", "CARD=", ","),
+        *("CARD:XXX=sandbox", "CARD:=sandbox", "CARD:INR:USD=sandbox", ":INR=sandbox"),
+        *("CARD:INR=sandbox,card:inr=cash", "CARD:INR", "BITCOIN:INR=cash", "INR:CARD=sandbox"),
         *("CARD=sandbox,CARD=cash", "CARD=sandbox,card=cash", "CARD=sandbox>sandbox", "CARD=cash,"),
     ),
     "CURRENCY": ("XXX", "XAU", "XYZ", "inr", "₹"),

@@ -57,6 +57,12 @@ class FareTooHigh(InvalidRequest):
     code = "fare_too_high"
 
 
+class MethodNotSupported(InvalidRequest):
+    """No provider here takes the method, in this currency, of this amount, or as it is asked."""
+
+    code = "method_not_supported"
+
+
 class TripNotFound(InvalidRequest):
     code = "trip_not_found"
 
@@ -95,6 +101,12 @@ class NotRefundable(DomainError):
 
 class RefundExceedsCaptured(InvalidRequest):
     code = "refund_exceeds_captured"
+
+
+class PartialRefundNotSupported(InvalidRequest):
+    """The provider that took the money gives it back as a whole only."""
+
+    code = "partial_refund_not_supported"
 
 
 class CaptureExceedsAuthorized(InvalidRequest):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import abc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -132,12 +133,20 @@ class Limits:
 class Provider(abc.ABC):
     """Base of all providers: fences, bounds, times and counts each call; a subclass asks.
 
-    A subclass sets `name`, `methods` and `capabilities` and writes `_ask` and `_lookup`.
+    A subclass sets `name`, `methods` and `capabilities` and writes `_ask` and `_lookup`. What it
+    can't do with each amount and currency it says too, and is never asked for.
     """
 
     name: str
     methods: frozenset[Method]
     capabilities: frozenset[TransactionType | Extra]
+    currencies: frozenset[str] | None = None
+    """What it takes; None for all."""
+    steps: Mapping[str, int] = MappingProxyType({})
+    """Minor units of a currency of which each amount must be a multiple: IQD in whole dinars is
+    1000. 1 for a currency that is not here."""
+    full_refunds_only = False
+    """It gives all of a payment back, once, and no part of it."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -147,6 +156,14 @@ class Provider(abc.ABC):
         self._places = threading.BoundedSemaphore(limits.concurrency)
         for ending in ("unknown", "not_sent"):
             metrics.PROCESSING_ERRORS.labels(self.name, ending)  # there from the first scrape on
+
+    def takes(self, *, method: str, currency: str) -> bool:
+        """Whether the method can be paid with it in that currency."""
+        return method in self.methods and (self.currencies is None or currency in self.currencies)
+
+    def step(self, currency: str) -> int:
+        """The smallest amount of the currency that it knows, in minor units."""
+        return self.steps.get(currency, 1)
 
     def charge(self, operation: Operation) -> Result:
         """Authorize and capture in one step. All verbs raise OutcomeUnknown and NotSent."""

@@ -1,4 +1,5 @@
-"""Which providers there are, and which is asked for a method. A new provider adds one line."""
+"""Which providers there are, and who is asked for a method and a currency. A new provider adds one
+line."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from payment_service.config import ByProvider, Check, Settings
+from payment_service.domain import money
 from payment_service.domain.vocabulary import Method
 from payment_service.providers.cash import CashProvider
 from payment_service.providers.contract import Limits, Provider
@@ -24,7 +26,7 @@ BUILDERS: dict[str, Builder] = {
 
 
 class Registry:
-    """The providers that the settings turn on, and the routes by method."""
+    """The providers that the settings turn on, and the routes by method and currency."""
 
     def __init__(self, settings: Settings) -> None:
         self._limits = {name: limits_of(settings, name) for name in BUILDERS}
@@ -53,9 +55,10 @@ class Registry:
         """Seconds that a call may take, whoever is asked."""
         return max(limits.timeout for limits in self._limits.values())
 
-    def route(self, method: str) -> list[Provider]:
-        """Who is asked for the method, in order; empty if nobody takes it here."""
-        names = self._routes.get(method, [])
+    def route(self, method: str, currency: str) -> list[Provider]:
+        """Who is asked, in order; empty if nobody is. A route for the method in this currency goes
+        before the method's own."""
+        names = self._routes.get((method, currency)) or self._routes.get((method, None), [])
         return [self._providers[name] for name in names if name in self._providers]
 
 
@@ -71,20 +74,28 @@ def limits_of(settings: Settings, name: str) -> Limits:
     )
 
 
-def routes_of(text: str) -> dict[str, list[str]]:
-    """Reads `CARD=stripe>sandbox,CASH=cash`. Raises ValueError, saying what it takes."""
-    routes: dict[str, list[str]] = {}
+def routes_of(text: str) -> dict[tuple[str, str | None], list[str]]:
+    """Reads `CARD:MYR=fiuu,CARD=stripe>sandbox`, by method and currency (None: all others).
+
+    Raises ValueError, saying what it takes.
+    """
+    routes: dict[tuple[str, str | None], list[str]] = {}
     for place, part in enumerate(text.split(","), start=1):
-        method, _, names = part.partition("=")
-        method, wanted = method.strip().upper(), [name.strip() for name in names.split(">")]
+        what, _, names = part.partition("=")
+        method, colon, code = (side.strip() for side in what.upper().partition(":"))
+        wanted = [name.strip() for name in names.split(">")]
         if method not in Method.__members__ or not BUILDERS.keys() >= set(wanted):
             raise ValueError(
-                f"part {place} must be METHOD=provider or METHOD=provider>provider; methods are "
-                f"{', '.join(Method)}, providers {', '.join(BUILDERS)}"
+                f"part {place} must be METHOD=provider, METHOD=provider>provider, or the same with"
+                f" METHOD:CURRENCY; methods are {', '.join(Method)}, providers"
+                f" {', '.join(BUILDERS)}"
             )
-        if method in routes or len(set(wanted)) < len(wanted):
+        if colon and code not in money.EXPONENTS:
+            raise ValueError(f"part {place} must name an ISO 4217 currency behind the colon")
+        key = (method, code if colon else None)
+        if key in routes or len(set(wanted)) < len(wanted):
             raise ValueError(f"part {place} names a method or a provider a second time")
-        routes[method] = wanted
+        routes[key] = wanted
     return routes
 
 

@@ -10,7 +10,6 @@ from psycopg2.errors import NotNullViolation
 from payment_service import idempotency
 from payment_service.domain.callers import Caller
 from payment_service.domain.errors import InvalidRequest
-from payment_service.domain.vocabulary import Method
 from payment_service.idempotency import Key
 from payment_service.services import pricing, routing, takeover
 from payment_service.services.moves import retries
@@ -97,8 +96,8 @@ def _begin(command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
     """Begins the charge of a new payment, or of the PENDING one that the trip or order has."""
     if "trip_id" not in command and "order_id" not in command:
         raise InvalidRequest.field("trip_id", "send trip_id or order_id")
-    willing = routing.route(command, pricing.method_of(command) or Method.CARD)
     payment = pricing.priced(command, caller)
+    willing = routing.route(command, payment)
     moment = payment["created_at"]
     payment["provider"] = willing[0].name
     transaction = new_transaction(

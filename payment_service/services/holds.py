@@ -15,10 +15,10 @@ from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import PaymentStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.services import amounts, standing
+from payment_service.services import amounts, routing, standing
 from payment_service.services.moves import due, retries, rows, steps, transitions
 from payment_service.services.moves.answers import Answer
-from payment_service.services.moves.operations import charge_of, new_transaction, next_number
+from payment_service.services.moves.operations import new_transaction, next_number, taken_by
 from payment_service.services.moves.rows import Row
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import News
@@ -44,6 +44,9 @@ def capture(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Ca
                     {"amount": [f"must not be more than {held}"]},
                     authorized=held,
                 )
+            earlier = rows.read_transactions(connection, payment_id)
+            holder = taken_by(payment, earlier)
+            routing.expect_step(amount, currency=payment["currency"], provider=holder)
             return begin_on_hold(
                 connection,
                 payment=payment,
@@ -74,13 +77,12 @@ def begin_on_hold(
     `number` is that of a request which the provider has already, and a restore had lost. `share`
     is where the payment stands from now on, if it moves."""
     earlier = rows.read_transactions(connection, payment["payment_id"])
-    held_by = charge_of(earlier)
     transaction = new_transaction(
         payment=payment,
         number=number or next_number(earlier),
         kind=kind,
         amount=amount,
-        provider=held_by["provider"] if held_by else payment["provider"],
+        provider=taken_by(payment, earlier),
         caller=caller,
         moment=datetime.now(UTC),
         cause=cause,

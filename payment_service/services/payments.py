@@ -50,7 +50,7 @@ def create(*, command: Mapping[str, Any], key: Key | None, caller: Caller) -> An
 def _create(command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answer:
     payment = pricing.priced(command, caller)
     if command.get("provider"):
-        payment["provider"] = routing.route(command, payment["method"])[0].name
+        payment["provider"] = routing.route(command, payment)[0].name
     payment |= {"status": PaymentStatus.PENDING, "version": 0}
     moment = payment["created_at"]
     with due.crowded(), db.engine.begin() as connection:

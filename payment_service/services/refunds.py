@@ -27,10 +27,10 @@ from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.providers.cash import CashProvider
 from payment_service.providers.contract import Outcome, Result
-from payment_service.services import amounts
+from payment_service.services import amounts, routing
 from payment_service.services.moves import evidence, retries, rows, steps
 from payment_service.services.moves.answers import Answer
-from payment_service.services.moves.operations import charge_of, new_transaction, next_number
+from payment_service.services.moves.operations import new_transaction, next_number, taken_by
 from payment_service.services.moves.rows import REFUND, Row
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import OPEN, News
@@ -39,13 +39,15 @@ from payment_service.services.moves.transitions import OPEN, News
 def refund(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
     """Gives back `amount`, or what is left, of a captured payment.
 
-    Raises PaymentNotFound, NotRefundable, RefundExceedsCaptured.
+    Raises PaymentNotFound, NotRefundable, RefundExceedsCaptured, PartialRefundNotSupported.
     """
 
     def begin() -> Move:
         with db.engine.begin() as connection:
             payment = _refundable(connection, payment_id)
             amount = _amount(payment, command)
+            earlier = rows.read_transactions(connection, payment_id)
+            routing.expect_refundable(payment, amount, provider=taken_by(payment, earlier))
             return begin_refund(
                 connection,
                 payment=payment,
@@ -73,13 +75,12 @@ def begin_refund(
 
     `number` is that of a request which the provider has already, and a restore had lost."""
     earlier = rows.read_transactions(connection, payment["payment_id"])
-    taken_by = charge_of(earlier)
     transaction = new_transaction(
         payment=payment,
         number=number or next_number(earlier),
         kind=TransactionType.REFUND,
         amount=amount,
-        provider=taken_by["provider"] if taken_by else payment["provider"],
+        provider=taken_by(payment, earlier),
         caller=caller,
         moment=datetime.now(UTC),
         cause=cause,

@@ -1,33 +1,80 @@
-"""Which providers may be asked for a payment, in order."""
+"""Which providers may be asked for a payment, in order, and what they can't take."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from payment_service.domain.errors import InvalidRequest
+from payment_service.domain import money
+from payment_service.domain.errors import (
+    InvalidRequest,
+    MethodNotSupported,
+    PartialRefundNotSupported,
+)
 from payment_service.domain.vocabulary import TransactionType
 from payment_service.providers.contract import Provider
 from payment_service.services.moves.operations import providers
+from payment_service.services.moves.rows import Row
 
 
-def route(command: Mapping[str, Any], method: str) -> list[Provider]:
-    """Who is asked, in order. Raises InvalidRequest if nobody takes it."""
+def route(command: Mapping[str, Any], payment: Row) -> list[Provider]:
+    """Who is asked for the priced payment, in order; at least one.
+
+    Raises MethodNotSupported, and InvalidRequest for the name of a provider that is not on.
+    """
+    method, currency = payment["method"], payment["currency"]
     named = command.get("provider")
-    found = [providers().find(named)] if named else providers().route(method)
-    able = [provider for provider in found if provider and method in provider.methods]
-    if not able and named:
-        raise InvalidRequest.field("provider", f"{named} is not on here, or takes no {method}")
+    found = [_named(named)] if named else providers().route(method, currency)
+    able = [provider for provider in found if provider.takes(method=method, currency=currency)]
     if not able:
-        raise InvalidRequest.field("method", f"no provider takes {method} here")
+        who, field = (named, "provider") if named else ("no provider", "method")
+        raise MethodNotSupported.field(field, f"{who} takes {method} in {currency} here")
+    fitting = [provider for provider in able if payment["amount"] % provider.step(currency) == 0]
+    if not fitting:
+        step = min(provider.step(currency) for provider in able)
+        raise MethodNotSupported.field("amount", _multiple(step, currency))
     kind = type_of(command)
-    willing = [provider for provider in able if kind in provider.capabilities]
+    willing = [provider for provider in fitting if kind in provider.capabilities]
     if not willing:
-        raise InvalidRequest.field("capture", f"{method} can't be held for a later capture")
+        raise MethodNotSupported.field("capture", f"{method} can't be held for a later capture")
     return willing
+
+
+def _named(name: str) -> Provider:
+    if found := providers().find(name):
+        return found
+    raise InvalidRequest.field("provider", f"{name} is not on here")
+
+
+def _multiple(step: int, currency: str) -> str:
+    return f"must be a multiple of {money.format_amount(step, currency)} {currency}"
 
 
 def type_of(command: Mapping[str, Any]) -> TransactionType:
     """A charge, or (capture=false) an authorization."""
     held = command.get("capture") is False
     return TransactionType.AUTHORIZATION if held else TransactionType.CHARGE
+
+
+def expect_step(amount: int, *, currency: str, provider: str) -> None:
+    """Raises InvalidRequest for an amount (minor units) of a capture or refund that the provider
+    can't express."""
+    found = providers().find(provider)
+    if found and amount % found.step(currency):
+        raise InvalidRequest.field("amount", _multiple(found.step(currency), currency))
+
+
+def expect_refundable(payment: Row, amount: int, *, provider: str) -> None:
+    """Raises PartialRefundNotSupported, or InvalidRequest, for an amount (minor units) that the
+    provider can't give back of the payment."""
+    currency = payment["currency"]
+    found = providers().find(provider)
+    if found and found.full_refunds_only and amount != payment["captured"]:
+        whole = money.format_amount(payment["captured"], currency)
+        raise PartialRefundNotSupported(
+            f"{provider} gives back all of a payment, and no part of it",
+            {"amount": [f"must be {whole}, or be left out"]},
+            refundable=whole,
+            currency=currency,
+        )
+    expect_step(amount, currency=currency, provider=provider)

@@ -142,7 +142,7 @@ def _take_over(
     """Begins the charge of a PENDING payment: `standing` as the connection holds it locked, `asked`
     as it shall be."""
     pricing.expect_driver(asked, asked["method"])
-    willing = routing.route(command, asked["method"])
+    willing = routing.route(command, asked)
     asked["payment_token"] = command.get("payment_token") or asked["payment_token"]
     earlier = rows.read_transactions(connection, standing["payment_id"])
     transaction = new_transaction(

@@ -90,6 +90,13 @@ def operation_of(payment: Row, transaction: Row, earlier: Iterable[Row] = ()) ->
     )
 
 
+def taken_by(payment: Row, transactions: Iterable[Row]) -> str:
+    """The name of the provider that has, or holds, the payment's money."""
+    charge = charge_of(transactions)
+    name: str = charge["provider"] if charge else payment["provider"]
+    return name
+
+
 def charge_of(transactions: Iterable[Row]) -> Row | None:
     """The newest charge or authorization that the provider took or is at work on."""
     asked = [
