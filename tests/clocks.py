@@ -8,16 +8,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from flask import Flask
 
 from payment_service.services.moves import resolution
 from tests.books import execute, row
-
-CLOCKLESS: dict[str, Any] = {"resolution_first_lookup_seconds": 600.0, "circuit_fail_max": 10**6}
-"""Settings under which nothing is due by itself during a test. With them, as they are made by the
-fixture make_app, all but the lock of a key is over `an_hour_later`."""
 
 
 def due(app: Flask, payment_id: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -17,7 +18,9 @@ from sqlalchemy import Connection, text
 from payment_service import config, create_app
 from payment_service.config import ByProvider
 from payment_service.extensions import db
-from tests.patience import UNHURRIED
+from tests.patience import CLOCKLESS, UNHURRIED
+from tests.running_service import Service, running_service
+from tests.sandbox_calls import emptied, sandbox_with_trips
 from tests.sandbox_server import Sandbox, running_sandbox
 
 _numbers = itertools.count(int.from_bytes(os.urandom(4)) * 1000)
@@ -53,6 +56,19 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def sandbox_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox that no other module asks, and that knows trips 32 and 33."""
+    with sandbox_with_trips(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
+
+
+@pytest.fixture
+def empty_sandbox(sandbox_of_module: Sandbox) -> Sandbox:
+    """The module's sandbox, holding nothing but its trips."""
+    return emptied(sandbox_of_module)
+
+
 @pytest.fixture(scope="session")
 def make_app(postgres_url: str, redis_url: str, sandbox: Sandbox) -> MakeApp:
     """Makes apps on this worker's database and sandbox; keyword arguments change settings. They
@@ -83,6 +99,38 @@ def make_app(postgres_url: str, redis_url: str, sandbox: Sandbox) -> MakeApp:
 def app(make_app: MakeApp) -> Flask:
     """The app with its default settings."""
     return make_app()
+
+
+@pytest.fixture(scope="session")
+def clockless_app(make_app: MakeApp) -> Flask:
+    """The app in which nothing is due by itself: a test says when time has passed."""
+    return make_app(**CLOCKLESS)
+
+
+StartService = Callable[..., Service]
+
+
+@pytest.fixture(scope="module")
+def start_service(
+    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str, sandbox: Sandbox
+) -> Iterator[StartService]:
+    """Starts services under gunicorn, on this worker's database, Redis and sandbox, which live as
+    long as the module's tests; keyword arguments change their environment."""
+    with contextlib.ExitStack() as services:
+
+        def start(**env: str) -> Service:
+            given = {
+                "REDIS_URL": redis_url,
+                "SANDBOX_PROVIDER_URL": sandbox.url,
+                "TRIP_SERVICE_URL": sandbox.url,
+                "WEB_WORKERS": "1",
+                "LOG_LEVEL": "WARNING",
+            }
+            directory = tmp_path_factory.mktemp("service")
+            running = running_service(directory, database_url=postgres_url, **given | env)
+            return services.enter_context(running)
+
+        yield start
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, create_engine
 
 from payment_service.seeding import ImportReport, import_payments
@@ -108,3 +109,15 @@ def totals_agree(engine: Engine) -> None:
         " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
     )
     assert told == counted
+
+
+@pytest.fixture
+def engine(fresh_database: str) -> Iterator[Engine]:
+    """On a database of the test's own, without the app."""
+    with connected(fresh_database) as engine:
+        yield engine
+
+
+@pytest.fixture
+def load(engine: Engine, tmp_path: Path) -> Load:
+    return loader(engine, tmp_path)

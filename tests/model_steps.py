@@ -26,6 +26,7 @@ from tests.books import execute, rows
 from tests.fixtures import a_key, a_number
 from tests.model import BUSY, DECLINE, SILENCES, Ask, Paid
 from tests.patience import PATIENCE
+from tests.sandbox_calls import arm
 from tests.sandbox_server import Sandbox
 
 CALLER = Caller("local")
@@ -38,13 +39,12 @@ class World:
     """The app, its provider, and how often each reference was sent."""
 
     def __init__(self, app: Flask, sandbox: Sandbox) -> None:
-        self.app, self.url, self.sent = app, sandbox.url, Counter[str]()
+        self.app, self.sandbox, self.sent = app, sandbox, Counter[str]()
         self.session = requests.Session()
 
     def arm(self, verb: str, fault: str | None, token: str) -> None:
         if fault is not None:
-            body = {"operation": VERBS.get(verb, verb), "fault": fault, "match": {"token": token}}
-            assert self.session.post(f"{self.url}/sandbox/faults", json=body, timeout=PATIENCE).ok
+            arm(self.sandbox, VERBS.get(verb, verb), fault, match={"token": token})
 
 
 class Steps(RuleBasedStateMachine):
@@ -180,7 +180,7 @@ class Steps(RuleBasedStateMachine):
             row = service_rows.find_transaction(asked, ask.number)
             earlier = [one for one in asked if one["number"] != ask.number]
             path, body = wire._request(operation_of(payment, row, earlier))
-        self.world.session.post(self.world.url + path, json=body, timeout=PATIENCE)
+        self.world.session.post(self.world.sandbox.url + path, json=body, timeout=PATIENCE)
         self.touched.append(paid)
 
     def _end_surplus(self, paid: Paid) -> None:

@@ -30,5 +30,9 @@ LIMITS = Limits(
 )
 """Of a provider that a test asks by itself."""
 
+CLOCKLESS: dict[str, Any] = {"resolution_first_lookup_seconds": 600.0, "circuit_fail_max": 10**6}
+"""Settings under which nothing is due by itself during a test. With them, as they are made by the
+fixture make_app, all but the lock of a key is over `an_hour_later` (tests/clocks.py)."""
+
 ENVIRONMENT = {name.upper(): str(value) for name, value in UNHURRIED.items()}
-"""The same for a service in a process of its own."""
+"""UNHURRIED for a service in a process of its own."""

@@ -18,7 +18,9 @@ from sqlalchemy.engine import make_url
 from payment_service import config, create_app
 from payment_service.extensions import HOT, db
 from scripts import databases, db_backup
-from tests.sandbox_server import Sandbox
+from tests.books import post
+from tests.fixtures import a_number
+from tests.sandbox_server import Sandbox, running_sandbox
 
 
 def connect(url: str, database: str | None = None) -> Any:
@@ -101,3 +103,26 @@ def house_on(
         for name in found.kept:
             with suppress(psycopg2.errors.InsufficientPrivilege):  # autovacuum is at work there
                 query(url, f'DROP DATABASE "{name}" WITH (FORCE)', "postgres")
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox that knows no other test's charges."""
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
+
+
+@pytest.fixture
+def house(
+    fresh_database: str, provider: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[House]:
+    with house_on(fresh_database, provider, tmp_path, monkeypatch) as found:
+        yield found
+
+
+def a_hold(house: House) -> Any:
+    """Holds 100.00 INR for an order of its own; what was answered."""
+    answer = post(house.client, "/v1/payments/charge", order_id=a_number(), amount="100.00",
+                  method="CARD", capture=False)  # fmt: skip
+    assert answer.status_code == 201
+    return answer.json

@@ -87,10 +87,16 @@ def refund(sandbox: Sandbox, of: str, amount: int, reference: str = "r-1") -> re
 
 
 def arm(sandbox: Sandbox, operation: str, fault: str, **more: Any) -> str:
+    """Arms a fault (docs/sandbox.md says what `more` may be); its id."""
     answer = post(sandbox, "/sandbox/faults", operation=operation, fault=fault, **more)
     assert answer.status_code == 201, answer.text
     fault_id: str = answer.json()["id"]
     return fault_id
+
+
+def disarm(sandbox: Sandbox) -> None:
+    """Takes all faults back, and lets go whatever hangs by one."""
+    assert requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE).ok
 
 
 def lookup(sandbox: Sandbox, reference: str) -> requests.Response:

@@ -15,12 +15,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from payment_service.schemas.lists import Cursor
-from tests.fixtures import MakeApp, a_key, an_order
+from tests.fixtures import MakeApp, StartService, a_key, an_order
 from tests.own_process import printed
 from tests.patience import PATIENCE
 from tests.refusals import JSON, Refused, assert_problem
-from tests.running_service import Service, running_service
-from tests.sandbox_server import Sandbox, reserved_port
+from tests.running_service import Service
+from tests.sandbox_server import reserved_port
 
 BIGINT = 2**63 - 1
 LIST = ("GET", "/v1/payments")
@@ -468,20 +468,8 @@ class Wire:
 
 
 @pytest.fixture(scope="module")
-def wire(
-    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str, sandbox: Sandbox
-) -> Iterator[Wire]:
-    with running_service(
-        tmp_path_factory.mktemp("service"),
-        database_url=postgres_url,
-        REDIS_URL=redis_url,
-        SANDBOX_PROVIDER_URL=sandbox.url,
-        TRIP_SERVICE_URL=sandbox.url,
-        WEB_WORKERS="1",
-        WEB_THREADS="4",
-        LOG_LEVEL="DEBUG",
-    ) as service:
-        yield Wire(service)
+def wire(start_service: StartService) -> Wire:
+    return Wire(start_service(WEB_THREADS="4", LOG_LEVEL="DEBUG"))
 
 
 def test_a_long_request_line(wire: Wire) -> None:

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
 from payment_service.providers import registry
 from payment_service.providers.sandbox import SandboxProvider
-from tests.clocks import CLOCKLESS, impatient
+from tests.clocks import impatient
 from tests.fixtures import MakeApp, a_key, an_order
-from tests.patience import PATIENCE
-from tests.sandbox_calls import arm, get
+from tests.patience import CLOCKLESS
+from tests.sandbox_calls import arm, disarm, get
 from tests.sandbox_server import Sandbox, running_sandbox
 
 FAIL_MAX = 5
@@ -71,7 +70,7 @@ def test_down_under_load_and_back(make_app: MakeApp, provider: Sandbox) -> None:
     assert charge(client, method="CASH").status_code == 201
     assert get(provider, "/psp/charges")["charges"] == []
 
-    requests.delete(f"{provider.url}/sandbox/faults", timeout=PATIENCE)
+    disarm(provider)
     assert charge(client).status_code == 503
     reset_time_is_over(app)
     assert charge(client).status_code == 201

@@ -16,7 +16,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-import requests
 
 from payment_service.domain.vocabulary import Method, TransactionType
 from payment_service.providers import registry
@@ -34,7 +33,7 @@ from payment_service.providers.contract import (
 from payment_service.providers.listing import Listing
 from payment_service.providers.sandbox import SandboxProvider
 from tests.patience import LIMITS, PATIENCE
-from tests.sandbox_calls import arm, eventually, get
+from tests.sandbox_calls import arm, disarm, eventually, get
 from tests.sandbox_server import Sandbox
 
 HANGS_SECONDS = 0.3
@@ -120,7 +119,7 @@ def test_every_provider_is_here() -> None:
 @pytest.fixture(params=sorted(HARNESSES))
 def harness(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Harness]:
     yield HARNESSES[request.param](sandbox)
-    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)
+    disarm(sandbox)
 
 
 _numbers = itertools.count(1)

@@ -35,7 +35,7 @@ from tests.fixtures import MakeApp, a_key, a_number
 from tests.histories import a_row, loader, next_id
 from tests.patience import PATIENCE
 from tests.restoring import House, house_on
-from tests.sandbox_calls import arm
+from tests.sandbox_calls import arm, disarm
 from tests.sandbox_server import Sandbox
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0")) // 5
@@ -220,7 +220,7 @@ class OneTrip(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         with contextlib.suppress(requests.RequestException):
-            requests.delete(f"{self.world.sandbox.url}/sandbox/faults", timeout=PATIENCE)
+            disarm(self.world.sandbox)
 
     # -- how it is done
 

@@ -13,20 +13,15 @@ from payment_service.services import audit, expiry
 from payment_service.services.moves import resolution
 from payment_service.telemetry import metrics
 from tests.books import rows
-from tests.clocks import CLOCKLESS, an_hour_later
-from tests.fixtures import MakeApp, a_key, an_order
+from tests.clocks import an_hour_later
+from tests.fixtures import a_key, an_order
 from tests.sandbox_calls import arm, get, post
 from tests.sandbox_server import Sandbox
 
 
 @pytest.fixture(scope="module")
-def app(make_app: MakeApp) -> Flask:
-    return make_app(**CLOCKLESS)
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+def app(clockless_app: Flask) -> Flask:
+    return clockless_app
 
 
 LATE = 24 * 3600 * 1000  # ms; not before it is told to

@@ -12,14 +12,12 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.clocks import CLOCKLESS, an_hour_later, impatient, is_open, look_up
-from tests.fixtures import MakeApp, a_key, an_order
-from tests.patience import PATIENCE
-from tests.sandbox_calls import arm, eventually, get
+from tests.clocks import an_hour_later, impatient, is_open, look_up
+from tests.fixtures import a_key, an_order
+from tests.sandbox_calls import arm, disarm, eventually, get
 from tests.sandbox_calls import post as tell
 from tests.sandbox_server import Sandbox
 
@@ -48,19 +46,14 @@ GARBLED = ("half_body", "garbage_200")
 
 
 @pytest.fixture(scope="module")
-def app(make_app: MakeApp) -> Flask:
-    return make_app(**CLOCKLESS)
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+def app(clockless_app: Flask) -> Flask:
+    return clockless_app
 
 
 @pytest.fixture(autouse=True)
 def no_faults_left(sandbox: Sandbox) -> Iterator[None]:
     yield
-    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)
+    disarm(sandbox)
 
 
 class Cell:

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from payment_service.extensions import db
 from payment_service.services import expiry
-from tests.clocks import CLOCKLESS, is_open, look_up
-from tests.fixtures import MakeApp, a_key, an_order
+from tests.clocks import is_open, look_up
+from tests.fixtures import a_key, an_order
 from tests.sandbox_calls import arm, decide, eventually, get
 from tests.sandbox_server import Sandbox
 
@@ -21,13 +21,8 @@ Call = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def app(make_app: MakeApp) -> Flask:
-    return make_app(**CLOCKLESS)
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+def app(clockless_app: Flask) -> Flask:
+    return clockless_app
 
 
 @pytest.fixture

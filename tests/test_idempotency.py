@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -30,8 +29,7 @@ from tests.books import (
     rows,
 )
 from tests.fixtures import MakeApp, a_key, a_number, an_order
-from tests.patience import PATIENCE
-from tests.sandbox_calls import arm, decide, eventually
+from tests.sandbox_calls import arm, decide, disarm, eventually
 from tests.sandbox_server import Sandbox, running_sandbox
 
 CHARGE = "/v1/payments/charge"
@@ -283,7 +281,7 @@ def test_while_the_first_is_at_work_others_are_told_so(
     second = post(caller, CHARGE, key, **body)
     assert (second.status_code, second.json["code"]) == (409, "idempotency_key_in_progress")
     assert int(second.headers["Retry-After"]) >= 1
-    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)  # lets it go
+    disarm(sandbox)  # lets it go
     first.join()
     assert done[0].status_code == 201
     third = post(caller, CHARGE, key, **body)

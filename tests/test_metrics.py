@@ -24,7 +24,7 @@ from tests.books import at_once, execute, rows
 from tests.fixtures import MakeApp, a_key, a_number
 from tests.patience import PATIENCE
 from tests.running_service import Service, running_service
-from tests.sandbox_calls import arm, eventually
+from tests.sandbox_calls import arm, disarm, eventually
 from tests.sandbox_server import Sandbox
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -147,7 +147,7 @@ def test_metrics_agree_with_the_database(service: Service, own: Flask, sandbox: 
     requests_are_counted(service)
 
     # What was unknown is looked up in the end, and is counted like the rest.
-    assert requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE).ok
+    disarm(sandbox)
     execute(own, "UPDATE transactions SET due_at = now() WHERE status = 'PROCESSING'")
     eventually(lambda: not rows(own, "SELECT 1 FROM payments WHERE status = 'PROCESSING'"))
     folded(own)

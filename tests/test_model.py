@@ -29,7 +29,7 @@ from payment_service.services import audit
 from tests.fixtures import MakeApp, a_key
 from tests.model import ENDINGS, Ask
 from tests.model_steps import Steps, World
-from tests.patience import PATIENCE
+from tests.sandbox_calls import disarm
 from tests.sandbox_server import Sandbox
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
@@ -165,7 +165,7 @@ class Histories(Steps):
     def the_provider_has_what_it_should(self) -> None:
         for paid in self.touched:
             found = self.world.session.get(
-                f"{self.world.url}/psp/charges/{paid.reference}-1", timeout=5
+                f"{self.world.sandbox.url}/psp/charges/{paid.reference}-1", timeout=5
             ).json()
             theirs = (found.get("captured_minor", 0), found.get("refunded_minor", 0))
             assert theirs == (paid.taken, paid.given), (found, vars(paid))
@@ -185,7 +185,7 @@ class Histories(Steps):
     def teardown(self) -> None:
         self.world.sent.clear()
         with contextlib.suppress(requests.RequestException):
-            self.world.session.delete(f"{self.world.url}/sandbox/faults", timeout=PATIENCE)
+            disarm(self.world.sandbox)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from typing import Any
 
 import pika
 import pytest
-import requests
 from flask import Flask
 
 from tests.books import execute, row, rows
@@ -21,7 +20,7 @@ from tests.fixtures import MakeApp
 from tests.patience import ENVIRONMENT, PATIENCE
 from tests.rabbitmq_server import Broker, running_rabbitmq
 from tests.running_service import Service
-from tests.sandbox_calls import arm, eventually
+from tests.sandbox_calls import arm, disarm, eventually
 from tests.sandbox_server import Sandbox, running_sandbox
 from tests.sisters import (
     HTTP_SINKS,
@@ -165,7 +164,7 @@ def test_one_service_down_for_a_while_holds_up_no_other(
                 ids += sold
                 eventually(lambda ids=ids, others=others: _all_heard(app, sisters, others, ids))
                 assert inbox(sisters, sink, sold) == []
-                requests.delete(f"{sisters.url}/sandbox/faults", timeout=PATIENCE)
+                disarm(sisters)
                 eventually(lambda: left(app) == 0)
         assert_all_heard(app, sisters, ids)
 
@@ -191,7 +190,7 @@ def test_a_relay_killed_between_delivery_and_mark_delivers_again(
             first.wait()
             lost = row(app, "SELECT done_at, attempts FROM deliveries")
             assert lost == {"done_at": None, "attempts": 0}
-            requests.delete(f"{sisters.url}/sandbox/faults", timeout=PATIENCE)
+            disarm(sisters)
             leases_run_out(app)
             service.start_worker()
             eventually(lambda: left(app) == 0)
@@ -216,7 +215,7 @@ def test_sigterm_finishes_the_step_at_hand(
             leased = "SELECT due_at > now() + interval '10 s' AS leased FROM deliveries"
             eventually(lambda: row(app, leased)["leased"])
             process.terminate()
-            requests.delete(f"{sisters.url}/sandbox/faults", timeout=PATIENCE)
+            disarm(sisters)
             assert process.wait(timeout=PATIENCE) == 0
         finally:
             service.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ import requests
 from flask import Flask
 
 from tests.books import a_trip, at_once, at_provider, payment_row, payments_of, rows, under
-from tests.fixtures import a_key, a_number
-from tests.running_service import Service, running_service
+from tests.fixtures import StartService, a_key, a_number
+from tests.running_service import Service
 from tests.sandbox_calls import arm, get
 from tests.sandbox_server import Sandbox
 
@@ -20,20 +19,9 @@ THREADS = 50
 
 
 @pytest.fixture(scope="module")
-def service(
-    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str, sandbox: Sandbox
-) -> Iterator[Service]:
-    """gunicorn with two processes on this worker's database and sandbox."""
-    with running_service(
-        tmp_path_factory.mktemp("service"),
-        database_url=postgres_url,
-        REDIS_URL=redis_url,
-        TRIP_SERVICE_URL=sandbox.url,
-        SANDBOX_PROVIDER_URL=sandbox.url,
-        WEB_WORKERS="2",
-        LOG_LEVEL="WARNING",
-    ) as running:
-        yield running
+def service(start_service: StartService) -> Service:
+    """gunicorn with two processes."""
+    return start_service(WEB_WORKERS="2")
 
 
 def send(service: Service, path: str, key: str, **body: Any) -> requests.Response:

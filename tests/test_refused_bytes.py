@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 
 import pytest
 
 from payment_service.problems import MEDIA_TYPE, TYPES
-from tests.fixtures import a_key
+from tests.fixtures import StartService, a_key
 from tests.patience import PATIENCE
-from tests.running_service import Service, running_service
-from tests.sandbox_server import Sandbox
+from tests.running_service import Service
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /v1/payments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -20,19 +18,8 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def service(
-    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str, sandbox: Sandbox
-) -> Iterator[Service]:
-    with running_service(
-        tmp_path_factory.mktemp("service"),
-        database_url=postgres_url,
-        REDIS_URL=redis_url,
-        SANDBOX_PROVIDER_URL=sandbox.url,
-        WEB_WORKERS="1",
-        WEB_THREADS="2",
-        LOG_LEVEL="WARNING",
-    ) as running:
-        yield running
+def service(start_service: StartService) -> Service:
+    return start_service(WEB_THREADS="2")
 
 
 def answer_to(service: Service, sent: bytes) -> tuple[int, dict[str, str], bytes]:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import requests
 from flask import Flask
 
 from payment_service.outbox import relay, sinks
@@ -22,7 +21,7 @@ from payment_service.services.worker import Beat
 from tests.books import execute, row, rows
 from tests.fixtures import MakeApp, a_number
 from tests.patience import PATIENCE
-from tests.sandbox_calls import arm, eventually
+from tests.sandbox_calls import arm, disarm, eventually
 from tests.sandbox_server import Sandbox
 from tests.sisters import (
     Make,
@@ -339,7 +338,7 @@ def test_a_hanging_sink_holds_up_no_other(make: Make, sandbox: Sandbox) -> None:
         assert inbox(sandbox, "order", ids) == []
     finally:
         stopping.set()
-        requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)
+        disarm(sandbox)
         running.join()
 
 

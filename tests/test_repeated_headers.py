@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,10 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.books import at_provider, row
-from tests.fixtures import a_key, an_order
+from tests.fixtures import StartService, a_key, an_order
 from tests.patience import PATIENCE
 from tests.refusals import assert_problem
-from tests.running_service import Service, running_service
+from tests.running_service import Service
 from tests.sandbox_server import Sandbox
 
 CHARGE = "/v1/payments/charge"
@@ -36,18 +36,8 @@ TWICE = [
 
 
 @pytest.fixture(scope="module")
-def service(
-    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str, sandbox: Sandbox
-) -> Iterator[Service]:
-    with running_service(
-        tmp_path_factory.mktemp("service"),
-        database_url=postgres_url,
-        REDIS_URL=redis_url,
-        SANDBOX_PROVIDER_URL=sandbox.url,
-        WEB_WORKERS="1",
-        WEB_THREADS="4",
-    ) as running:
-        yield running
+def service(start_service: StartService) -> Service:
+    return start_service(WEB_THREADS="4")
 
 
 class Told:

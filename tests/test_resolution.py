@@ -17,9 +17,9 @@ from payment_service.providers.registry import BUILDERS
 from payment_service.services import worker
 from payment_service.services.moves import resolution
 from tests.books import execute
-from tests.clocks import CLOCKLESS, an_hour_later, due
-from tests.fixtures import MakeApp, a_key, an_order
-from tests.patience import PATIENCE
+from tests.clocks import an_hour_later, due
+from tests.fixtures import a_key, an_order
+from tests.patience import CLOCKLESS, PATIENCE
 from tests.sandbox_calls import arm, get
 from tests.sandbox_server import Sandbox
 
@@ -27,13 +27,8 @@ FIRST_PAUSE = CLOCKLESS["resolution_first_lookup_seconds"]
 
 
 @pytest.fixture(scope="module")
-def app(make_app: MakeApp) -> Flask:
-    return make_app(**CLOCKLESS)
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+def app(clockless_app: Flask) -> Flask:
+    return clockless_app
 
 
 def _lost(client: FlaskClient, sandbox: Sandbox, fault: str = "do_and_lose_answer") -> Any:

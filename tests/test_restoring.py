@@ -18,27 +18,12 @@ from scripts.postgres import call
 from tests.books import a_charged_payment, a_pending_payment, a_trip, post
 from tests.fixtures import a_key, a_number
 from tests.patience import PATIENCE
-from tests.restoring import House, house_on
+from tests.restoring import House, a_hold
 from tests.sandbox_calls import arm, eventually, get
-from tests.sandbox_server import Sandbox, running_sandbox
+from tests.sandbox_server import Sandbox
 
 TABLES = ("payments", "transactions", "refunds", "events", "deliveries", "idempotency_keys",
           "sink_totals")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox that knows no other test's charges."""
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
-        yield running
-
-
-@pytest.fixture
-def house(
-    fresh_database: str, provider: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[House]:
-    with house_on(fresh_database, provider, tmp_path, monkeypatch) as found:
-        yield found
 
 
 def tables(house: House, database: str | None = None) -> dict[str, list[str]]:
@@ -73,13 +58,6 @@ def slowed(sandbox: Sandbox, ms: int) -> Iterator[None]:
         yield
     finally:
         requests.post(url, json={"profile": "off"}, timeout=PATIENCE)
-
-
-def a_hold(house: House) -> Any:
-    answer = post(house.client, "/v1/payments/charge", order_id=a_number(), amount="100.00",
-                  method="CARD", capture=False)  # fmt: skip
-    assert answer.status_code == 201
-    return answer.json
 
 
 def an_import(house: House, folder: Path, *statuses: str, trip_id: int | None = None) -> list[int]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask_migrate import downgrade
@@ -17,26 +15,11 @@ from payment_service.providers.sandbox import SandboxProvider
 from tests.books import a_charged_payment, a_pending_payment, post
 from tests.fixtures import a_key, a_number
 from tests.patience import LIMITS
-from tests.restoring import House, house_on
+from tests.restoring import House, a_hold
 from tests.sandbox_calls import arm, charge, get, refund
-from tests.sandbox_server import Sandbox, running_sandbox
+from tests.sandbox_server import Sandbox
 
 MIGRATIONS = str(Path(__file__).resolve().parents[1] / "migrations")
-
-
-@pytest.fixture(scope="module")
-def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox that knows no other test's charges."""
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
-        yield running
-
-
-@pytest.fixture
-def house(
-    fresh_database: str, provider: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[House]:
-    with house_on(fresh_database, provider, tmp_path, monkeypatch) as found:
-        yield found
 
 
 def elsewhere(house: House, file: Path, printed: pytest.CaptureFixture[str]) -> str:
@@ -56,13 +39,6 @@ def unknown(printed: str) -> list[dict[str, str]]:
     assert path.stat().st_mode & 0o777 == 0o600
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def a_hold(house: House) -> Any:
-    answer = post(house.client, "/v1/payments/charge", order_id=a_number(), amount="100.00",
-                  method="CARD", capture=False)  # fmt: skip
-    assert answer.status_code == 201
-    return answer.json
 
 
 def test_what_nobody_here_knows_goes_to_a_file(

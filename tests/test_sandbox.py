@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from tests.sandbox_calls import (
     capture,
     charge,
     decide,
-    emptied,
     get,
     hold,
     lookup,
@@ -27,21 +25,14 @@ from tests.sandbox_calls import (
     post,
     prepare,
     refund,
-    sandbox_with_trips,
     void,
 )
 from tests.sandbox_server import Sandbox
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_with_trips(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(server: Sandbox) -> Sandbox:
-    return emptied(server)
+def sandbox(empty_sandbox: Sandbox) -> Sandbox:
+    return empty_sandbox
 
 
 # The verbs

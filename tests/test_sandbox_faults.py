@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from tests.sandbox_calls import (
     arm,
     booked,
     charge,
-    emptied,
+    disarm,
     eventually,
     get,
     hold,
@@ -31,20 +30,13 @@ from tests.sandbox_calls import (
     post,
     prepare,
     refund,
-    sandbox_with_trips,
 )
 from tests.sandbox_server import Sandbox, running_sandbox
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_with_trips(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(server: Sandbox) -> Sandbox:
-    return emptied(server)
+def sandbox(empty_sandbox: Sandbox) -> Sandbox:
+    return empty_sandbox
 
 
 A_DAY = 24 * 3600 * 1000  # ms; longer than any test
@@ -176,7 +168,7 @@ def test_look_up_that_does_not_say_the_truth(sandbox: Sandbox, fault: str, statu
     assert [lookup(sandbox, "c-1").status_code for _ in range(3)] == [status, status, 200]
     arm(sandbox, "lookup", fault, ms=A_DAY)
     assert [lookup(sandbox, "c-1").status_code for _ in range(2)] == [status, status]
-    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)
+    disarm(sandbox)
     arm(sandbox, "lookup", fault, ms=100)
     eventually(lambda: lookup(sandbox, "c-1").status_code == 200)
     assert get(sandbox, "/sandbox/faults")["armed"] == []
@@ -333,7 +325,7 @@ def test_disarming_lets_go_what_hangs(sandbox: Sandbox) -> None:
     eventually(lambda: get(sandbox, "/psp/requests")["count"] == 1)
     time.sleep(0.1)
     assert not ended
-    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)
+    disarm(sandbox)
     thread.join(timeout=PATIENCE)
     assert ended
 
@@ -418,7 +410,7 @@ def test_slow_provider_holds_up_nobody_else(sandbox: Sandbox) -> None:
         thread.start()
     eventually(lambda: get(sandbox, "/psp/requests")["count"] == 20)
     assert requests.get(f"{sandbox.url}/health", timeout=PATIENCE).status_code == 200
-    requests.delete(f"{sandbox.url}/sandbox/faults", timeout=PATIENCE)
+    disarm(sandbox)
     for thread in threads:
         thread.join()
     assert len(get(sandbox, "/psp/charges")["charges"]) == 20

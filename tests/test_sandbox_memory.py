@@ -23,7 +23,6 @@ from tests.sandbox_calls import (
     booked,
     capture,
     charge,
-    emptied,
     eventually,
     get,
     hold,
@@ -36,15 +35,9 @@ from tests.sandbox_calls import (
 from tests.sandbox_server import Sandbox
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_with_trips(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(server: Sandbox) -> Sandbox:
-    return emptied(server)
+def sandbox(empty_sandbox: Sandbox) -> Sandbox:
+    return empty_sandbox
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,10 +18,8 @@ from tests.histories import (
     MOST,
     Load,
     a_row,
-    connected,
     counts,
     everything,
-    loader,
     next_id,
     payments,
     query,
@@ -30,17 +27,6 @@ from tests.histories import (
 )
 
 PUBLIC = Path(__file__).resolve().parents[2] / "shared" / "data" / "rhfd_payments.csv"
-
-
-@pytest.fixture
-def engine(fresh_database: str) -> Iterator[Engine]:
-    with connected(fresh_database) as engine:
-        yield engine
-
-
-@pytest.fixture
-def load(engine: Engine, tmp_path: Path) -> Load:
-    return loader(engine, tmp_path)
 
 
 def test_the_public_data_set_comes_in_once(engine: Engine) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,26 +14,13 @@ from tests.histories import (
     MOST,
     Load,
     a_row,
-    connected,
     counts,
     everything,
     execute,
-    loader,
     payments,
     query,
     totals_agree,
 )
-
-
-@pytest.fixture
-def engine(fresh_database: str) -> Iterator[Engine]:
-    with connected(fresh_database) as engine:
-        yield engine
-
-
-@pytest.fixture
-def load(engine: Engine, tmp_path: Path) -> Load:
-    return loader(engine, tmp_path)
 
 
 def conflicting(column: str, value: str) -> tuple[str, str]:

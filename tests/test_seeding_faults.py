@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,26 +18,12 @@ from tests.histories import (
     MOST,
     Load,
     a_row,
-    connected,
     counts,
     everything,
-    loader,
     payments,
     query,
     totals_agree,
 )
-
-
-@pytest.fixture
-def engine(fresh_database: str) -> Iterator[Engine]:
-    with connected(fresh_database) as engine:
-        yield engine
-
-
-@pytest.fixture
-def load(engine: Engine, tmp_path: Path) -> Load:
-    return loader(engine, tmp_path)
-
 
 BAD = [
     (a_row(5, payment_id=""), "payment_id is missing"),

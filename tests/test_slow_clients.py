@@ -19,8 +19,8 @@ import requests
 from flask import Flask
 
 from tests.books import at_once, rows
-from tests.fixtures import a_key, an_order
-from tests.running_service import Service, running_service
+from tests.fixtures import StartService, a_key, an_order
+from tests.running_service import Service
 from tests.sandbox_calls import arm, eventually
 from tests.sandbox_server import ROOT, Sandbox
 from tests.slow import BIG, Crowd, Slow, slow_client
@@ -57,22 +57,9 @@ def make_service(
 
 
 @pytest.fixture(scope="module")
-def service(
-    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str, sandbox: Sandbox
-) -> Iterator[Service]:
+def service(start_service: StartService) -> Service:
     """One process, so that its counts are at hand, and few threads."""
-    with running_service(
-        tmp_path_factory.mktemp("service"),
-        database_url=postgres_url,
-        REDIS_URL=redis_url,
-        SANDBOX_PROVIDER_URL=sandbox.url,
-        TRIP_SERVICE_URL=sandbox.url,
-        WEB_WORKERS="1",
-        WEB_THREADS="4",
-        LOG_LEVEL="WARNING",
-        REQUEST_READ_SECONDS=str(SECONDS),
-    ) as running:
-        yield running
+    return start_service(WEB_THREADS="4", REQUEST_READ_SECONDS=str(SECONDS))
 
 
 def port_of(service: Service) -> int:

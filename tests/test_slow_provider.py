@@ -15,9 +15,8 @@ from flask import Flask
 from payment_service.extensions import HOT, db
 from tests.books import a_charged_payment, arrived, at_provider, payments_of, post, rows
 from tests.fixtures import MakeApp, a_key, a_number, an_order
-from tests.patience import PATIENCE
 from tests.running_service import Service, running_service
-from tests.sandbox_calls import arm, eventually, get
+from tests.sandbox_calls import arm, disarm, eventually, get
 from tests.sandbox_server import Sandbox, running_sandbox
 
 IN_FLIGHT = 64
@@ -40,7 +39,7 @@ def under_way(provider: Sandbox) -> int:
 
 
 def let_go(provider: Sandbox) -> None:
-    assert requests.delete(f"{provider.url}/sandbox/faults", timeout=PATIENCE).ok
+    disarm(provider)
 
 
 @pytest.fixture
