@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse_many
@@ -21,11 +21,10 @@ class OneLimit(Limiter):
     an eighth of a charge's time in Python. Where there is but one, its strategy is asked directly.
     """
 
-    _limits: list[RateLimitItem]
-
     def init_app(self, app: Flask) -> None:
         super().init_app(app)
-        self._limits = parse_many(app.config["RATELIMIT_APPLICATION"])
+        # The app's and not the limiter's, which is one for all apps of a process.
+        app.extensions["rate_limits"] = parse_many(app.config["RATELIMIT_APPLICATION"])
 
     def _check_request_limit(
         self, callable_name: str | None = None, in_middleware: bool = True
@@ -36,7 +35,8 @@ class OneLimit(Limiter):
         if not self._storage_dead:
             address = get_remote_address()
             try:
-                over = [limit for limit in self._limits if not self.limiter.hit(limit, address)]
+                limits = current_app.extensions["rate_limits"]
+                over = [limit for limit in limits if not self.limiter.hit(limit, address)]
                 if over:
                     self._refuse(over, address)
                 return
