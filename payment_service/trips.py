@@ -135,7 +135,7 @@ def ask(*, trip_id: int, currency: str | None) -> Trip:
     any size.
     """
     try:
-        said = _SAID.load(_fetch(trip_id))
+        said = _SAID.load(fetch(trip_id))
         if said["trip_id"] not in (None, trip_id):
             raise ValidationError("is another trip's", "trip_id")
         status = said["status"].upper()
@@ -156,7 +156,8 @@ def ask(*, trip_id: int, currency: str | None) -> Trip:
     return Trip(trip_id, said["rider_id"], said["driver_id"], fare, zones)
 
 
-def _fetch(trip_id: int) -> dict[str, Any]:
+def fetch(trip_id: int) -> dict[str, Any]:
+    """The trip service's object, unread. Raises TripNotFound, TripServiceUnavailable."""
     base = (settings().trip_service_url or "").rstrip("/")
     try:
         answer = http.get(f"{base}/v1/trips/{trip_id}", timeout=settings().trip_timeout_seconds)

@@ -38,8 +38,8 @@ VERBS = {"expire": "void"}
 class World:
     """The app, its provider, and how often each reference was sent."""
 
-    def __init__(self, app: Flask, sandbox: Sandbox) -> None:
-        self.app, self.sandbox, self.sent = app, sandbox, Counter[str]()
+    def __init__(self, app: Flask, sandbox: Sandbox, sent: Counter[str]) -> None:
+        self.app, self.sandbox, self.sent = app, sandbox, sent
         self.session = requests.Session()
 
     def arm(self, verb: str, fault: str | None, token: str) -> None:
@@ -179,7 +179,7 @@ class Steps(RuleBasedStateMachine):
             payment, asked = found
             row = service_rows.find_transaction(asked, ask.number)
             earlier = [one for one in asked if one["number"] != ask.number]
-            path, body = wire._request(operation_of(payment, row, earlier))
+            path, body = wire.request_for(operation_of(payment, row, earlier))
         self.world.session.post(self.world.sandbox.url + path, json=body, timeout=PATIENCE)
         self.touched.append(paid)
 

@@ -444,8 +444,8 @@ MUTANTS = (
     Mutant(
         "bulkhead: beyond its places nothing is sent",
         "payment_service/providers/contract.py",
-        "        if not self._places.acquire(blocking=False):",
-        "        if not self._places.acquire(blocking=False) and False:",
+        "        if not self.places.acquire(blocking=False):",
+        "        if not self.places.acquire(blocking=False) and False:",
         ("tests/test_conformance.py",),
     ),
     Mutant(

@@ -282,6 +282,72 @@ def test_two_classes_of_one_name_in_a_layer_are_found() -> None:
     assert shared_class_names({"services.audit": report, "models.audit": report}) == []
 
 
+FOREIGN = {"_type"}
+"""Private names of libraries that the package happens to have as well: prometheus_client's."""
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__") and len(name) > 1
+
+
+def defined(source: str) -> set[str]:
+    """What a module gives a name: functions, classes, attributes and variables."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+def named_from_outside(source: str) -> Iterator[str]:
+    """The attributes that a module names of anything but self, by a dot, by their text in a call
+    of setattr, or in an import."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            of = ast.unparse(node.value)
+            if of not in ("self", "cls", "super()"):
+                yield node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
+            yield from (
+                arg.value.rpartition(".")[2]
+                for arg in node.args[:2]
+                if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+            )
+        elif isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+
+
+def private_names(source: str, ours: set[str]) -> set[str]:
+    """The private names of the package that a test's source takes hold of."""
+    wanted = set(named_from_outside(source)) & ours - defined(source) - FOREIGN
+    return {name for name in wanted if is_private(name)}
+
+
+def test_tests_take_hold_of_no_private_name() -> None:
+    """What a test must hold up or take out has a name of its own; a test may be a subclass."""
+    ours = set().union(*(defined(source) for source in modules().values()))
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        assert private_names(path.read_text(), ours) == set(), path
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "found = relay._mark",
+        "monkeypatch.setattr(relay, '_mark', late)",
+        "monkeypatch.setattr('payment_service.outbox.relay._mark', late)",
+        "app.extensions['providers'].get('sandbox')._mark()",
+        "from payment_service.outbox.relay import _mark",
+    ],
+)
+def test_a_private_name_in_a_test_is_found(line: str) -> None:
+    assert private_names(line, {"_mark"}) == {"_mark"}
+
+
 LONGEST = 300
 
 

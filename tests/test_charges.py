@@ -524,7 +524,7 @@ def test_an_order_that_is_charged_just_then_is_no_500(
 
     trip_id, order_id = a_trip(sandbox), a_number()
     client.post("/v1/payments", json={"trip_id": trip_id, "amount": "104.86"})
-    look = takeover._lock_live
+    look = takeover.lock_live
     others: list[Any] = []
 
     def look_and_be_late(*args: Any) -> Any:
@@ -533,7 +533,7 @@ def test_an_order_that_is_charged_just_then_is_no_500(
             others.append(post(app.test_client(), CHARGE, order_id=order_id, amount="1.00"))
         return found
 
-    monkeypatch.setattr(takeover, "_lock_live", look_and_be_late)
+    monkeypatch.setattr(takeover, "lock_live", look_and_be_late)
     answer = post(client, CHARGE, trip_id=trip_id, order_id=order_id)
     assert others[0].status_code == 201
     assert (answer.status_code, answer.json["code"]) == (409, "payment_exists")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,7 @@ def make(make_app: MakeApp, provider: Sandbox, **changes: Any) -> Flask:
 
 
 def reset_time_is_over(app: Flask) -> None:
-    breaker = app.extensions["providers"].get("sandbox").circuit._breaker
-    breaker._state_storage.opened_at = datetime.now(UTC) - timedelta(hours=2)
+    app.extensions["providers"].get("sandbox").circuit.breaker.reset_timeout = 0
 
 
 def charge(client: FlaskClient, **changes: Any) -> Any:

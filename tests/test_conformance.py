@@ -283,7 +283,7 @@ def test_nothing_is_sent_too_late(harness: Harness) -> None:
 
 def test_beyond_its_places_nothing_is_sent(harness: Harness) -> None:
     operation = an_operation(harness, TransactionType.CHARGE)
-    places = harness.provider._places
+    places = harness.provider.places
     taken = [places.acquire(blocking=False) for _ in range(LIMITS.concurrency)]
     assert all(taken)
     with pytest.raises(NotSent):

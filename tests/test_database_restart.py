@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any, ClassVar
 
 import psycopg2
@@ -11,10 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import create_engine, event, text
 
-from payment_service import idempotency
 from payment_service.config import load
 from payment_service.extensions import db
-from payment_service.statements import Disconnected
+from payment_service.statements import Disconnected, Statement
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.sandbox_calls import eventually
 
@@ -69,7 +67,7 @@ class _BreaksOff:
 def test_a_connection_that_breaks_off_is_no_internal_error(app: Flask) -> None:
     """Seen under `pg_ctl stop -m immediate`: neither OperationalError nor any other subclass."""
     with app.app_context(), pytest.raises(Disconnected):
-        idempotency._FIND.one(_BreaksOff(), defaultdict(str))  # type: ignore[arg-type]
+        Statement("any", "SELECT 1", {}).one(_BreaksOff(), {})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [psycopg2.DatabaseError, psycopg2.OperationalError])

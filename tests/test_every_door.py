@@ -25,7 +25,6 @@ from hypothesis.stateful import (
 
 from payment_service.extensions import db
 from payment_service.providers import sandbox as wire
-from payment_service.providers.contract import Operation, Result
 from payment_service.services import expiry
 from payment_service.services.moves import resolution, rows
 from payment_service.services.moves.operations import operation_of
@@ -37,6 +36,7 @@ from tests.patience import PATIENCE
 from tests.restoring import House, house_on
 from tests.sandbox_calls import arm, disarm
 from tests.sandbox_server import Sandbox
+from tests.watched_provider import watch_provider
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0")) // 5
 PARTS = 4
@@ -55,20 +55,22 @@ subjects = st.sampled_from(("trip", "trip", "trip and order", "order"))
 methods = st.sampled_from(("CARD", "CARD", "CASH"))
 
 
+Sent = list[tuple[str, str]]
+
+
 class World:
     """The app, its provider, and what was sent there: (our reference, type)."""
 
-    def __init__(self, app: Flask, sandbox: Sandbox, folder: Path) -> None:
-        self.app, self.sandbox, self.folder = app, sandbox, folder
-        self.sent: list[tuple[str, str]] = []
+    def __init__(self, app: Flask, sandbox: Sandbox, folder: Path, sent: Sent) -> None:
+        self.app, self.sandbox, self.folder, self.sent = app, sandbox, folder, sent
         self.client = app.test_client()
 
 
 class HouseWorld(World):
     """A world whose database may be replaced."""
 
-    def __init__(self, house: House, folder: Path) -> None:
-        super().__init__(house.app, house.sandbox, folder)
+    def __init__(self, house: House, folder: Path, sent: Sent) -> None:
+        super().__init__(house.app, house.sandbox, folder, sent)
         self.house = house
 
 
@@ -298,7 +300,7 @@ class OneTrip(RuleBasedStateMachine):
             asked = rows.read_transactions(connection, row["payment_id"])
         assert payment is not None
         earlier = [one for one in asked if one["number"] != row["number"]]
-        path, body = wire._request(operation_of(payment, row, earlier))
+        path, body = wire.request_for(operation_of(payment, row, earlier))
         requests.post(self.world.sandbox.url + path, json=body, timeout=PATIENCE)
 
     def _time_passes(self) -> None:
@@ -351,31 +353,38 @@ def _takes(row: dict[str, Any]) -> bool:
 
 
 @pytest.fixture
-def world(make_app: MakeApp, fresh_database: str, sandbox: Sandbox, tmp_path: Path) -> World:
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    """What the apps that are made after this send to the provider."""
+    noted: Sent = []
+    watch_provider(
+        monkeypatch, lambda operation: noted.append((operation.reference, str(operation.type)))
+    )
+    return noted
+
+
+@pytest.fixture
+def world(
+    sent: Sent, make_app: MakeApp, fresh_database: str, sandbox: Sandbox, tmp_path: Path
+) -> World:
     app = make_app(database_url=fresh_database, redis_url=None, circuit_fail_max=10**9)
-    return World(app, sandbox, tmp_path)
+    return World(app, sandbox, tmp_path, sent)
 
 
 @pytest.fixture
 def world_with_backups(
-    fresh_database: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sent: Sent,
+    fresh_database: str,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[HouseWorld]:
     monkeypatch.setenv("CIRCUIT_FAIL_MAX", "1000000")
     with house_on(fresh_database, sandbox, tmp_path, monkeypatch) as house:
-        yield HouseWorld(house, tmp_path)
+        yield HouseWorld(house, tmp_path, sent)
 
 
-def play(
-    machine: Callable[[], OneTrip], world: World, monkeypatch: pytest.MonkeyPatch, **bounds: int
-) -> None:
-    """Random histories of that machine; what is sent to the provider is noted on the way."""
-    ask = wire.SandboxProvider._ask
-
-    def noted(self: wire.SandboxProvider, operation: Operation) -> Result:
-        world.sent.append((operation.reference, str(operation.type)))
-        return ask(self, operation)
-
-    monkeypatch.setattr(wire.SandboxProvider, "_ask", noted)
+def play(machine: Callable[[], OneTrip], **bounds: int) -> None:
+    """Random histories of that machine."""
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -385,20 +394,18 @@ def play(
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_a_trip_is_paid_once_through_whatever_doors(
-    world: World, monkeypatch: pytest.MonkeyPatch, part: int
-) -> None:
+def test_a_trip_is_paid_once_through_whatever_doors(world: World, part: int) -> None:
     start = random.SystemRandom().getrandbits(64) if EXAMPLES else part
     examples = max(1, (EXAMPLES or 80) // PARTS)
     made = seed(start)(lambda: OneTrip(world))
-    play(made, world, monkeypatch, max_examples=examples, stateful_step_count=12)
+    play(made, max_examples=examples, stateful_step_count=12)
 
 
 @pytest.mark.slow
 def test_a_trip_is_paid_once_whatever_backup_is_brought_back(
-    world_with_backups: HouseWorld, monkeypatch: pytest.MonkeyPatch
+    world_with_backups: HouseWorld,
 ) -> None:
     start = random.SystemRandom().getrandbits(64) if EXAMPLES else 0
     made = seed(start)(lambda: OneTripAndBackups(world_with_backups))
     examples = max(10, EXAMPLES // 20)  # each takes seconds: a restore is a new database
-    play(made, world_with_backups, monkeypatch, max_examples=examples, stateful_step_count=10)
+    play(made, max_examples=examples, stateful_step_count=10)

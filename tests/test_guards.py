@@ -299,7 +299,7 @@ def test_charging_a_paid_trip_that_nobody_finds_live(
 ) -> None:
     trip_id = a_trip(sandbox)
     paid = post(client, "/v1/payments/charge", trip_id=trip_id).json
-    monkeypatch.setattr(takeover, "_lock_live", lambda *_: [])
+    monkeypatch.setattr(takeover, "lock_live", lambda *_: [])
     answer = post(client, "/v1/payments/charge", trip_id=trip_id)
     assert answer.status_code == 409
     assert [row["payment_id"] for row in payments_of(app, trip_id=trip_id)] == [paid["payment_id"]]
@@ -312,7 +312,7 @@ def test_refunding_more_than_is_left_without_the_check(
     payment = a_charged_payment(client)
     url = f"/v1/payments/{payment['payment_id']}/refund"
     assert post(client, url, amount="60.00").status_code == 200
-    monkeypatch.setattr(refunds, "_amount", lambda *_: 6000)
+    monkeypatch.setattr(refunds, "amount_to_refund", lambda *_: 6000)
     answer = post(client, url, amount="60.00")
     assert answer.status_code >= 400
     stands = payment_row(app, payment["payment_id"])
@@ -325,7 +325,7 @@ def test_refunding_what_was_not_captured_without_the_check(
 ) -> None:
     held = post(client, "/v1/payments/charge", **an_order(capture=False)).json
     monkeypatch.setattr(refunds, "CAPTURED", ("AUTHORIZED",))
-    monkeypatch.setattr(refunds, "_amount", lambda *_: 100)
+    monkeypatch.setattr(refunds, "amount_to_refund", lambda *_: 100)
     answer = post(client, f"/v1/payments/{held['payment_id']}/refund")
     assert answer.status_code >= 400
     assert payment_row(app, held["payment_id"])["refund_pending"] == 0

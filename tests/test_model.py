@@ -23,14 +23,13 @@ from payment_service.domain.errors import (
     IdempotencyKeyReused,
     RefundExceedsCaptured,
 )
-from payment_service.providers import sandbox as wire
-from payment_service.providers.contract import Operation, Result
 from payment_service.services import audit
 from tests.fixtures import MakeApp, a_key
 from tests.model import ENDINGS, Ask
 from tests.model_steps import Steps, World
 from tests.sandbox_calls import disarm
 from tests.sandbox_server import Sandbox
+from tests.watched_provider import watch_provider
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 PARTS = 4
@@ -192,15 +191,10 @@ class Histories(Steps):
 def world(
     make_app: MakeApp, fresh_database: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> World:
+    sent: Counter[str] = Counter()
+    watch_provider(monkeypatch, lambda operation: sent.update([operation.reference]))
     app = make_app(database_url=fresh_database, redis_url=None, circuit_fail_max=10**9)
-    made = World(app, sandbox)
-    ask = wire.SandboxProvider._ask
-
-    def counted(self: wire.SandboxProvider, operation: Operation) -> Result:
-        made.sent[operation.reference] += 1
-        return ask(self, operation)
-
-    monkeypatch.setattr(wire.SandboxProvider, "_ask", counted)
+    made = World(app, sandbox, sent)
     monkeypatch.setattr(audit, "MOST", 10**9)
     return made
 

@@ -210,18 +210,18 @@ def test_the_connection_lasts_and_is_kept_alive(make: Make, broker: Broker) -> N
     pay(app)
     drain(app)
     with app.app_context():
-        link = sinks.get("rabbitmq")._link  # type: ignore[union-attr]
+        link = sinks.get("rabbitmq").link  # type: ignore[union-attr]
 
     def sent() -> int:
         step(app)
-        frames: int = link._connection._heartbeat_checker._heartbeat_frames_sent
+        frames: int = link.connection._heartbeat_checker._heartbeat_frames_sent
         return frames
 
     eventually(lambda: sent() >= 2)
     pay(app)
     drain(app)
     with app.app_context():
-        assert sinks.get("rabbitmq")._link is link  # type: ignore[union-attr]
+        assert sinks.get("rabbitmq").link is link  # type: ignore[union-attr]
     assert len(queue.take()) == 2
 
 

@@ -232,7 +232,7 @@ def test_a_delivery_is_leased_by_one_relay(make: Make, sandbox: Sandbox) -> None
             sink = sinks.get("order")
             assert sink is not None
             start.wait()
-            return [delivery.payment_id for delivery in relay._lease("order", sink, 10)[0]]
+            return [delivery.payment_id for delivery in relay.lease("order", sink, 10)[0]]
 
     with ThreadPoolExecutor(6) as pool:
         for _ in range(20):
@@ -250,15 +250,15 @@ def test_a_relay_that_lost_its_lease_does_not_undo_what_another_did(
     made = pay(app, order_id=order)
     if fault:
         arm(sandbox, "order", fault, match={"order_id": order})
-    marked = relay._mark
+    marked = relay.mark
 
     def late(name: str, endings: Any) -> Any:
-        monkeypatch.setattr(relay, "_mark", marked)
+        monkeypatch.setattr(relay, "mark", marked)
         make_due(app)  # the lease runs out while the first relay sleeps
         drain(make(**urls(sandbox, "order")), "order")
         return marked(name, endings)
 
-    monkeypatch.setattr(relay, "_mark", late)
+    monkeypatch.setattr(relay, "mark", late)
     step(app, "order")
     (found,) = owed(app, made)
     assert found["done_at"] is not None
@@ -273,13 +273,13 @@ def test_a_failure_told_late_does_not_end_the_lease_of_another(
     order = a_number()
     made = pay(app, order_id=order)
     arm(sandbox, "order", "fail_500", match={"order_id": order})
-    marked = relay._mark
+    marked = relay.mark
 
     def late(name: str, endings: Any) -> Any:
         execute(app, "UPDATE deliveries SET due_at = now() + interval '1 hour'")
         return marked(name, endings)
 
-    monkeypatch.setattr(relay, "_mark", late)
+    monkeypatch.setattr(relay, "mark", late)
     step(app, "order")
     (found,) = owed(app, made)
     assert (found["attempts"], found["last_error"]) == (0, None)
@@ -381,7 +381,7 @@ def test_a_worker_beats_again_at_once_while_there_is_more(app: Flask) -> None:
 def test_waits_double_with_chance_up_to_the_longest(make: Make) -> None:
     def wait(attempts: int, retry_after: float = 0.0) -> float:
         delivery = LeasedDelivery(1, 1, "1-1", "t", "{}", attempts, datetime.now(UTC))
-        return relay._wait(Ending(delivery, "no", retry_after=retry_after))
+        return relay.seconds_to_wait(Ending(delivery, "no", retry_after=retry_after))
 
     with make(outbox_backoff_max_seconds=100.0).app_context():
         assert all(0.5 <= wait(0) <= 1 for _ in range(50))

@@ -13,11 +13,13 @@ import requests
 from flask import Flask
 
 from payment_service.extensions import HOT, db
+from payment_service.providers.contract import Operation
 from tests.books import a_charged_payment, arrived, at_provider, payments_of, post, rows
 from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.running_service import Service, running_service
 from tests.sandbox_calls import arm, disarm, eventually, get
 from tests.sandbox_server import Sandbox, running_sandbox
+from tests.watched_provider import watch_provider
 
 IN_FLIGHT = 64
 LOOKS = 20
@@ -102,31 +104,18 @@ def held(app: Flask) -> int:
         return sum(db.engines[bind].pool.checkedout() for bind in (None, HOT))
 
 
-class Watched:
-    """What a request held while its provider was at work."""
-
-    def __init__(self, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.held: list[int] = []
-        provider = app.extensions["providers"].get("sandbox")
-        ask, look = provider._ask, provider._lookup
-
-        def watched(inner: Any) -> Any:
-            def call(operation: Any) -> Any:
-                self.held.append(held(app))
-                return inner(operation)
-
-            return call
-
-        monkeypatch.setattr(provider, "_ask", watched(ask))
-        monkeypatch.setattr(provider, "_lookup", watched(look))
-
-
 def test_a_request_holds_no_connection_while_the_provider_is_asked(
     make_app: MakeApp, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Charge, take-over, hold, capture, void, refund, and the look-ups of retries."""
+    seen: list[int] = []
+
+    def look(operation: Operation) -> None:
+        seen.append(held(app))
+
+    watch_provider(monkeypatch, look, looking_up=look)
     app = make_app(circuit_fail_max=10**6)
-    client, watched = app.test_client(), Watched(app, monkeypatch)
+    client = app.test_client()
     paid = a_charged_payment(client)
     assert (
         post(client, f"/v1/payments/{paid['payment_id']}/refund", amount="1.00").status_code == 200
@@ -141,7 +130,7 @@ def test_a_request_holds_no_connection_while_the_provider_is_asked(
     arm(sandbox, "charge", "do_and_lose_answer", match={"token": token})
     assert post(client, "/v1/payments/charge", key, **body).status_code == 202
     assert post(client, "/v1/payments/charge", key, **body).status_code == 201
-    assert watched.held == [0] * 9
+    assert seen == [0] * 9
     assert held(app) == 0
 
 
@@ -153,13 +142,13 @@ def test_a_request_holds_no_connection_while_the_trip_service_is_asked(
 
     app = make_app()
     seen: list[int] = []
-    fetch = trips._fetch
+    fetch = trips.fetch
 
     def watched(trip_id: int) -> Any:
         seen.append(held(app))
         return fetch(trip_id)
 
-    monkeypatch.setattr(trips, "_fetch", watched)
+    monkeypatch.setattr(trips, "fetch", watched)
     answer = post(app.test_client(), "/v1/payments/charge", trip_id=a_trip(sandbox))
     assert answer.status_code == 201
     assert seen == [0]

@@ -72,7 +72,8 @@ def _session() -> requests.Session:
     return session
 
 
-_SESSION = _session()
+SESSION = _session()
+"""Keeps the connections to all hosts."""
 
 
 def call(
@@ -94,7 +95,7 @@ def call(
         data = json.dumps(body, separators=(",", ":")).encode()
     with bounded(timeout) as attempt:
         try:
-            with _SESSION.request(
+            with SESSION.request(
                 method,
                 url,
                 data=data,

@@ -40,15 +40,15 @@ class RabbitMQ:
         self._parameters = _parameters(url, timeout)
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._link: _Publisher | None = None
+        self.link: _Publisher | None = None
         # Connecting, publishing, and the same again to be on the safe side.
         self.lease_seconds = 4 * timeout + 2
 
     def deliver(self, batch: Sequence[LeasedDelivery]) -> list[Ending]:
         with self._lock:
             error = self._connect()
-            if error is None and self._link is not None:
-                return self._link.publish(batch, self._timeout)
+            if error is None and self.link is not None:
+                return self.link.publish(batch, self._timeout)
         # Only the first was tried: a broker that is down costs the others no attempt.
         return [
             Ending(delivery, f"RabbitMQ: {error}", tried=place == 0)
@@ -58,28 +58,28 @@ class RabbitMQ:
     def tend(self) -> None:
         """Answers the broker's heartbeats and notices when it has gone."""
         with self._lock:
-            if self._link is not None:
-                self._link.settle()
+            if self.link is not None:
+                self.link.settle()
 
     def close(self) -> None:
         with self._lock:
-            if self._link is not None:
-                self._link.close()
-                self._link = None
+            if self.link is not None:
+                self.link.close()
+                self.link = None
 
     def _connect(self) -> str | None:
         """Makes sure of a link that works. What is in the way, if something is."""
-        if self._link is not None:
-            self._link.settle()
-            if self._link.broken is None:
+        if self.link is not None:
+            self.link.settle()
+            if self.link.broken is None:
                 return None
-            self._link.close()
-        self._link = _Publisher(self._parameters)
-        self._link.run(self._timeout)
-        if not self._link.ready:
-            error = self._link.broken or f"not connected within {self._timeout} s"
-            self._link.close()
-            self._link = None
+            self.link.close()
+        self.link = _Publisher(self._parameters)
+        self.link.run(self._timeout)
+        if not self.link.ready:
+            error = self.link.broken or f"not connected within {self._timeout} s"
+            self.link.close()
+            self.link = None
             return error
         return None
 
@@ -113,13 +113,13 @@ class _Link:
     def __init__(self, parameters: pika.URLParameters) -> None:
         self.ready = False
         self.broken: str | None = None
-        self._connection = pika.SelectConnection(
+        self.connection = pika.SelectConnection(
             parameters,
             on_open_callback=self._opened,
             on_open_error_callback=self._gone,
             on_close_callback=self._gone,
         )
-        self._loop = self._connection.ioloop
+        self._loop = self.connection.ioloop
 
     def run(self, seconds: float) -> None:
         """Lets the connection work until it has what it waits for, at most for `seconds`."""
@@ -134,13 +134,13 @@ class _Link:
 
     def close(self, seconds: float = 1.0) -> None:
         """Says goodbye if the broker is there, and lets go of the sockets."""
-        if not (self._connection.is_closing or self._connection.is_closed):
-            self._connection.close()
+        if not (self.connection.is_closing or self.connection.is_closed):
+            self.connection.close()
             # pika lets go of a connection that is half made, and then minds that it was told to.
             with contextlib.suppress(AssertionError):
                 self.run(seconds)
-        transport = self._connection._transport
-        if transport is not None and not self._connection.is_closed:
+        transport = self.connection._transport
+        if transport is not None and not self.connection.is_closed:
             # The broker did not answer the goodbye, and pika has no public way to hang up.
             transport.abort()
         self.settle()

@@ -154,12 +154,12 @@ def _step(name: str, sink: Sink) -> Counter[str]:
     # A sink that took nothing of the last batch is tried with one delivery.
     failing = _failing()
     size = 1 if name in failing else sink.batch
-    heads, blocked = _lease(name, sink, size)
+    heads, blocked = lease(name, sink, size)
     if not heads:
         sink.tend()
         return Counter(blocked=blocked, more=int(blocked == size))
     endings = sink.deliver(heads)
-    counts = _mark(name, endings) + Counter(blocked=blocked)
+    counts = mark(name, endings) + Counter(blocked=blocked)
     if any(ending.error is None for ending in endings):
         if name in failing:
             failing.discard(name)
@@ -177,7 +177,7 @@ def _failing() -> set[str]:
     return names
 
 
-def _lease(name: str, sink: Sink, size: int) -> tuple[list[LeasedDelivery], int]:
+def lease(name: str, sink: Sink, size: int) -> tuple[list[LeasedDelivery], int]:
     """The deliveries that are this relay's now, oldest first, and how many were put off."""
     values = {
         "sink": name,
@@ -202,7 +202,8 @@ def _lease(name: str, sink: Sink, size: int) -> tuple[list[LeasedDelivery], int]
     ], len(found) - len(heads)
 
 
-def _mark(name: str, endings: Sequence[Ending]) -> Counter[str]:
+def mark(name: str, endings: Sequence[Ending]) -> Counter[str]:
+    """Writes down how deliveries went; how many were `delivered`, `failed` and `parked`."""
     counts: Counter[str] = Counter()
     done = [ending for ending in endings if ending.error is None]
     failed = [ending for ending in endings if ending.error is not None and ending.tried]
@@ -224,11 +225,11 @@ def _mark(name: str, endings: Sequence[Ending]) -> Counter[str]:
 
 
 def _values(name: str, endings: Sequence[Ending]) -> dict[str, Any]:
-    told = [ending.as_json(_wait(ending)) for ending in endings]
+    told = [ending.as_json(seconds_to_wait(ending)) for ending in endings]
     return {"sink": name, "endings": jsontext.dumps(told)}
 
 
-def _wait(ending: Ending) -> float:
+def seconds_to_wait(ending: Ending) -> float:
     """Seconds until the next try: doubling, at most as long as is set, with half of it left to
     chance so that many that failed together don't come back together."""
     longest = settings().outbox_backoff_max_seconds

@@ -40,7 +40,7 @@ class Circuit:
     """Opens after `fail_max` failures in a row; after `reset_seconds` one trial call decides."""
 
     def __init__(self, name: str, *, fail_max: int, reset_seconds: float) -> None:
-        self._breaker = pybreaker.CircuitBreaker(
+        self.breaker = pybreaker.CircuitBreaker(
             fail_max=fail_max,
             reset_timeout=reset_seconds,
             name=name,
@@ -72,7 +72,7 @@ class Circuit:
 
     def _enter(self) -> bool:
         """Whether this call is the trial of an open circuit."""
-        if self._breaker.current_state == pybreaker.STATE_CLOSED:
+        if self.breaker.current_state == pybreaker.STATE_CLOSED:
             return False
         if (wait := self._left()) > 0:
             raise CircuitOpen(wait)
@@ -81,10 +81,10 @@ class Circuit:
         return True
 
     def _left(self) -> float:
-        opened_at = self._breaker._state_storage.opened_at
+        opened_at = self.breaker._state_storage.opened_at
         if opened_at is None:
             return 0.0
-        until = opened_at + timedelta(seconds=self._breaker.reset_timeout)
+        until = opened_at + timedelta(seconds=self.breaker.reset_timeout)
         return (until - datetime.now(UTC)).total_seconds()
 
     def _tell(self, error: Exception | None) -> None:
@@ -93,7 +93,7 @@ class Circuit:
                 raise error
 
         try:
-            self._breaker.call(replay)
+            self.breaker.call(replay)
         except pybreaker.CircuitBreakerError:
             pass  # a call that began before the circuit opened comes home late
         except Exception as replayed:

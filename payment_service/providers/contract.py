@@ -153,7 +153,7 @@ class Provider(abc.ABC):
         self.circuit = Circuit(
             self.name, fail_max=limits.circuit_fail_max, reset_seconds=limits.circuit_reset
         )
-        self._places = threading.BoundedSemaphore(limits.concurrency)
+        self.places = threading.BoundedSemaphore(limits.concurrency)
         for ending in ("unknown", "not_sent"):
             metrics.PROCESSING_ERRORS.labels(self.name, ending)  # there from the first scrape on
 
@@ -218,7 +218,7 @@ class Provider(abc.ABC):
     def _guarded(self, operation: Operation, ask: Callable[[Operation], Result]) -> Result:
         if operation.type not in self.capabilities:
             return Result(Outcome.DECLINED, failure_code="method_not_supported")
-        if not self._places.acquire(blocking=False):
+        if not self.places.acquire(blocking=False):
             raise NotSent(f"{self.name} is busy: {self.limits.concurrency} requests are open")
         try:
             with self.circuit.watching(OutcomeUnknown, NotSent):
@@ -231,7 +231,7 @@ class Provider(abc.ABC):
         except CircuitOpen as error:
             raise NotSent(f"{self.name} is failing", retry_after=error.retry_after) from error
         finally:
-            self._places.release()
+            self.places.release()
 
     @contextmanager
     def _measured(self, verb: str, operation: Operation) -> Iterator[None]:

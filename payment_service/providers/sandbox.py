@@ -45,7 +45,7 @@ class SandboxProvider(Provider):
         self._base_url = base_url.rstrip("/")
 
     def _ask(self, operation: Operation) -> Result:
-        path, body = _request(operation)
+        path, body = request_for(operation)
         try:
             answer = http.call(
                 "POST",
@@ -114,7 +114,8 @@ def _outcome(found: dict[str, Any]) -> Outcome:
     return _OUTCOMES[found["state"]]
 
 
-def _request(operation: Operation) -> tuple[str, dict[str, Any]]:
+def request_for(operation: Operation) -> tuple[str, dict[str, Any]]:
+    """The path and the body by which the provider is asked for the operation."""
     body: dict[str, Any] = {"reference": operation.reference}
     charge = quote(operation.charge_reference or "", "")
     if operation.type is TransactionType.VOID:

@@ -45,7 +45,7 @@ def refund(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Cal
     def begin() -> Move:
         with db.engine.begin() as connection:
             payment = _refundable(connection, payment_id)
-            amount = _amount(payment, command)
+            amount = amount_to_refund(payment, command)
             earlier = rows.read_transactions(connection, payment_id)
             routing.expect_refundable(payment, amount, provider=taken_by(payment, earlier))
             return begin_refund(
@@ -174,7 +174,7 @@ def _refundable(connection: Connection, payment_id: int) -> Row:
     return payment
 
 
-def _amount(payment: Row, command: Mapping[str, Any]) -> int:
+def amount_to_refund(payment: Row, command: Mapping[str, Any]) -> int:
     currency = payment["currency"]
     left: int = payment["captured"] - payment["refunded"] - payment["refund_pending"]
     amount = amounts.sent_amount(command, currency)

@@ -55,7 +55,7 @@ def take_over_live(payment: Row, command: Mapping[str, Any], key: Key, caller: C
     """
     payment = _with_its_trip(payment, command)
     with due.crowded(), db.engine.begin() as connection:
-        standing = _lock_live(connection, payment)
+        standing = lock_live(connection, payment)
         if not standing:
             due.expect_due(connection, payment)
             raise idempotency.KeyTaken  # it died meanwhile: begin again
@@ -96,7 +96,7 @@ def _with_its_trip(payment: Row, command: Mapping[str, Any]) -> Row:
     return payment
 
 
-def _lock_live(connection: Connection, payment: Row) -> Row | None:
+def lock_live(connection: Connection, payment: Row) -> Row | None:
     """The PENDING payment that stands in the place of the trip or the order, locked; None if there
     is none. Raises as `_pending_of`."""
     return _pending_of(connection, _live(payment).with_for_update())
