@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from http import HTTPStatus
+from inspect import cleandoc
 from typing import Any
 
 import psycopg2
@@ -19,6 +21,7 @@ from payment_service.api.body import BadJSON
 from payment_service.api.headers import HeaderRepeated
 from payment_service.domain import errors as domain
 from payment_service.domain.errors import DomainError
+from payment_service.problems import Kind
 from payment_service.statements import Disconnected, is_full, is_silence
 
 log = structlog.get_logger(__name__)
@@ -54,12 +57,26 @@ class ProblemSchema(Schema):
     title = fields.String(required=True)
     status = fields.Integer(required=True)
     detail = fields.String(required=True)
-    code = fields.String(required=True)
+    code = fields.String(
+        required=True,
+        metadata={"description": "Stable. All codes are listed at the top; more may come"},
+    )
+    # What some problems say besides.
     errors = fields.Dict(metadata={"description": "Field to messages"})
+    payment_id = fields.Integer(metadata={"description": "The payment that is in the way"})
+    payment_status = fields.String()
+    trip_id = fields.Integer()
+    trip_status = fields.String()
+    currency = fields.String()
+    expected_amount = fields.String()
+    fare = fields.String()
+    authorized = fields.String(metadata={"description": "What is held"})
+    from_ = fields.String(data_key="from", metadata={"description": "The status that stands"})
+    to = fields.String(metadata={"description": "The status that was asked for"})
+    refundable = fields.String(metadata={"description": "What is left to refund"})
 
     class Meta:
-        # Some problems carry more, such as payment_id.
-        unknown = "include"
+        unknown = "include"  # more members may come
 
 
 FULL_SECONDS = 30
@@ -90,20 +107,38 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _of_anything)
 
 
-def status_of(error: DomainError) -> int:
-    """The status of the error's class or of the nearest class that it descends from."""
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+def status_of(error: type[DomainError]) -> int:
+    """The status of the class or of the nearest class that it descends from."""
+    return next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
+
+
+def kinds() -> list[Kind]:
+    """Each code that an answer can carry, by status and code, with what it means: what an error of
+    the domain means is its docstring."""
+    ours = [
+        Kind(status_of(error), error.code, cleandoc(error.__doc__ or ""))
+        for error in _descendants(DomainError)
+        if error.__module__.startswith("payment_service.")
+    ]
+    return sorted([*ours, *problems.KINDS], key=lambda kind: (kind.status, kind.code))
+
+
+def _descendants(error: type[DomainError]) -> Iterable[type[DomainError]]:
+    for child in error.__subclasses__():
+        yield child
+        yield from _descendants(child)
 
 
 def _of_domain(error: DomainError) -> Response:
-    return problem(status_of(error), error.code, error.detail, members=error.members)
+    return problem(status_of(type(error)), error.code, error.detail, members=error.members)
 
 
 def _of_http(error: HTTPException) -> Response:
     if error.code is None or error.code < 400:
         return Response(error.get_body(), error.code or 500, error.get_headers())
     phrase = HTTPStatus(error.code).phrase
-    code = _CODES.get(error.code, phrase.lower().replace(" ", "_"))
+    known = _OF_HTTP.get(error.code)
+    code = known.code if known else phrase.lower().replace(" ", "_")
     made = problem(error.code, code, error.description or phrase)
     if error.code == 429:
         made.headers["Retry-After"] = "1"
@@ -113,16 +148,23 @@ def _of_http(error: HTTPException) -> Response:
     return made
 
 
-_CODES = {413: "body_too_large", 414: "uri_too_long", 415: "unsupported_media_type"}
+_OF_HTTP = {
+    kind.status: kind
+    for kind in (
+        problems.BAD_REQUEST,
+        problems.NOT_FOUND,
+        problems.METHOD_NOT_ALLOWED,
+        problems.BODY_TOO_LARGE,
+        problems.URI_TOO_LONG,
+        problems.UNSUPPORTED_MEDIA_TYPE,
+        problems.TOO_MANY_REQUESTS,
+        problems.INTERNAL_ERROR,
+    )
+}
 
 
 def _busy(error: PoolTimeout) -> Response:
-    return problem(
-        503,
-        "busy",
-        "all database connections are in use; ask again",
-        members={"retry_after": 1},
-    )
+    return _told(problems.BUSY, retry_after=1)
 
 
 def _of_database(error: DBAPIError) -> Response:
@@ -143,21 +185,11 @@ def _of_driver(error: psycopg2.Error) -> Response:
 
 
 def _no_room() -> Response:
-    return problem(
-        503,
-        "storage_full",
-        "the database has no room to write this; ask again with the same idempotency key",
-        members={"retry_after": FULL_SECONDS},
-    )
+    return _told(problems.STORAGE_FULL, retry_after=FULL_SECONDS)
 
 
 def _no_database(error: Exception) -> Response:
-    return problem(
-        503,
-        "database_unavailable",
-        "the database does not answer; ask again with the same idempotency key",
-        members={"retry_after": 1},
-    )
+    return _told(problems.DATABASE_UNAVAILABLE, retry_after=1)
 
 
 def _of_anything(error: Exception) -> Response:
@@ -166,8 +198,8 @@ def _of_anything(error: Exception) -> Response:
 
 
 def _internal() -> Response:
-    return problem(
-        500,
-        "internal_error",
-        "something went wrong here; ask again with the same idempotency key",
-    )
+    return _told(problems.INTERNAL_ERROR)
+
+
+def _told(kind: Kind, **members: Any) -> Response:
+    return problem(kind.status, kind.code, kind.says, members=members)

@@ -8,7 +8,8 @@ from typing import Any
 class DomainError(Exception):
     """A request that can't be done, with a stable `code` and a sentence that says what to do.
 
-    `members` are further members of the problem document, such as payment_id.
+    `members` are further members of the problem document, such as payment_id. The docstring of
+    each class is what the OpenAPI document says of its code, so it is written for callers.
     """
 
     code = "error"
@@ -36,23 +37,26 @@ class InvalidRequest(DomainError):
 
 
 class UseCursor(InvalidRequest):
-    """A page so far down a list that reading up to it costs too much."""
+    """A page so far down the list that it is reached by cursor only; go on by next_cursor."""
 
     code = "use_cursor"
 
 
 class CardDataRefused(InvalidRequest):
-    """A card number stands in a text; such numbers must never reach this service."""
+    """A text holds a card number; send the provider's token instead."""
 
     code = "card_data_refused"
 
 
 class AmountMismatch(InvalidRequest):
+    """The amount that was sent is not the trip's fare, or not the payment's own; `expected_amount`
+    is what it must be."""
+
     code = "amount_mismatch"
 
 
 class FareTooHigh(InvalidRequest):
-    """A trip, or imported history, names an amount beyond what is ever charged here."""
+    """The trip's fare, `fare`, is more than is ever charged here; have the trip looked at."""
 
     code = "fare_too_high"
 
@@ -64,42 +68,64 @@ class MethodNotSupported(InvalidRequest):
 
 
 class TripNotFound(InvalidRequest):
+    """The trip service knows no such trip."""
+
     code = "trip_not_found"
 
 
 class TripNotCompleted(DomainError):
+    """The trip is not finished, so it can't be charged yet; `trip_status` says where it is."""
+
     code = "trip_not_completed"
 
 
 class TripServiceUnavailable(DomainError):
+    """The trip service is down or its answer can't be read. Nothing was charged or written; ask
+    again with the same key."""
+
     code = "trip_service_unavailable"
 
 
 class PaymentNotFound(DomainError):
+    """There is no such payment."""
+
     code = "payment_not_found"
 
 
 class RefundNotFound(DomainError):
+    """There is no such refund."""
+
     code = "refund_not_found"
 
 
 class PaymentExists(DomainError):
+    """The trip or order has a live payment; `payment_id` is that payment."""
+
     code = "payment_exists"
 
 
 class IllegalTransition(DomainError):
+    """The payment or refund can't go from the status `from` to the status `to` this way."""
+
     code = "illegal_transition"
 
 
 class OperationInProgress(DomainError):
+    """Something else is under way for this payment, or for its trip or order; look again, then ask
+    again."""
+
     code = "operation_in_progress"
 
 
 class NotRefundable(DomainError):
+    """Nothing was captured, or the payment was imported, so nothing can be refunded here."""
+
     code = "not_refundable"
 
 
 class RefundExceedsCaptured(InvalidRequest):
+    """More than is left to refund; `refundable` is what is left."""
+
     code = "refund_exceeds_captured"
 
 
@@ -110,22 +136,33 @@ class PartialRefundNotSupported(InvalidRequest):
 
 
 class CaptureExceedsAuthorized(InvalidRequest):
+    """More than is held; `authorized` is what is held."""
+
     code = "capture_exceeds_authorized"
 
 
 class ReceiptNotAvailable(DomainError):
+    """There is a receipt only once a payment is captured."""
+
     code = "receipt_not_available"
 
 
 class ProviderUnavailable(DomainError):
+    """No provider could be asked. Nothing was charged or moved, and the key is free; ask again
+    after Retry-After."""
+
     code = "provider_unavailable"
 
 
 class IdempotencyKeyRequired(DomainError):
+    """The operation needs an idempotency key, in the header or in the body."""
+
     code = "idempotency_key_required"
 
 
 class IdempotencyKeyInvalid(DomainError):
+    """The idempotency key is not 1 to 255 visible ASCII characters."""
+
     code = "idempotency_key_invalid"
 
 
@@ -136,14 +173,19 @@ class IdempotencyKeyConflict(DomainError):
 
 
 class IdempotencyKeyReused(InvalidRequest):
+    """The key was sent before with another body; `errors` names the fields that differ. Nothing
+    was done."""
+
     code = "idempotency_key_reused"
 
 
 class IdempotencyKeyInProgress(DomainError):
+    """The first request with this key is still at work; ask again after Retry-After."""
+
     code = "idempotency_key_in_progress"
 
 
 class BadCountry(DomainError):
-    """Not a country code of two letters."""
+    """The country is not a code of two letters."""
 
     code = "invalid_country"
