@@ -28,7 +28,7 @@ def register(app: Flask) -> None:
     app.url_map.merge_slashes = False  # a path has one spelling
     app.before_request(body.refuse_surprises)
     api = Api(app)
-    for blueprint, prefix, _ in ROUTES:
-        api.register_blueprint(blueprint, url_prefix=prefix)
+    for blueprint, prefix, access in ROUTES:
+        api.register_blueprint(blueprint, access=access, url_prefix=prefix)
     errors.register(app)
     app.wsgi_app = one_of_each(without_prefix(app.wsgi_app))  # type: ignore[method-assign,assignment]

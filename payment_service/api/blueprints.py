@@ -15,7 +15,7 @@ from werkzeug.routing import BaseConverter
 
 from payment_service.api import openapi
 from payment_service.api.body import Parser
-from payment_service.api.errors import PROBLEM, ProblemSchema
+from payment_service.api.errors import PROBLEM, ProblemSchema, kinds
 from payment_service.schemas.fields import BIGINT
 
 View = Callable[..., Any]
@@ -45,6 +45,14 @@ class Blueprint(flask_smorest.Blueprint):
         self._watching = watching
         self._prepare_doc_cbks.append(self._prepare_problems_doc)
 
+    def add_url_rule(self, *args: Any, operation: str, **kwargs: Any) -> None:
+        """As flask-smorest's. `operation` is the operationId, after which generators name their
+        functions: once it is published, it stays."""
+        super().add_url_rule(*args, **kwargs)
+        described = self._docs[self._endpoints[-1]]
+        for method in described.keys() - {"parameters"}:
+            described[method].setdefault("manual_doc", {})["operationId"] = operation
+
     def arguments(self, schema: Any, **kwargs: Any) -> Any:
         """As flask-smorest's, but one schema object serves all requests: making one costs more
         than using it."""
@@ -73,7 +81,7 @@ class Blueprint(flask_smorest.Blueprint):
 
         def decorate(view: View) -> View:
             for status in statuses:
-                view = self.alt_response(status, response=HTTPStatus(status).name)(view)
+                view = self.alt_response(status, response=openapi.problem_name(status))(view)
             return view
 
         return decorate
@@ -83,12 +91,15 @@ class Blueprint(flask_smorest.Blueprint):
         documented: View = self.doc(parameters=[openapi.KEY])(view)
         return documented
 
-    def _prepare_problems_doc(self, doc: Any, doc_info: Any, **kwargs: Any) -> Any:
+    def _prepare_problems_doc(self, doc: Any, doc_info: Any, *, api: Api, **kwargs: Any) -> Any:
         """flask-smorest's hook."""
         responses = doc.setdefault("responses", {})
-        for status in openapi.problems(watching=self._watching, has_body="requestBody" in doc):
-            responses.setdefault(status, HTTPStatus(status).name)
-        return {**doc, "responses": dict(sorted(responses.items()))}
+        for status in openapi.statuses(watching=self._watching, has_body="requestBody" in doc):
+            responses.setdefault(status, openapi.problem_name(status))
+        if 422 in responses:
+            responses[422] = openapi.problem_name(422)  # flask-smorest's own name, of arguments()
+        access: Any = {"security": []} if api.access[self.name] == "open" else {}
+        return {**doc, **access, "responses": dict(sorted(responses.items()))}
 
 
 class Api(SmorestApi):
@@ -102,9 +113,15 @@ class Api(SmorestApi):
         super().__init__(app, spec_kwargs={"marshmallow_plugin": openapi.Plugin()})
         schema = {"type": "integer", "minimum": 1, "maximum": BIGINT}
         self.register_converter(IdConverter, lambda _: dict(schema))
+        self.access: dict[str, str] = {}
+
+    def register_blueprint(self, blueprint: Blueprint, *, access: str, **options: Any) -> None:
+        """As flask-smorest's. `access` is who may call: "open" to all, or "caller"."""
+        self.access[blueprint.name] = access
+        super().register_blueprint(blueprint, **options)
 
     def _register_responses(self) -> None:
-        openapi.describe(self.spec, ProblemSchema, PROBLEM)
+        openapi.describe(self.spec, ProblemSchema, PROBLEM, kinds())
 
     def _register_etag_headers(self) -> None:
         """Not used here, so not described."""

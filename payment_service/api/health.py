@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import Response
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.outbox_metrics import OutboxCollector
 from payment_service.api.totals_metrics import TotalsCollector
 from payment_service.domain.events import iso
+from payment_service.schemas import fields as own
 from payment_service.services import deliveries, health, totals
 from payment_service.telemetry import metrics
 from payment_service.version import VERSION
@@ -23,7 +24,17 @@ blueprint = Blueprint("health", __name__, description="Watching", watching=True)
 STATES = [health.UP, health.DOWN, health.OFF]
 
 
-class HealthSchema(Schema):
+class HealthSchema(own.AnswerSchema):
+    """That the process lives."""
+
+    example: ClassVar[own.Wire] = {
+        "service": "payment-service",
+        "version": VERSION,
+        "status": "UP",
+        "database_status": "UP",
+        "timestamp": "2026-11-20T10:00:00Z",
+    }
+
     service = fields.String()
     version = fields.String()
     status = fields.String(validate=validate.OneOf(["UP", "DEGRADED"]))
@@ -31,16 +42,27 @@ class HealthSchema(Schema):
     timestamp = fields.String()
 
 
-class ReadySchema(Schema):
+class ReadinessSchema(own.AnswerSchema):
+    """Whether requests can be served, and what they need."""
+
+    example: ClassVar[own.Wire] = {
+        "status": "UP",
+        "dependencies": {"database": "UP", "redis": "UP", "rabbitmq": "OFF"},
+        "timestamp": "2026-11-20T10:00:00Z",
+    }
+
     status = fields.String(validate=validate.OneOf(["UP", "DEGRADED", "DOWN"]))
     dependencies = fields.Dict(keys=fields.String(), values=fields.String())
     timestamp = fields.String()
 
 
-@blueprint.get("/health")
+@blueprint.get("/health", operation="getHealth")
 @blueprint.response(200, HealthSchema)
 def get_health() -> dict[str, Any]:
-    """The process lives"""
+    """Say that the process lives
+
+    200 as long as it does; DEGRADED where something that it needs is down.
+    """
     states = health.check()
     return {
         "service": "payment-service",
@@ -51,12 +73,15 @@ def get_health() -> dict[str, Any]:
     }
 
 
-@blueprint.get("/ready")
-@blueprint.get("/health/ready")
-@blueprint.response(200, ReadySchema)
-@blueprint.alt_response(503, schema=ReadySchema, description="The database does not answer")
+@blueprint.get("/ready", operation="getReady")
+@blueprint.get("/health/ready", operation="getReadiness")
+@blueprint.response(200, ReadinessSchema)
+@blueprint.alt_response(503, schema=ReadinessSchema, description="The database does not answer")
 def get_ready() -> tuple[dict[str, Any], int]:
-    """Requests can be served: the database decides, Redis and RabbitMQ only degrade"""
+    """Say whether requests can be served
+
+    The database decides; Redis and RabbitMQ only degrade.
+    """
     states = health.check()
     ready = states["database"] == health.UP
     degraded = health.DOWN in states.values()
@@ -68,10 +93,13 @@ def get_ready() -> tuple[dict[str, Any], int]:
     return body, 200 if ready else 503
 
 
-@blueprint.get("/metrics")
+@blueprint.get("/metrics", operation="getMetrics")
 @blueprint.response(200, {"type": "string"}, content_type="text/plain")
 def get_metrics() -> Response:
-    """Prometheus text: this pod's processes together, and the totals over all payments"""
+    """Read the metrics
+
+    Prometheus text: this pod's processes together, and the totals over all payments.
+    """
     registry = CollectorRegistry()
     registry.register(metrics.CountsCollector(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
     registry.register(TotalsCollector(totals.read()))

@@ -12,7 +12,9 @@ from apispec.ext.marshmallow.common import resolve_schema_instance
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
+from payment_service import problems
 from payment_service.api.idempotent import HEADER
+from payment_service.problems import Kind
 from payment_service.schemas.fields import AnswerSchema
 from payment_service.version import VERSION
 
@@ -39,11 +41,47 @@ SETTINGS: dict[str, Any] = {
     "API_SPEC_OPTIONS": {
         "info": {
             "summary": "Charge a finished trip, refund it, fetch the receipt.",
-            "description": "What is not read is refused: unknown fields and query parameters, and "
-            "a body sent to an operation that describes none (a GET or a DELETE), are 422.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [
+            {"url": "/", "description": "Where this document came from"},
+            {"url": "/api", "description": "The same, behind a gateway that keeps /api"},
+            {
+                "url": "http://127.0.0.1:{port}",
+                "description": "On this machine, by make run",
+                "variables": {"port": {"default": "8082", "description": "SERVICE_PORT"}},
+            },
+        ],
+        # Nobody is asked for a token yet. Once tokens are here, the empty choice goes.
+        "security": [{}, {"bearerAuth": []}],
     },
+}
+
+ABOUT = """\
+What is not read is refused: unknown fields and query parameters, and a body sent to an operation \
+that describes none (a GET or a DELETE), are 422.
+
+Amounts are decimal strings with exactly the currency's decimals. Times are UTC.
+
+An operation that moves money takes an idempotency key, one per intent. Whatever happened to the \
+first request, sending it again with its key and body is safe and gives its answer.
+
+Tokens are not asked for yet.
+
+## Errors
+
+Every error is a problem document (RFC 9457) with a stable `code`. Where an operation says nothing \
+of a status below, the request did not get as far as an operation.
+
+| status | code | meaning |
+|---|---|---|
+"""
+
+BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "A caller's token. Not asked for yet; what is sent is not looked at.",
 }
 
 # What an operation may answer by what it is; views name the others. 414 is not among them: it is
@@ -71,7 +109,24 @@ class Converter(OpenAPIConverter):
         instance = resolve_schema_instance(schema)
         if isinstance(instance, AnswerSchema):
             made["required"] = sorted(made["properties"].keys() - instance.sometimes)
+            if instance.example is not None:
+                made["examples"] = [instance.example]
         return made
+
+    def field2property(self, field: fields.Field[Any]) -> dict[str, Any]:
+        """A field with a component of its own refers to it, and may have a description beside."""
+        if not hasattr(field, "component"):
+            made: dict[str, Any] = super().field2property(field)
+            return made
+        name, described = field.component
+        assert self.spec is not None  # made by the plugin
+        known = self.spec.components.schemas.get(name)
+        if known is None:
+            self.spec.components.schema(name, dict(described))
+        elif known != described:
+            raise ValueError(f"two things in the document are called {name}")
+        beside = {word: said for word, said in field.metadata.items() if word == "description"}
+        return {"$ref": f"#/components/schemas/{name}", **beside}
 
 
 class Plugin(MarshmallowPlugin):
@@ -89,7 +144,7 @@ def own_words(self: Converter, field: fields.Field[Any], **kwargs: Any) -> dict[
     return {name: value for name, value in wire.items() if name not in field.metadata}
 
 
-def problems(*, watching: bool, has_body: bool) -> Iterable[int]:
+def statuses(*, watching: bool, has_body: bool) -> Iterable[int]:
     """The statuses that an operation may answer with a problem, by what it is."""
     yield from _ALWAYS
     if not watching:
@@ -98,15 +153,35 @@ def problems(*, watching: bool, has_body: bool) -> Iterable[int]:
         yield from _OF_A_BODY
 
 
-def describe(spec: APISpec, problem: type[Schema], content_type: str) -> None:
-    """Puts the key's header and a response for each problem among the components."""
+def problem_name(status: int) -> str:
+    """The name of a status's problems among the document's responses. Python's own names of
+    statuses change with its version."""
+    return f"Problem{status}"
+
+
+def describe(spec: APISpec, problem: type[Schema], content_type: str, kinds: list[Kind]) -> None:
+    """Puts among the components what operations refer to: the key's header, and a response for
+    each status that tells a problem, with all codes that it may carry."""
+    table = [f"| {kind.status} | `{kind.code}` | {_line(kind)} |\n" for kind in kinds]
+    spec.options["info"] = {**spec.options["info"], "description": ABOUT + "".join(table)}
+    spec.components.security_scheme("bearerAuth", BEARER)
     spec.components.parameter(KEY, "header", KEY_PARAMETER, lazy=True)
-    for status in HTTPStatus:
-        if status >= 400:
-            waits = status in (409, 429, 503)
-            response = {
-                "description": status.phrase,
-                "content": {content_type: {"schema": problem}},
-                **({"headers": _RETRY_AFTER} if waits else {}),
-            }
-            spec.components.response(status.name, response, lazy=True)
+    for status in sorted({kind.status for kind in kinds}):
+        codes = [kind for kind in kinds if kind.status == status]
+        told = [f"- `{kind.code}`: {_line(kind)}" for kind in codes]
+        examples = {kind.code: {"value": _example(kind)} for kind in codes}
+        response = {
+            "description": "\n".join([HTTPStatus(status).phrase, "", *told]),
+            "content": {content_type: {"schema": problem, "examples": examples}},
+            **({"headers": _RETRY_AFTER} if status in (409, 429, 503) else {}),
+        }
+        spec.components.response(problem_name(status), response, lazy=True)
+
+
+def _line(kind: Kind) -> str:
+    says = " ".join(kind.says.split()).removesuffix(".")
+    return f"{says[:1].upper()}{says[1:]}."
+
+
+def _example(kind: Kind) -> dict[str, Any]:
+    return problems.document(kind.status, kind.code, _line(kind), {})

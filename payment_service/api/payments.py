@@ -31,33 +31,45 @@ PAYMENT = {"order_id": 7001, "amount": "104.86", "currency": "INR", "method": "C
 REASON = {"reason": "Ordered twice"}
 
 
-@blueprint.post("/payments/charge")
-@blueprint.arguments(schemas.ChargeSchema, example=CHARGE)
+@blueprint.post("/payments/charge", operation="chargePayment")
+@blueprint.arguments(schemas.ChargePaymentSchema, example=CHARGE)
 @blueprint.answers(201, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(409)
 def charge(body: Body) -> Response:
-    """Charge a finished trip or an order"""
+    """Charge a finished trip or an order
+
+    Names a trip_id or an order_id. A trip costs what the trip service says; an order needs an
+    amount. 201: the money was taken (or is held, with capture false). 202: not decided yet, or the
+    payer must act (`next_action`); ask again with the same key, or read the payment. 402: declined;
+    the next try needs a new key.
+    """
     return respond(charges.charge(command=body, key=required_key(), caller=caller()))
 
 
-@blueprint.post("/payments")
-@blueprint.arguments(schemas.CreateSchema, example=PAYMENT)
+@blueprint.post("/payments", operation="createPayment")
+@blueprint.arguments(schemas.CreatePaymentSchema, example=PAYMENT)
 @blueprint.answers(201, schemas.PaymentDetailSchema)
 @blueprint.keyed
 @blueprint.refuses(409)
 def create(body: Body) -> Response:
-    """Create a PENDING payment"""
+    """Create a PENDING payment
+
+    No provider is asked. It is charged, settled by hand or cancelled later.
+    """
     return respond(payments.create(command=body, key=optional_key(), caller=caller()))
 
 
-@blueprint.post(f"/payments/{ID}/charge")
-@blueprint.arguments(schemas.ChargePendingSchema, required=False, example={"method": "CARD"})
+@blueprint.post(f"/payments/{ID}/charge", operation="chargePendingPayment")
+@blueprint.arguments(schemas.ChargePendingPaymentSchema, required=False, example={"method": "CARD"})
 @blueprint.answers(201, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
 def charge_pending(body: Body, payment_id: int) -> Response:
-    """Charge a PENDING payment"""
+    """Charge a PENDING payment
+
+    Answers as chargePayment does.
+    """
     return respond(
         takeover.charge_pending(
             payment_id=payment_id, command=body, key=required_key(), caller=caller()
@@ -65,25 +77,32 @@ def charge_pending(body: Body, payment_id: int) -> Response:
     )
 
 
-@blueprint.post(f"/payments/{ID}/capture")
-@blueprint.arguments(schemas.CaptureSchema, required=False, example={"amount": "60.00"})
+@blueprint.post(f"/payments/{ID}/capture", operation="capturePayment")
+@blueprint.arguments(schemas.CapturePaymentSchema, required=False, example={"amount": "60.00"})
 @blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
 def capture(body: Body, payment_id: int) -> Response:
-    """Take held funds, all or a part"""
+    """Take held funds, all or a part
+
+    Of an AUTHORIZED payment. What is not taken is released. 402: declined, and still held.
+    """
     return respond(
         holds.capture(payment_id=payment_id, command=body, key=required_key(), caller=caller())
     )
 
 
-@blueprint.post(f"/payments/{ID}/cancel")
-@blueprint.arguments(schemas.CancelSchema, required=False, example=REASON)
+@blueprint.post(f"/payments/{ID}/cancel", operation="cancelPayment")
+@blueprint.arguments(schemas.CancelPaymentSchema, required=False, example=REASON)
 @blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
 def cancel(body: Body, payment_id: int) -> Response:
-    """Cancel a PENDING payment or release a hold"""
+    """Cancel a PENDING payment or release a hold
+
+    202: the provider has not said yet that the hold is released. Cancelled already: 200. A hold is
+    released under an idempotency key.
+    """
     return respond(
         payments.cancel(
             payment_id=payment_id, key=optional_key(), caller=caller(), reason=body.get("reason")
@@ -91,21 +110,27 @@ def cancel(body: Body, payment_id: int) -> Response:
     )
 
 
-@blueprint.delete(f"/payments/{ID}")
+@blueprint.delete(f"/payments/{ID}", operation="deletePayment")
 @blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(400, 404, 409)
 def delete(payment_id: int) -> Response:
-    """The same as cancel, without a body"""
+    """Cancel a payment, without a body
+
+    The same as cancelPayment.
+    """
     return respond(payments.cancel(payment_id=payment_id, key=optional_key(), caller=caller()))
 
 
-@blueprint.patch(f"/payments/{ID}/status")
-@blueprint.arguments(schemas.StatusSchema, example={"status": "CANCELLED", **REASON})
+@blueprint.patch(f"/payments/{ID}/status", operation="setPaymentStatus")
+@blueprint.arguments(schemas.SetPaymentStatusSchema, example={"status": "CANCELLED", **REASON})
 @blueprint.answers(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404, 409)
 def set_status(body: Body, payment_id: int) -> Response:
-    """Settle a PENDING payment by hand"""
+    """Settle a PENDING payment by hand
+
+    SUCCESS or FAILED for cash, CANCELLED for any. All other moves are a provider's to make.
+    """
     return respond(
         settling.set_status(
             payment_id=payment_id,
@@ -116,49 +141,69 @@ def set_status(body: Body, payment_id: int) -> Response:
     )
 
 
-@blueprint.get("/payments")
+@blueprint.get("/payments", operation="listPayments")
 @blueprint.arguments(schemas.PaymentQuery, location="query")
 @blueprint.response(200, schemas.PaymentListSchema)
 def list_payments(query: Body) -> Body:
-    """List payments, newest first"""
+    """List payments, newest first
+
+    By limit and offset, by page and page_size, or by cursor, which costs the same on every page.
+    The filters must all fit.
+    """
     return listings.list_payments(**query)
 
 
-@blueprint.get(f"/payments/{ID}")
+@blueprint.get(f"/payments/{ID}", operation="getPayment")
 @blueprint.response(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
 def get(payment_id: int) -> Body:
-    """One payment"""
+    """Read one payment
+
+    With its transactions, which are the requests to providers about it.
+    """
     return listings.get_payment(payment_id=payment_id)
 
 
-@blueprint.get("/payments/trip/<id:trip_id>")
+@blueprint.get("/payments/trip/<id:trip_id>", operation="getTripPayment")
 @blueprint.response(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
 def get_of_trip(trip_id: int) -> Body:
-    """The payment of a trip: the live one, else the newest"""
+    """Read the payment of a trip
+
+    The live one, else the newest.
+    """
     return listings.get_of(column="trip_id", value=trip_id)
 
 
-@blueprint.get("/payments/order/<id:order_id>")
+@blueprint.get("/payments/order/<id:order_id>", operation="getOrderPayment")
 @blueprint.response(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
 def get_of_order(order_id: int) -> Body:
-    """The payment of an order: the live one, else the newest"""
+    """Read the payment of an order
+
+    The live one, else the newest.
+    """
     return listings.get_of(column="order_id", value=order_id)
 
 
-@blueprint.get("/payments/transaction/<transaction_id>")
+@blueprint.get("/payments/transaction/<transaction_id>", operation="getPaymentByTransaction")
 @blueprint.response(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
 def get_by_transaction(transaction_id: str) -> Body:
-    """The payment that the provider knows under this reference"""
+    """Read a payment by the provider's reference
+
+    The payment that the provider knows under it.
+    """
     return listings.get_by_transaction(provider_reference=transaction_id)
 
 
-@blueprint.get(f"/payments/{ID}/events")
+@blueprint.get(f"/payments/{ID}/events", operation="getPaymentEvents")
 @blueprint.response(200, schemas.TimelineSchema)
 @blueprint.refuses(404)
 def get_events(payment_id: int) -> Body:
-    """What happened to a payment, oldest first, and what will happen next"""
+    """Read what happened to a payment
+
+    Oldest first: events, transactions and what operators did; and what will happen next, and when,
+    if something is due.
+    """
     return timeline.tell(payment_id=payment_id)

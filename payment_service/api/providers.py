@@ -19,19 +19,27 @@ COUNTRY = {
 }
 
 
-@blueprint.get("/payments/providers")
+@blueprint.get("/payments/providers", operation="listProviders")
 @blueprint.arguments(OfferQuery, location="query")
 @blueprint.response(200, OfferSchema(many=True))
 def list_offers(query: dict[str, Any]) -> list[dict[str, Any]]:
-    """The catalog, filtered"""
+    """List the providers
+
+    Who takes which method in which country and currency. The filters must all fit.
+    """
     return providers.list_offers(**query)
 
 
-@blueprint.get("/payments/providers/<country>", parameters=[COUNTRY])
+@blueprint.get(
+    "/payments/providers/<country>", parameters=[COUNTRY], operation="listCountryProviders"
+)
 @blueprint.response(200, OfferSchema(many=True))
 @blueprint.refuses(400, 404)
 def list_of_country(country: str) -> list[dict[str, Any]]:
-    """The catalog of one country"""
+    """List the providers of a country
+
+    None for a country without any.
+    """
     if len(country) != 2 or not (country.isascii() and country.isalpha()):
         raise BadCountry("send a country code of two letters, such as IN")
     return providers.list_offers(country=country)

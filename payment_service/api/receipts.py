@@ -25,14 +25,19 @@ def say_what_decides(response: Response) -> Response:
     return response
 
 
-@blueprint.get(f"/payments/{ID}/receipt")
+@blueprint.get(f"/payments/{ID}/receipt", operation="getReceipt")
 @blueprint.arguments(ReceiptQuery, location="query")
-@blueprint.response(200, {"type": "string", "format": "binary"}, content_type=FORMS["pdf"])
-@blueprint.response(200, {"type": "string"}, content_type=FORMS["html"])
+# The uppermost is the first in the document, which is the one that generators read.
 @blueprint.response(200, ReceiptSchema)
+@blueprint.response(200, {"type": "string"}, content_type=FORMS["html"])
+@blueprint.response(200, {"type": "string", "format": "binary"}, content_type=FORMS["pdf"])
 @blueprint.refuses(404, 409)
 def get(query: dict[str, Any], payment_id: int) -> Response:
-    """The receipt of a captured payment, by format or by Accept"""
+    """Read the receipt of a captured payment
+
+    As JSON, as a page or as a PDF: by `format`, else by Accept, else JSON. A refund adds lines and
+    never changes earlier ones.
+    """
     receipt = receipts.get(payment_id=payment_id)
     wanted = FORMS.get(query.get("format", "")) or request.accept_mimetypes.best_match(
         list(FORMS.values()), default=FORMS["json"]

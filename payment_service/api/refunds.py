@@ -21,25 +21,32 @@ Body = dict[str, Any]
 PART = {"amount": "10.00", "reason": "Detour"}
 
 
-@blueprint.post(f"/payments/{ID}/refund")
-@blueprint.arguments(schemas.RefundRequestSchema, required=False, example=PART)
+@blueprint.post(f"/payments/{ID}/refund", operation="refundPayment")
+@blueprint.arguments(schemas.RefundPaymentSchema, required=False, example=PART)
 @blueprint.answers(200, schemas.RefundOutcomeSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
 def refund(body: Body, payment_id: int) -> Response:
-    """Refund a payment, all that is left or a part"""
+    """Refund a payment, all that is left or a part
+
+    `status` is the payment's, `refund_status` the refund's. 202: not decided yet; ask again with
+    the same key, or read the refund. 402: declined; nothing was given back.
+    """
     return respond(
         refunds.refund(payment_id=payment_id, command=body, key=required_key(), caller=caller())
     )
 
 
-@blueprint.post("/refunds")
+@blueprint.post("/refunds", operation="createRefund")
 @blueprint.arguments(schemas.CreateRefundSchema, example={"payment_id": 1, **PART})
 @blueprint.answers(201, schemas.RefundSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
 def create(body: Body) -> Response:
-    """Refund a payment; the answer is the refund as a resource"""
+    """Create a refund
+
+    Does what refundPayment does; the answer is the refund as a resource.
+    """
     return respond(
         refunds.refund(
             payment_id=body["payment_id"], command=body, key=required_key(), caller=caller()
@@ -47,37 +54,49 @@ def create(body: Body) -> Response:
     )
 
 
-@blueprint.get("/refunds")
+@blueprint.get("/refunds", operation="listRefunds")
 @blueprint.arguments(schemas.RefundQuery, location="query")
 @blueprint.response(200, schemas.RefundListSchema)
 def list_refunds(query: Body) -> Body:
-    """List refunds, newest first"""
+    """List refunds, newest first
+
+    Paged as payments are.
+    """
     return listings.list_refunds(**query)
 
 
-@blueprint.get(f"/refunds/{REFUND_ID}")
+@blueprint.get(f"/refunds/{REFUND_ID}", operation="getRefund")
 @blueprint.response(200, schemas.RefundSchema)
 @blueprint.refuses(404)
 def get(refund_id: int) -> Body:
-    """One refund"""
+    """Read one refund
+
+    What it gave back, and whether the money is on its way.
+    """
     return listings.get_refund(refund_id=refund_id)
 
 
-@blueprint.get(f"/payments/{ID}/refunds")
+@blueprint.get(f"/payments/{ID}/refunds", operation="listPaymentRefunds")
 @blueprint.arguments(ListQuery, location="query")
 @blueprint.response(200, schemas.RefundListSchema)
 @blueprint.refuses(404)
 def list_of_payment(query: Body, payment_id: int) -> Body:
-    """A payment's refunds, newest first"""
+    """List the refunds of a payment, newest first
+
+    Paged as payments are.
+    """
     return listings.list_refunds_of(payment_id=payment_id, page=query["page"])
 
 
-@blueprint.patch(f"/refunds/{REFUND_ID}/status")
-@blueprint.arguments(schemas.RefundStatusSchema, example={"status": "SUCCESS"})
+@blueprint.patch(f"/refunds/{REFUND_ID}/status", operation="setRefundStatus")
+@blueprint.arguments(schemas.SetRefundStatusSchema, example={"status": "SUCCESS"})
 @blueprint.response(200, schemas.RefundSchema)
 @blueprint.refuses(404, 409)
 def set_status(body: Body, refund_id: int) -> Body:
-    """Say whether cash was handed back"""
+    """Say whether cash was handed back
+
+    A refund of cash is PENDING until a person says so. All others are a provider's to settle.
+    """
     return refunds.set_status(
         refund_id=refund_id, status=body["status"], reason=body.get("reason"), caller=caller()
     )

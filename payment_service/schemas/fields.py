@@ -1,6 +1,7 @@
 """Fields that the wire is made of: ids, amounts, currencies, plain text, UTC times.
 
-A field's `wire` is what its JSON Schema says beyond its type; api/openapi.py reads it.
+A field's `wire` is what its JSON Schema says beyond its type. A field with a `component`, which is
+a name and a JSON Schema, is described once under that name. api/openapi.py reads both.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import typing
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from decimal import Decimal
+from enum import EnumType, StrEnum
 from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, validate
@@ -40,6 +42,8 @@ class AnswerSchema(Schema):
     """
 
     sometimes: ClassVar[frozenset[str]] = frozenset()
+    example: ClassVar[Wire | None] = None
+    """For the document."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -168,6 +172,15 @@ class Metadata(fields.Dict):
         return value
 
 
+class WordOut(fields.String):
+    """A word of a closed vocabulary, as answers tell it."""
+
+    def __init__(self, vocabulary: type[StrEnum], **kw: Any) -> None:
+        words = [str(word) for word in vocabulary]
+        self.component = (vocabulary.__name__, {"type": "string", "enum": words})
+        super().__init__(**kw)
+
+
 class Word(fields.String):
     """One of a closed vocabulary, any case, with aliases; goes out upper case."""
 
@@ -178,6 +191,8 @@ class Word(fields.String):
         self.aliases = aliases or {}
         known = [*self.words, *(name for name, word in self.aliases.items() if word in self.words)]
         self.wire: Wire = {"enum": known, "description": "In any case"}
+        if isinstance(words, EnumType):
+            self.component = (f"{words.__name__}Input", {"type": "string", **self.wire})
         super().__init__(**kw)
 
     def _deserialize(
@@ -193,10 +208,14 @@ class Word(fields.String):
 class Currency(fields.String):
     """An ISO 4217 code of money in use, any case."""
 
-    wire: ClassVar[Wire] = {
-        "enum": sorted(money.EXPONENTS),
-        "description": "ISO 4217, in any case",
-    }
+    component: ClassVar[tuple[str, Wire]] = (
+        "Currency",
+        {
+            "type": "string",
+            "enum": sorted(money.EXPONENTS),
+            "description": "ISO 4217, in any case",
+        },
+    )
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any

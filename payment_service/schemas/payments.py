@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import Schema, fields, validate
 
@@ -14,8 +14,8 @@ from payment_service.domain.vocabulary import (
     TransactionStatus,
     TransactionType,
 )
+from payment_service.schemas import examples, queries
 from payment_service.schemas import fields as own
-from payment_service.schemas import queries
 from payment_service.schemas.lists import ListQuery
 
 
@@ -38,7 +38,7 @@ class AmountInBody(KeyInBody):
     amount_minor = own.AmountMinor(metadata={"description": "Minor units; instead of amount"})
 
 
-class CreateSchema(AmountInBody):
+class CreatePaymentSchema(AmountInBody):
     """What a payment is made of."""
 
     trip_id = own.Id()
@@ -56,11 +56,11 @@ class CreateSchema(AmountInBody):
     metadata = own.Metadata()
 
 
-class ChargeSchema(CreateSchema):
+class ChargePaymentSchema(CreatePaymentSchema):
     capture = own.Flag()
 
 
-class ChargePendingSchema(KeyInBody):
+class ChargePendingPaymentSchema(KeyInBody):
     """How a payment that exists is to be charged."""
 
     body_optional = True
@@ -72,13 +72,13 @@ class ChargePendingSchema(KeyInBody):
     capture = own.Flag()
 
 
-class CaptureSchema(AmountInBody):
+class CapturePaymentSchema(AmountInBody):
     """An amount, or all that is held."""
 
     body_optional = True
 
 
-class CancelSchema(KeyInBody):
+class CancelPaymentSchema(KeyInBody):
     """Why, if anybody wants to know."""
 
     body_optional = True
@@ -86,7 +86,7 @@ class CancelSchema(KeyInBody):
     reason = own.PlainText(longest=500)
 
 
-class StatusSchema(Schema):
+class SetPaymentStatusSchema(Schema):
     status = own.Word(PaymentStatus, STATUS_ALIASES, required=True)
     reason = own.PlainText(longest=500)
 
@@ -111,11 +111,9 @@ class TransactionSchema(own.AnswerSchema):
     """One request to a provider."""
 
     transaction_log_id = fields.Integer(attribute="transaction_id")
-    transaction_type = fields.String(
-        attribute="type", validate=validate.OneOf([str(word) for word in TransactionType])
-    )
+    transaction_type = own.WordOut(TransactionType, attribute="type")
     amount = own.Amount()
-    status = fields.String(validate=validate.OneOf([str(word) for word in TransactionStatus]))
+    status = own.WordOut(TransactionStatus)
     description = fields.String(allow_none=True)
     reference = fields.String()
     provider = fields.String()
@@ -126,6 +124,7 @@ class TransactionSchema(own.AnswerSchema):
 class PaymentSchema(own.AnswerSchema):
     """A payment, without its transactions."""
 
+    example = examples.PAYMENT
     sometimes = frozenset({"next_action", "expires_at"})
 
     payment_id = fields.Integer()
@@ -138,9 +137,9 @@ class PaymentSchema(own.AnswerSchema):
     currency = fields.String()
     amount_captured = own.Amount(attribute="captured")
     amount_refunded = own.Amount(attribute="refunded")
-    method = fields.String(validate=validate.OneOf([str(word) for word in Method]))
+    method = own.WordOut(Method)
     provider = fields.String(allow_none=True)
-    status = fields.String(validate=validate.OneOf([str(word) for word in PaymentStatus]))
+    status = own.WordOut(PaymentStatus)
     reference = fields.String()
     caller_reference = fields.String(allow_none=True)
     purpose = fields.String()
@@ -152,7 +151,10 @@ class PaymentSchema(own.AnswerSchema):
     authorization_code = fields.String(allow_none=True)
     failure_code = fields.String(allow_none=True)
     failure_message = fields.String(allow_none=True)
-    next_action = fields.Dict(allow_none=True)
+    next_action = fields.Dict(
+        allow_none=True,
+        metadata={"description": "What the payer must do: its `type`, mostly redirect, and `url`"},
+    )
     description = fields.String(allow_none=True)
     metadata = fields.Dict(keys=fields.String(), values=fields.String())
     created_at = own.UTCTime()
@@ -165,6 +167,7 @@ class PaymentSchema(own.AnswerSchema):
 class PaymentDetailSchema(PaymentSchema):
     """A payment with its transactions; a charge's answer also has message and timestamp."""
 
+    example = examples.PAYMENT_DETAIL
     sometimes = PaymentSchema.sometimes | {"message", "timestamp"}
 
     transactions = fields.List(fields.Nested(TransactionSchema))
@@ -175,6 +178,7 @@ class PaymentDetailSchema(PaymentSchema):
 class PaymentListSchema(own.AnswerSchema):
     """A page of payments, newest first."""
 
+    example: ClassVar[own.Wire] = {"payments": [examples.PAYMENT], **examples.PAGE}
     sometimes = frozenset({"total"})
 
     payments = fields.List(fields.Nested(PaymentSchema))
@@ -186,7 +190,7 @@ class PaymentListSchema(own.AnswerSchema):
     total = fields.Integer()
 
 
-class MomentSchema(own.AnswerSchema):
+class TimelineEntrySchema(own.AnswerSchema):
     """One entry of a payment's time line."""
 
     at = own.UTCTime()
@@ -199,7 +203,7 @@ class MomentSchema(own.AnswerSchema):
     details = fields.Dict()
 
 
-class NextSchema(own.AnswerSchema):
+class NextStepSchema(own.AnswerSchema):
     """What will happen by itself, and when."""
 
     what = fields.String()
@@ -209,10 +213,12 @@ class NextSchema(own.AnswerSchema):
 class TimelineSchema(own.AnswerSchema):
     """What happened to a payment, oldest first."""
 
+    example = examples.TIMELINE
+
     payment_id = fields.Integer()
-    events = fields.List(fields.Nested(MomentSchema))
+    events = fields.List(fields.Nested(TimelineEntrySchema))
     count = fields.Integer()
-    next = fields.Nested(NextSchema, allow_none=True)
+    next = fields.Nested(NextStepSchema, allow_none=True)
 
 
 _DETAIL = PaymentDetailSchema()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from payment_service.schemas import examples
 from payment_service.schemas import fields as own
 
 
 class OfferSchema(own.AnswerSchema):
     """One provider for one country, currency and method."""
+
+    example = examples.OFFER
 
     providerName = fields.String()
     countryCode = fields.String()

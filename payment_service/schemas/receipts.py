@@ -6,6 +6,7 @@ from marshmallow import Schema, fields, validate
 
 from payment_service.domain.receipts import LineKey
 from payment_service.domain.vocabulary import Method, PaymentStatus
+from payment_service.schemas import examples
 from payment_service.schemas import fields as own
 
 FORMS = {
@@ -19,7 +20,7 @@ class ReceiptQuery(Schema):
     format = fields.String(validate=validate.OneOf(list(FORMS)))
 
 
-class FareSchema(own.AnswerSchema):
+class ReceiptFareSchema(own.AnswerSchema):
     """The trip's fare as it was charged: its parts as far as they are known."""
 
     sometimes = frozenset({"distance_km", "base_fare", "rate_per_km", "surge_multiplier"})
@@ -31,16 +32,16 @@ class FareSchema(own.AnswerSchema):
     total_fare = own.Amount()
 
 
-class LineSchema(own.AnswerSchema):
+class ReceiptLineSchema(own.AnswerSchema):
     """A line of the receipt; one without an amount only informs. A refund's amount is negative."""
 
-    line = fields.String(validate=validate.OneOf([str(key) for key in LineKey]))
+    line = own.WordOut(LineKey)
     figure = fields.String(allow_none=True)
     amount = fields.String(allow_none=True)
     refund_id = fields.Integer(allow_none=True)
 
 
-class RefundLineSchema(own.AnswerSchema):
+class ReceiptRefundSchema(own.AnswerSchema):
     refund_id = fields.Integer(allow_none=True)
     amount = own.Amount()
     reason = fields.String(allow_none=True)
@@ -51,6 +52,8 @@ class RefundLineSchema(own.AnswerSchema):
 class ReceiptSchema(own.AnswerSchema):
     """What the payer gets. Documents what domain/receipts writes."""
 
+    example = examples.RECEIPT
+
     receipt_id = fields.String()
     payment_id = fields.Integer()
     reference = fields.String()
@@ -60,9 +63,9 @@ class ReceiptSchema(own.AnswerSchema):
     rider_id = fields.Integer(allow_none=True)
     driver_id = fields.Integer(allow_none=True)
     user_id = fields.Integer(allow_none=True)
-    method = fields.String(validate=validate.OneOf([str(word) for word in Method]))
+    method = own.WordOut(Method)
     provider = fields.String(allow_none=True)
-    status = fields.String(validate=validate.OneOf([str(word) for word in PaymentStatus]))
+    status = own.WordOut(PaymentStatus)
     currency = fields.String()
     amount = own.Amount()
     amount_paid = own.Amount()
@@ -71,8 +74,8 @@ class ReceiptSchema(own.AnswerSchema):
     description = fields.String(allow_none=True)
     pickup_zone = fields.String(allow_none=True)
     drop_zone = fields.String(allow_none=True)
-    fare = fields.Nested(FareSchema, allow_none=True)
-    lines = fields.List(fields.Nested(LineSchema))
-    refunds = fields.List(fields.Nested(RefundLineSchema))
+    fare = fields.Nested(ReceiptFareSchema, allow_none=True)
+    lines = fields.List(fields.Nested(ReceiptLineSchema))
+    refunds = fields.List(fields.Nested(ReceiptRefundSchema))
     created_at = own.UTCTime()
     paid_at = own.UTCTime()

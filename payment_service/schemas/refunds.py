@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
 from payment_service.domain.vocabulary import STATUS_ALIASES, PaymentStatus, RefundStatus
+from payment_service.schemas import examples, queries
 from payment_service.schemas import fields as own
-from payment_service.schemas import queries
 from payment_service.schemas.lists import ListQuery
 from payment_service.schemas.payments import AmountInBody
 
-STATUSES = [str(word) for word in RefundStatus]
 
-
-class RefundRequestSchema(AmountInBody):
+class RefundPaymentSchema(AmountInBody):
     """An amount, or all that is left."""
 
     body_optional = True
@@ -23,7 +21,7 @@ class RefundRequestSchema(AmountInBody):
     reason = own.PlainText(longest=500)
 
 
-class CreateRefundSchema(RefundRequestSchema):
+class CreateRefundSchema(RefundPaymentSchema):
     """A refund of the payment that is named."""
 
     body_optional = False
@@ -31,7 +29,7 @@ class CreateRefundSchema(RefundRequestSchema):
     payment_id = own.Id(required=True)
 
 
-class RefundStatusSchema(Schema):
+class SetRefundStatusSchema(Schema):
     status = own.Word([RefundStatus.SUCCESS, RefundStatus.FAILED], STATUS_ALIASES, required=True)
     reason = own.PlainText(longest=500)
 
@@ -46,11 +44,13 @@ class RefundQuery(ListQuery):
 class RefundSchema(own.AnswerSchema):
     """A refund as a resource."""
 
+    example = examples.REFUND
+
     refund_id = fields.Integer()
     payment_id = fields.Integer()
     amount = own.Amount()
     currency = fields.String()
-    status = fields.String(validate=validate.OneOf(STATUSES))
+    status = own.WordOut(RefundStatus)
     reason = fields.String(allow_none=True)
     transaction_id = fields.String(attribute="provider_reference", allow_none=True)
     failure_code = fields.String(allow_none=True)
@@ -63,12 +63,14 @@ class RefundSchema(own.AnswerSchema):
 class RefundOutcomeSchema(own.AnswerSchema):
     """What a refund did to its payment."""
 
+    example = examples.REFUND_OUTCOME
+
     payment_id = fields.Integer()
     refund_id = fields.Integer()
     refund_amount = own.Amount()
     currency = fields.String()
-    status = fields.String(validate=validate.OneOf([str(word) for word in PaymentStatus]))
-    refund_status = fields.String(validate=validate.OneOf(STATUSES))
+    status = own.WordOut(PaymentStatus)
+    refund_status = own.WordOut(RefundStatus)
     failure_code = fields.String(allow_none=True)
     failure_message = fields.String(allow_none=True)
     timestamp = own.UTCTime()
@@ -77,6 +79,7 @@ class RefundOutcomeSchema(own.AnswerSchema):
 class RefundListSchema(own.AnswerSchema):
     """A page of refunds, newest first."""
 
+    example: ClassVar[own.Wire] = {"refunds": [examples.REFUND], **examples.PAGE}
     sometimes = frozenset({"total"})
 
     refunds = fields.List(fields.Nested(RefundSchema))

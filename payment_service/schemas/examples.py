@@ -1,0 +1,156 @@
+"""Examples of answers for the OpenAPI document: one trip's payment, refunded in part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Example = dict[str, Any]
+
+_TAKEN = "2026-11-20T10:00:00.000000Z"
+_REFUNDED = "2026-11-20T11:30:00.000000Z"
+_REFERENCE = "PAY-20261120-7K2M9QX4TB3A"
+
+TRANSACTION: Example = {
+    "transaction_log_id": 1,
+    "transaction_type": "CHARGE",
+    "amount": "104.86",
+    "status": "SUCCESS",
+    "description": None,
+    "reference": f"{_REFERENCE}-1",
+    "provider": "sandbox",
+    "failure_code": None,
+    "created_at": _TAKEN,
+}
+
+PAYMENT: Example = {
+    "payment_id": 351,
+    "trip_id": 32,
+    "order_id": None,
+    "rider_id": 101,
+    "driver_id": 201,
+    "user_id": None,
+    "amount": "104.86",
+    "currency": "INR",
+    "amount_captured": "104.86",
+    "amount_refunded": "0.00",
+    "method": "CARD",
+    "provider": "sandbox",
+    "status": "SUCCESS",
+    "reference": _REFERENCE,
+    "caller_reference": None,
+    "purpose": "FARE",
+    "transaction_id": "psp_4HX2",
+    "authorization_code": None,
+    "failure_code": None,
+    "failure_message": None,
+    "description": None,
+    "metadata": {},
+    "created_at": _TAKEN,
+    "updated_at": _TAKEN,
+    "completed_at": _TAKEN,
+    "captured_at": _TAKEN,
+}
+
+PAYMENT_DETAIL: Example = {**PAYMENT, "transactions": [TRANSACTION]}
+
+PAGE: Example = {"count": 1, "has_more": False, "next_cursor": None, "limit": 100, "offset": 0}
+
+TIMELINE: Example = {
+    "payment_id": 351,
+    "events": [
+        {
+            "at": _TAKEN,
+            "kind": "event",
+            "what": "payment.succeeded",
+            "actor": "caller",
+            "reason": None,
+            "details": {"seq": 2, "from_status": "PROCESSING", "to_status": "SUCCESS"},
+        }
+    ],
+    "count": 1,
+    "next": None,
+}
+
+REFUND: Example = {
+    "refund_id": 12,
+    "payment_id": 351,
+    "amount": "10.00",
+    "currency": "INR",
+    "status": "SUCCESS",
+    "reason": "Detour",
+    "transaction_id": "psp_9QT7",
+    "failure_code": None,
+    "failure_message": None,
+    "created_at": _REFUNDED,
+    "updated_at": _REFUNDED,
+    "completed_at": _REFUNDED,
+}
+
+REFUND_OUTCOME: Example = {
+    "payment_id": 351,
+    "refund_id": 12,
+    "refund_amount": "10.00",
+    "currency": "INR",
+    "status": "PARTIALLY_REFUNDED",
+    "refund_status": "SUCCESS",
+    "failure_code": None,
+    "failure_message": None,
+    "timestamp": _REFUNDED,
+}
+
+RECEIPT: Example = {
+    "receipt_id": f"RCP-{_REFERENCE}",
+    "payment_id": 351,
+    "reference": _REFERENCE,
+    "caller_reference": None,
+    "trip_id": 32,
+    "order_id": None,
+    "rider_id": 101,
+    "driver_id": 201,
+    "user_id": None,
+    "method": "CARD",
+    "provider": "sandbox",
+    "status": "PARTIALLY_REFUNDED",
+    "currency": "INR",
+    "amount": "104.86",
+    "amount_paid": "104.86",
+    "amount_refunded": "10.00",
+    "net_amount": "94.86",
+    "description": None,
+    "pickup_zone": "Northgate",
+    "drop_zone": "Saltmarsh",
+    "fare": {
+        "distance_km": "7.28",
+        "base_fare": "87.38",
+        "surge_multiplier": "1.2",
+        "total_fare": "104.86",
+    },
+    "lines": [
+        {"line": "distance", "figure": "7.28", "amount": None, "refund_id": None},
+        {"line": "base_fare", "figure": None, "amount": "87.38", "refund_id": None},
+        {"line": "surge", "figure": "1.2", "amount": None, "refund_id": None},
+        {"line": "total_fare", "figure": None, "amount": "104.86", "refund_id": None},
+        {"line": "paid", "figure": None, "amount": "104.86", "refund_id": None},
+        {"line": "refund", "figure": None, "amount": "-10.00", "refund_id": 12},
+        {"line": "net", "figure": None, "amount": "94.86", "refund_id": None},
+    ],
+    "refunds": [
+        {
+            "refund_id": 12,
+            "amount": "10.00",
+            "reason": "Detour",
+            "refunded_at": _REFUNDED,
+            "returned_at": None,
+        }
+    ],
+    "created_at": _TAKEN,
+    "paid_at": _TAKEN,
+}
+
+OFFER: Example = {
+    "providerName": "ZainCash",
+    "countryCode": "IQ",
+    "currency": "IQD",
+    "paymentMethod": "WALLET",
+    "isActive": True,
+}
