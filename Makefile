@@ -6,11 +6,13 @@ VAR_DIR ?= var
 SERVICE_PORT ?= 8082
 WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
 # Who is done takes over from the others, and each begins with whole files, which share servers.
+CLIENTS := tests/clients
+NODE := PATH="$(CURDIR)/$(CLIENTS)/.venv/bin:$$PATH"
 PYTEST := $(BIN)/python -m pytest -n $(or $(TEST_WORKERS),auto) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: setup run test test-slow test-busy test-api bench slow-clients lint fmt check faults mutants \
-        histories smoke seed migrate db-shell db-backup db-restore health logs clean help
+        histories clients smoke seed migrate db-shell db-backup db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
 
@@ -65,6 +67,24 @@ mutants: setup ## Take each guard out in a copy, and see which test notices
 histories: setup ## Thousands of random histories against a model: make histories [MODEL_EXAMPLES=2000]
 	@MODEL_EXAMPLES="$${MODEL_EXAMPLES:-2000}" $(PYTEST) tests/test_model.py \
 	  tests/test_every_door.py $(ARGS)
+
+clients: setup $(CLIENTS)/node_modules/.installed ## Lint the OpenAPI document, generate clients of it, and let one charge
+	@$(BIN)/python -m tests.clients
+
+$(CLIENTS)/.venv/.installed: $(CLIENTS)/requirements.txt
+	@echo "clients: installing $<"
+	@$(PYTHON) -m venv --clear $(CLIENTS)/.venv
+	@$(CLIENTS)/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $< || \
+	  { echo "clients: Node.js and the generators come as wheels; the lines above say which could not be installed" >&2; exit 1; }
+	@touch $@
+
+$(CLIENTS)/node_modules/.installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(CLIENTS)/.venv/.installed
+	@$(NODE) node --version >/dev/null || \
+	  { echo "clients: the Node.js of $(CLIENTS)/.venv does not run on this machine; its words are above" >&2; exit 1; }
+	@echo "clients: installing $(CLIENTS)/package-lock.json"
+	@cd $(CLIENTS) && $(NODE) npm ci --loglevel=error || \
+	  { echo "clients: npm could not install $(CLIENTS)/package-lock.json; its words are above" >&2; exit 1; }
+	@touch $@
 
 smoke: ## Walk through a running service with curl: make smoke [BASE_URL=...]
 	@scripts/smoke.sh $(BASE_URL)
