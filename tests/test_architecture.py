@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from payment_service.providers.registry import BUILDERS
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "payment_service"
 
@@ -346,6 +348,93 @@ def test_tests_take_hold_of_no_private_name() -> None:
 )
 def test_a_private_name_in_a_test_is_found(line: str) -> None:
     assert private_names(line, {"_mark"}) == {"_mark"}
+
+
+HISTORY = "import"
+"""What stands in `provider` of imported rows; `payments.imported` says what they are."""
+
+_COMPARING = {"in_", "not_in", "is_distinct_from", "is_not_distinct_from", "startswith", "endswith"}
+
+
+def told_apart(module: str, source: str, names: set[str]) -> list[str]:
+    """Where a module asks for a provider by name: compared or matched, in Python or in the text of
+    an SQL statement, as a string, as `XProvider.name` or by its class. A provider's own module may
+    name it."""
+    names = names - {module.removeprefix("providers.")}
+    words = "|".join(sorted(map(re.escape, names)))
+    sql = re.compile(rf"(=|<>|\bFROM|\bIN\s*\([^)]*)\s*'({words})'|'({words})'\s*(=|<>|!=)", re.I)
+
+    def names_one(node: ast.AST) -> bool:
+        if isinstance(node, ast.Attribute) and node.attr == "name":
+            return is_class(node.value)
+        return isinstance(node, ast.Constant) and node.value in names
+
+    def is_class(node: ast.AST) -> bool:
+        name: str = getattr(node, "attr", getattr(node, "id", ""))
+        return name.endswith("Provider") and name != "Provider"
+
+    def asks(node: ast.AST) -> bool:
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            sides = [node.value]
+        elif isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in ("isinstance", "issubclass"):
+                return any(is_class(one) for one in ast.walk(node.args[1]))
+            sides = list(node.args) if called in _COMPARING else []
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return bool(sql.search(node.value))
+        else:
+            return False
+        return any(names_one(one) for side in sides for one in ast.walk(side))
+
+    found = (node for node in ast.walk(ast.parse(source)) if asks(node))
+    return [f"{module}, line {getattr(node, 'lineno', 0)}" for node in found]
+
+
+def test_no_provider_is_told_apart_by_its_name() -> None:
+    """What one of them is or can do is a property of it (providers/contract.py)."""
+    names = {*BUILDERS, HISTORY}
+    assert len(names) > 1
+    for module, source in modules().items():
+        if part_of(module) != "sandbox":
+            assert told_apart(module, source, names) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'if payment["provider"] == "cash": pass',
+        'by_hand = "import" != row.provider',
+        'taken = [row for row in rows if row["provider"] in ("cash", "import")]',
+        "first = True if provider.name == CashProvider.name else False",
+        "query.where(TRANSACTION.c.provider != cash.CashProvider.name)",
+        'query.where(TRANSACTION.c.provider.not_in(["cash"]))',
+        'match provider:\n    case "cash" | "other": pass',
+        "while isinstance(provider, (int, CashProvider)): pass",
+        "text(\"SELECT 1 FROM payments WHERE provider IS DISTINCT FROM 'import'\")",
+        "text(f\"SELECT {a} WHERE p.provider <> 'import' {b}\")",
+        "text(\"SELECT 1 WHERE provider IN ('other', 'cash')\")",
+    ],
+)
+def test_a_provider_told_apart_by_its_name_is_found(source: str) -> None:
+    names = {"cash", HISTORY}
+    assert told_apart("services.refunds", source, names) != []
+    assert told_apart("providers.sandbox", source, names) != []
+
+
+def test_what_names_a_provider_and_asks_nothing_is_let_through() -> None:
+    for source in (
+        'BUILDERS = {"cash": CashProvider}',
+        'class CashProvider(Provider):\n    name = "cash"',
+        'row = {"provider": "import"}',
+        "text(\"INSERT INTO payments (provider) SELECT 'import', method\")",
+        'if payment["method"] == "CASH" or isinstance(provider, Provider): pass',
+    ):
+        assert told_apart("services.refunds", source, {"cash", HISTORY}) == []
+    own = 'if operation.name == "cash": pass'
+    assert told_apart("providers.cash", own, {"cash"}) == []
 
 
 LONGEST = 300

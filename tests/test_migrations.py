@@ -130,6 +130,37 @@ def test_a_migration_gives_up_on_a_lock_soon(bare: Flask) -> None:
     assert all(re.fullmatch("[1-9]s", timeout) for timeout in seen)
 
 
+IMPORTED = """
+    INSERT INTO payments (payment_id, amount, currency, method, provider, status, reference, caller,
+                          created_at, updated_at)
+    SELECT n, 8580, 'INR', 'CARD', :provider, 'FAILED', 'OLD-' || n, :caller, now(), now()
+    FROM generate_series(CAST(:first AS bigint), :last) AS n
+"""
+"""What the code of before 0004 writes, which knows no column for it."""
+
+
+def test_history_is_marked_whoever_imported_it(bare: Flask) -> None:
+    """More than one step of the migration's, what was taken over since, and what the code before
+    imports while ours runs already."""
+
+    def write(first: int, last: int, provider: str, caller: str) -> None:
+        values = {"first": first, "last": last, "provider": provider, "caller": caller}
+        with db.engine.begin() as connection:
+            connection.execute(text(IMPORTED), values)
+
+    upgrade(str(FOLDER), revision="0003")
+    write(1, 20_010, "import", "import")
+    write(20_011, 20_012, "sandbox", "import")
+    write(20_013, 20_014, "sandbox", "local")
+    upgrade(str(FOLDER))
+    write(20_015, 20_016, "import", "import")
+    write(20_017, 20_018, "sandbox", "local")
+    query = "SELECT payment_id FROM payments WHERE NOT imported ORDER BY 1"
+    with db.engine.connect() as connection:
+        ours = list(connection.execute(text(query)).scalars())
+    assert ours == [20_013, 20_014, 20_017, 20_018]
+
+
 def revisions() -> list[str]:
     script = ScriptDirectory(str(FOLDER))
     return [revision.revision for revision in reversed(list(script.walk_revisions()))]

@@ -92,6 +92,7 @@ def test_what_a_row_becomes(
         "live": status not in ("FAILED", "CANCELLED"),
         "reference": "HIS-5",
         "caller": "import",
+        "imported": True,
         "metadata": {},
         "version": 1,
         "created_at": at,

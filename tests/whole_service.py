@@ -26,8 +26,9 @@ class Addresses:
 
 @contextlib.contextmanager
 def whole_service(directory: Path, tree: Path = ROOT) -> Iterator[Addresses]:
-    """Starts the checkout's `scripts.run` with an embedded database of its own in `directory`, which
-    is empty, and stops it. Raises RuntimeError with the end of its log if it does not get ready."""
+    """Starts the checkout's `scripts.run` with an embedded database of its own in `directory`,
+    which is empty, and stops it. Raises RuntimeError with the end of its log if it is never
+    ready."""
     unset = {name for names in databases.NAMED_BY.values() for name in names}
     environ = {name: value for name, value in os.environ.items() if name not in unset}
     reserved = [reserved_port() for _ in range(2)]

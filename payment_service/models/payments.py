@@ -95,6 +95,8 @@ class Payment(db.Model):  # type: ignore[name-defined]
         "metadata", JSON, server_default=text("'{}'::json")
     )
     fare: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    # For good, whoever charges it later.
+    imported: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
     version: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     audit_head: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from payment_service.domain.vocabulary import Method, TransactionType
-from payment_service.providers.contract import Operation, Outcome, Provider, Result
+from payment_service.providers.contract import Operation, Outcome, Provider, Result, SettledBy
 
 
 class CashProvider(Provider):
@@ -16,6 +16,7 @@ class CashProvider(Provider):
     name = "cash"
     methods = frozenset({Method.CASH})
     capabilities = frozenset({TransactionType.CHARGE, TransactionType.REFUND})
+    settled_by = SettledBy.PERSON
 
     def _ask(self, operation: Operation) -> Result:
         if operation.type is TransactionType.REFUND:

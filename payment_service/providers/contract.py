@@ -61,6 +61,16 @@ class Extra(StrEnum):
     """It is a Listing (providers/listing.py) too."""
 
 
+class SettledBy(StrEnum):
+    """Who says how a request ended."""
+
+    PROVIDER = "PROVIDER"
+    """The provider, when it is asked or looked up."""
+
+    PERSON = "PERSON"
+    """A person, through our API: nobody else sees the money go from hand to hand."""
+
+
 class OutcomeUnknown(Exception):
     """Asked, no certain answer. It is looked up; never guessed, never blindly asked again."""
 
@@ -133,13 +143,15 @@ class Limits:
 class Provider(abc.ABC):
     """Base of all providers: fences, bounds, times and counts each call; a subclass asks.
 
-    A subclass sets `name`, `methods` and `capabilities` and writes `_ask` and `_lookup`. What it
-    can't do with each amount and currency it says too, and is never asked for.
+    A subclass sets `name`, `methods` and `capabilities` and writes `_ask` and `_lookup`; where a
+    person has the last word, it sets `settled_by` too. What it can't do with each amount and
+    currency it says too, and is never asked for.
     """
 
     name: str
     methods: frozenset[Method]
     capabilities: frozenset[TransactionType | Extra]
+    settled_by: SettledBy = SettledBy.PROVIDER
     currencies: frozenset[str] | None = None
     """What it takes; None for all."""
     steps: Mapping[str, int] = MappingProxyType({})

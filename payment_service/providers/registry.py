@@ -10,7 +10,7 @@ from payment_service.config import ByProvider, Check, Settings
 from payment_service.domain import money
 from payment_service.domain.vocabulary import Method
 from payment_service.providers.cash import CashProvider
-from payment_service.providers.contract import Limits, Provider
+from payment_service.providers.contract import Limits, Provider, SettledBy
 from payment_service.providers.sandbox import SandboxProvider
 
 Builder = Callable[[Settings, Limits], Provider | None]
@@ -54,6 +54,15 @@ class Registry:
     def longest_timeout(self) -> float:
         """Seconds that a call may take, whoever is asked."""
         return max(limits.timeout for limits in self._limits.values())
+
+    def by_hand(self, method: str | None = None) -> list[Provider]:
+        """Those whose requests a person settles, of one method or of all."""
+        return [
+            provider
+            for provider in self._providers.values()
+            if provider.settled_by is SettledBy.PERSON
+            and (method is None or method in provider.methods)
+        ]
 
     def route(self, method: str, currency: str) -> list[Provider]:
         """Who is asked, in order; empty if nobody is. A route for the method in this currency goes

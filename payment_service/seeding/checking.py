@@ -42,8 +42,8 @@ def drop_known(connection: Connection, *, currency: str) -> int:
               AND p.created_at = fresh.created_at AND p.trip_id IS NOT DISTINCT FROM fresh.trip_id
               AND ((p.status, p.amount, p.method, p.currency)
                        = (fresh.status, fresh.amount, fresh.method, %(currency)s)
-                   OR (fresh.status = 'PENDING' AND p.caller = 'import'
-                       AND (p.version > 1 OR p.provider <> 'import')))
+                   OR (fresh.status = 'PENDING' AND p.imported
+                       AND (p.version > 1 OR p.status = 'PROCESSING')))
               AND fresh.line NOT IN (SELECT line FROM faulty)
             RETURNING p.payment_id
         )

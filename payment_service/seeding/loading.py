@@ -93,12 +93,14 @@ def insert_payments(connection: Connection, *, currency: str) -> int:
         """
         INSERT INTO payments (
             payment_id, trip_id, share, amount, currency, authorized, captured, refunded, method,
-            provider, status, reference, caller, created_at, updated_at, completed_at, captured_at)
+            provider, status, reference, caller, created_at, updated_at, completed_at, captured_at,
+            imported)
         SELECT payment_id, trip_id, coalesce(share, 0), amount, %(currency)s,
                CASE WHEN paid THEN amount ELSE 0 END, CASE WHEN paid THEN amount ELSE 0 END,
                CASE WHEN status = 'REFUNDED' THEN amount ELSE 0 END, method,
                'import', status, reference, 'import', created_at, created_at,
-               CASE WHEN status <> 'PENDING' THEN created_at END, CASE WHEN paid THEN created_at END
+               CASE WHEN status <> 'PENDING' THEN created_at END,
+               CASE WHEN paid THEN created_at END, true
         FROM (SELECT *, status IN ('SUCCESS', 'REFUNDED') AS paid FROM fresh) AS fresh
         LEFT JOIN (SELECT payment_id, share FROM shares) AS shares USING (payment_id)
         """,

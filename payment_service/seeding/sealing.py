@@ -23,7 +23,7 @@ def seal(connection: Connection) -> None:
         SELECT payment_id, clock_timestamp(), {_CONTENT}
         FROM (SELECT payment_id FROM fresh UNION ALL SELECT payment_id FROM known) AS sent
         JOIN payments USING (payment_id)
-        WHERE provider = 'import' AND audit_head IS NULL
+        WHERE imported AND audit_head IS NULL
         ORDER BY payment_id
         ON CONFLICT (payment_id) DO NOTHING
         """  # noqa: S608 (columns of ours)

@@ -14,6 +14,9 @@ CONTENT = (
 )
 """In the order of seeding/sealing."""
 
+CALLER = "import"
+"""Whom an import names in place of a caller."""
+
 _PAID = ("SUCCESS", "REFUNDED")
 _ZERO = ("authorized", "captured", "refunded", "refund_pending")
 
@@ -32,7 +35,8 @@ def payment_of(seal: Row) -> Row:
         "captured": said["amount"] if paid else 0,
         "refunded": said["amount"] if said["status"] == "REFUNDED" else 0,
         "provider": "import",
-        "caller": "import",
+        "caller": CALLER,
+        "imported": True,
         "metadata": {},
         "version": 1,
         "updated_at": at,
@@ -54,7 +58,7 @@ def refunds_of(payment: Row) -> list[Row]:
             "currency": payment["currency"],
             "status": "SUCCESS",
             "reason": "imported",
-            "caller": "import",
+            "caller": CALLER,
             "created_at": at,
             "updated_at": at,
             "completed_at": at,

@@ -56,6 +56,7 @@ def _faults(books: Books) -> _Found:
         yield "its row in import_seals", f"its content can't be read: {error!r}", "content"
         return
     yield from _generated(payment)
+    yield from _marked(books, payment)
     if books.events:
         told = follow(books.events, sealed and _as_told(sealed))
         if isinstance(told, Mismatch):
@@ -85,6 +86,16 @@ def _generated(payment: Row) -> _Found:
         "rare_status": None if status in ("PROCESSING", "SUCCESS") else status,
     }
     yield from _differing(_PAYMENT, payment, said, f"its status {status}")
+
+
+def _marked(books: Books, payment: Row) -> _Found:
+    """What an import brought is marked, and has a seal. Only what a charge had taken over before
+    there were seals has none; then its caller tells."""
+    sealed = books.seal is not None
+    if sealed or payment["caller"] != audit_imports.CALLER:
+        yield from _differing(
+            _PAYMENT, payment, {"imported": sealed}, "its seal, or the lack of one,"
+        )
 
 
 def _told(books: Books, payment: Row, told: Told) -> _Found:

@@ -47,7 +47,7 @@ def at_price(standing: Row, priced: Row) -> Row:
 def expect_price(standing: Row, priced: Row) -> None:
     """Raises AmountMismatch unless the payment was created with that amount, or is history: that
     takes the fare."""
-    if standing["provider"] == "import":
+    if standing["imported"]:
         return
     if (standing["amount"], standing["currency"]) != (priced["amount"], priced["currency"]):
         stands, costs = _text(standing), _text(priced)

@@ -33,7 +33,10 @@ COPIED = (
 )
 
 _ZERO = ("authorized", "captured", "refunded", "refund_pending", "share")
-_BLANK: Row = {column.name: 0 if column.name in _ZERO else None for column in PAYMENT_COLUMNS}
+_BLANK: Row = {
+    **{column.name: 0 if column.name in _ZERO else None for column in PAYMENT_COLUMNS},
+    "imported": False,
+}
 
 
 def draft(command: Mapping[str, Any], caller: Caller, moment: datetime) -> Row:

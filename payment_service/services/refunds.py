@@ -25,12 +25,16 @@ from payment_service.domain.vocabulary import (
 )
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.providers.cash import CashProvider
-from payment_service.providers.contract import Outcome, Result
+from payment_service.providers.contract import Outcome, Result, SettledBy
 from payment_service.services import amounts, routing
 from payment_service.services.moves import evidence, retries, rows, steps
 from payment_service.services.moves.answers import Answer
-from payment_service.services.moves.operations import new_transaction, next_number, taken_by
+from payment_service.services.moves.operations import (
+    new_transaction,
+    next_number,
+    providers,
+    taken_by,
+)
 from payment_service.services.moves.rows import REFUND, Row
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import OPEN, News
@@ -157,7 +161,9 @@ def _by_hand(connection: Connection, payment: Row, number: int | None) -> bool:
     transaction = rows.find_transaction(
         rows.read_transactions(connection, payment["payment_id"]), number
     )
-    return transaction["provider"] == CashProvider.name and transaction["status"] in OPEN
+    provider = providers().find(transaction["provider"])
+    by_hand = provider is not None and provider.settled_by is SettledBy.PERSON
+    return by_hand and transaction["status"] in OPEN
 
 
 def _refundable(connection: Connection, payment_id: int) -> Row:
@@ -169,7 +175,7 @@ def _refundable(connection: Connection, payment_id: int) -> Row:
             f"payment {payment_id} is {payment['status']}; only captured funds can be given back",
             payment_status=payment["status"],
         )
-    if payment["provider"] == "import":
+    if rows.is_history(payment):
         raise NotRefundable(f"payment {payment_id} was imported: its provider is not known here")
     return payment
 

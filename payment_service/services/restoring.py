@@ -41,9 +41,10 @@ _DUE = text("""
     UPDATE transactions SET due_at = now()
     WHERE status IN ('PROCESSING', 'REQUIRES_ACTION') OR due_at IS NOT NULL
 """)
-# Imported rows bear the dates of their file.
+# History (rows.is_history) bears the dates of its file.
 _BACKUP_OF = text("""
-    SELECT greatest((SELECT max(updated_at) FROM payments WHERE provider IS DISTINCT FROM 'import'),
+    SELECT greatest((SELECT max(updated_at) FROM payments
+                     WHERE NOT imported OR audit_head IS NOT NULL),
                     (SELECT max(created_at) FROM idempotency_keys))
 """)
 _OPEN = text("""

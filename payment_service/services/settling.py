@@ -13,13 +13,13 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.errors import OperationInProgress
 from payment_service.domain.jsontext import dumps
 from payment_service.domain.states import Trigger, Verdict
-from payment_service.domain.vocabulary import Method, PaymentStatus
+from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
-from payment_service.providers.cash import CashProvider
 from payment_service.schemas.payments import detail_body
 from payment_service.services import pending, pricing, standing
 from payment_service.services.moves import due, rows, transitions
 from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.operations import providers
 from payment_service.services.moves.rows import PaymentChanges, Row
 from payment_service.services.moves.transitions import News
 
@@ -76,7 +76,8 @@ def _take_cash(
     reason: str | None,
 ) -> Answer:
     asked = pending.at_price(standing, priced)
-    pricing.expect_driver(asked, Method.CASH)
+    by_hand, *_ = providers().by_hand(asked["method"])
+    pricing.expect_driver(asked, asked["method"])
     rewritten = pending.rewrite(connection, standing, asked)
     taken: PaymentChanges = {
         "status": edge.to,
@@ -84,7 +85,7 @@ def _take_cash(
         "authorized": asked["amount"],
         "captured": asked["amount"],
         "captured_at": datetime.now(UTC),
-        "provider": CashProvider.name,  # by whom it is given back, if it is
+        "provider": by_hand.name,  # by whom it is given back, if it is
     }
     return _moved(connection, standing, rewritten, edge, caller, reason, taken)
 
@@ -114,7 +115,7 @@ def _moved(
 def _edge(payment: Row, status: str) -> states.Edge:
     """The edge that a person takes to that status. Raises IllegalTransition."""
     verdict = _VERDICTS.get(PaymentStatus(status))
-    by_hand = payment["method"] == Method.CASH or verdict is Verdict.CANCELLED
+    by_hand = providers().by_hand(payment["method"]) or verdict is Verdict.CANCELLED
     try:
         if verdict is None or not by_hand:
             raise states.IllegalEdge

@@ -36,7 +36,7 @@ def tell(*, payment_id: int) -> dict[str, Any]:
             *(_asked(row) for row in transactions),
             *_deliveries(connection, payment_id),
         ]
-    if payment["provider"] == "import" or payment["caller"] == "import":
+    if payment["imported"]:
         moments.append(_moment(payment["created_at"], "event", "payment.imported", None, None))
     moments.sort(key=lambda moment: moment["at"])
     return {

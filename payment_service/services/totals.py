@@ -14,7 +14,7 @@ from payment_service.config import settings
 from payment_service.extensions import db
 from payment_service.models import PaymentTotal
 from payment_service.models.totals import COUNTS
-from payment_service.providers.cash import CashProvider
+from payment_service.services.moves.operations import providers
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION
 from payment_service.services.moves.transitions import OPEN
 
@@ -98,8 +98,9 @@ def read() -> Summary:
 
 
 def _unresolved() -> Select[int]:
-    """Open requests are few, and all of them are due for a look-up: that index has them. Cash
-    that a person has yet to hand back is nobody's alarm."""
+    """Open requests are few, and all of them are due for a look-up: that index has them. What a
+    person has yet to hand back is nobody's alarm."""
+    by_hand = [provider.name for provider in providers().by_hand()]
     since = datetime.now(UTC) - timedelta(seconds=settings().resolution_alarm_seconds)
     return (
         select(func.count())
@@ -108,6 +109,6 @@ def _unresolved() -> Select[int]:
             TRANSACTION.c.due_at.is_not(None),
             TRANSACTION.c.status.in_(OPEN),
             TRANSACTION.c.created_at < since,
-            TRANSACTION.c.provider != CashProvider.name,
+            TRANSACTION.c.provider.not_in(by_hand),
         )
     )

@@ -1,5 +1,5 @@
-"""What a caller writes with the generated Python client: a charge, its replay, a refund, the receipt,
-and a refusal. mypy checks it, and it runs against a service: walk.py BASE_URL.
+"""What a caller writes with the generated Python client: a charge, its replay, a refund, the
+receipt, and a refusal. mypy checks it, and it runs against a service: walk.py BASE_URL.
 """
 
 from __future__ import annotations

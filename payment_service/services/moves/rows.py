@@ -77,6 +77,12 @@ def find_transaction(transactions: list[Row], number: int) -> Row:
     return next(row for row in transactions if row["number"] == number)
 
 
+def is_history(payment: Row) -> bool:
+    """Imported, and as the file said: what happened to it did so before our time, at a provider
+    that is not known here. What is charged or settled here has events from then on."""
+    return bool(payment["imported"] and payment["audit_head"] is None)
+
+
 def dumped(value: Any) -> str | None:
     """A JSON column's value as a statement takes it."""
     return None if value is None else jsontext.dumps(value)

@@ -45,8 +45,10 @@ OF_PAYMENT_ELSEWHERE = {
     *("reference", "purpose", "method", "provider", "status", "currency", "failure_code"),
     *("amount", "captured", "refunded"),
     *("version", "audit_head", "updated_at"),
+    "imported",
 }
-"""What the event's body or its own columns say already."""
+"""What the event's body or its own columns say already; and `imported`, which a payment's seal
+says: events of before there was that column say nothing of it."""
 
 OF_REQUEST_ELSEWHERE = {"payment_id", "reference", "currency"}
 """What follows from the payment: the reference is the payment's and the request's number."""

@@ -17,7 +17,7 @@ _UNCOUNTED = PaymentStatus.PROCESSING
 def of(before: Row, after: Row) -> list[dict[str, Any]]:
     """What the change of a payment's row adds to the totals."""
     found = []
-    first = before["audit_head"] is None and before["provider"] != "import"
+    first = before["audit_head"] is None and not before["imported"]
     moved = before["status"] != after["status"]
     if moved and not first and before["status"] != _UNCOUNTED:
         found.append(_delta(before, payments=-1))
@@ -43,12 +43,12 @@ def replayed(
     found = []
     standing = before
     if standing is None and not data:
-        return [_imported(payment)] if payment["provider"] == "import" else []
+        return [_imported(payment)] if payment["imported"] else []
     if standing is None:
         first = data[0]
         standing = {**_standing(first), "status": first["from_status"], "audit_head": None}
-        standing |= {"captured": 0, "refunded": 0}
-        if first.get("from_provider", first["provider"]) == "import":
+        standing |= {"captured": 0, "refunded": 0, "imported": payment["imported"]}
+        if payment["imported"]:
             # It was PENDING in the file, and moved later: counted under what the file said.
             for name in ("method", "currency"):
                 standing[name] = first.get(f"from_{name}", first[name])
