@@ -20,7 +20,7 @@ DATABASE_PATIENCE = {
 
 
 def of(settings: Settings) -> dict[str, Any]:
-    """What goes into app.config."""
+    """What Flask and its extensions read from app.config."""
     pool = {
         "pool_size": settings.db_pool_size,
         "max_overflow": 0,

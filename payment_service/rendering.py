@@ -169,7 +169,7 @@ def _records(receipt: Receipt, writer: _Writer) -> dict[str, object]:
 
 
 def _known(facts: dict[str, object]) -> tuple[tuple[str, str], ...]:
-    """What is unknown is left out, rather than printed as nothing."""
+    """The lines whose value is known; the others are left out."""
     return tuple((label, _plain(str(value))) for label, value in facts.items() if value is not None)
 
 

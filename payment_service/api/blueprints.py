@@ -92,7 +92,7 @@ class Blueprint(flask_smorest.Blueprint):
         return documented
 
     def _prepare_problems_doc(self, doc: Any, doc_info: Any, *, api: Api, **kwargs: Any) -> Any:
-        """flask-smorest's hook."""
+        """Called by flask-smorest for each operation: adds the problems that it may answer with."""
         responses = doc.setdefault("responses", {})
         for status in openapi.statuses(watching=self._watching, has_body="requestBody" in doc):
             responses.setdefault(status, openapi.problem_name(status))
@@ -124,10 +124,10 @@ class Api(SmorestApi):
         openapi.describe(self.spec, ProblemSchema, PROBLEM, kinds())
 
     def _register_etag_headers(self) -> None:
-        """Not used here, so not described."""
+        """flask-smorest would describe ETag headers; no answer of ours has one."""
 
     def _register_pagination_header(self) -> None:
-        """The same."""
+        """flask-smorest would describe a paging header; our lists have next_cursor instead."""
 
     def _openapi_swagger_ui(self) -> str:
         return render_template("docs.html", title=self.spec.title)

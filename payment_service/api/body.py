@@ -140,7 +140,8 @@ def refuse_surprises() -> None:
 
 
 def _has_body() -> bool:
-    """Whether the request brought one. Of chunks only the first byte tells."""
+    """Whether the request brought a body. One that comes in chunks has no length: reading its first
+    byte tells."""
     chunked = "Transfer-Encoding" in request.headers
     return bool(request.content_length or (chunked and request.stream.read(1)))
 

@@ -126,7 +126,8 @@ def load(checks: Mapping[str, Check] | None = None, **overrides: Any) -> Setting
 
 
 def look(checks: Mapping[str, Check] | None = None, **overrides: Any) -> tuple[Settings, Faults]:
-    """As `load`, but what is wrong has its default, and is told beside it."""
+    """Like `load`, but does not raise: what is wrong keeps its default, and is named in the second
+    value."""
     parts, faults = read(Parts, os.environ)
     values, more = read(Settings, os.environ, overrides)
     faults = more | faults

@@ -121,7 +121,7 @@ def _rate_limit(value: str) -> bool:
 
 
 def _secret(value: str) -> bool:
-    """After whsec_ it is base64, of at least one byte."""
+    """Whether it can sign: what follows whsec_ must be base64 of at least one byte."""
     prefix = "whsec_"
     if not value.startswith(prefix):
         return True
@@ -129,14 +129,14 @@ def _secret(value: str) -> bool:
 
 
 def _folder(value: str | Path) -> bool:
-    """It is there, or can be made."""
+    """Whether the folder is there or could be made."""
     path = Path(value).absolute()
     nearest = next(one for one in (path, *path.parents) if one.exists())
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
 def _file(value: str) -> bool:
-    """It is there, or can be made together with its folder."""
+    """Whether the file is there or could be made, together with its folder."""
     path = Path(value).absolute()
     if path.exists():
         return path.is_file() and os.access(path, os.W_OK)

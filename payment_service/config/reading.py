@@ -86,7 +86,7 @@ def all_of(*readers: Callable[[], Any]) -> list[Any]:
 
 
 def is_set(name: str, environ: Mapping[str, str]) -> bool:
-    """By itself or by a file."""
+    """Whether the variable is set, by itself or by the name of a file."""
     return any(environ.get(key, "").strip() for key in (name, f"{name}_FILE"))
 
 

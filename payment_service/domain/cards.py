@@ -56,7 +56,7 @@ def contains_card_number(text: str) -> bool:
 
 
 def in_url(text: str) -> bool:
-    """The same for a part of an URL, which may be percent-encoded."""
+    """Whether a part of an URL holds such a number, percent-encoded or not."""
     return any(map(contains_card_number, _decoded(text)))
 
 

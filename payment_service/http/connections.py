@@ -84,7 +84,7 @@ class _Socket(_Bounded, socket.socket):
 
 class _TLSSocket(_Bounded, ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:
-        """Its bytes are none of the request's."""
+        """Agrees on TLS. What it sends is no part of the request, so it does not count as sent."""
         self.settimeout(_CALL.get().left())
         super().do_handshake(block)
 

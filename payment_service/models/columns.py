@@ -20,7 +20,7 @@ def identity_key() -> Mapped[int]:
 
 
 def money() -> Mapped[int]:
-    """Minor units, 0 unless said."""
+    """A column of minor units; 0 where nothing is said."""
     return mapped_column(BigInteger, server_default=text("0"))
 
 

@@ -49,7 +49,7 @@ class Ending:
 
 
 class Sink(Protocol):
-    """A way out. Safe to be used by several threads."""
+    """One who hears events, and how they get there. Several threads may use it at once."""
 
     batch: int
     """How many deliveries it takes at once."""

@@ -93,10 +93,10 @@ class HttpSink:
             return list(pool.map(lambda delivery: self._one(turn, delivery), batch))
 
     def tend(self) -> None:
-        """Nothing to tend to."""
+        """Nothing is done between deliveries."""
 
     def close(self) -> None:
-        """Nothing of its own to close."""
+        """Its connections are those of payment_service.http, which stay."""
 
     def _one(self, turn: _Turn, delivery: LeasedDelivery) -> Ending:
         if turn.is_over():

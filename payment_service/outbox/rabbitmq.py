@@ -41,7 +41,7 @@ class RabbitMQ:
         self._timeout = timeout
         self._lock = threading.Lock()
         self.link: _Publisher | None = None
-        # Connecting, publishing, and the same again to be on the safe side.
+        # Connecting and publishing take a time-out each at most; twice that is on the safe side.
         self.lease_seconds = 4 * timeout + 2
 
     def deliver(self, batch: Sequence[LeasedDelivery]) -> list[Ending]:
@@ -136,7 +136,7 @@ class _Link:
         """Says goodbye if the broker is there, and lets go of the sockets."""
         if not (self.connection.is_closing or self.connection.is_closed):
             self.connection.close()
-            # pika lets go of a connection that is half made, and then minds that it was told to.
+            # pika raises if it is told to close a connection that is only half made.
             with contextlib.suppress(AssertionError):
                 self.run(seconds)
         transport = self.connection._transport

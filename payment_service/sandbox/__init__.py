@@ -35,7 +35,7 @@ def create_app(overrides: Mapping[str, str] | None = None) -> Flask:
 
 
 def health() -> Response:
-    """Up."""
+    """Whether the sandbox answers."""
     return reply(200, {"status": "UP"})
 
 

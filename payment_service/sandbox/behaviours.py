@@ -52,7 +52,7 @@ def _note(state: SandboxState, ask: Ask, fault: Fault | None) -> dict[str, Any]:
 
 
 def _done(after: Callable[[SandboxState, Fault, Response], Response]) -> Behaviour:
-    """Do it, then answer in another way."""
+    """The work is done, and then answered in another way."""
     return lambda state, fault, ask, do: after(state, fault, do(NO_WHIM))
 
 

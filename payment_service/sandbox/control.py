@@ -23,19 +23,19 @@ control = Blueprint("control", __name__, url_prefix="/sandbox")
 
 @control.errorhandler(Invalid)
 def invalid(error: Invalid) -> Response:
-    """A lever was pulled the wrong way; says which way there is."""
+    """A request to the sandbox itself that can't be understood: 422, and what is possible."""
     return failed(422, "invalid_request", str(error))
 
 
 @control.errorhandler(Refused)
 def refused(error: Refused) -> Response:
-    """Nothing waits there."""
+    """There is nothing to decide under that reference."""
     return failed(error.status, error.code, error.message)
 
 
 @control.post("/faults")
 def arm() -> Response:
-    """Arm a fault."""
+    """Arm a fault; docs/sandbox.md has its fields."""
     return reply(201, the_state().faults.arm(parsed(request.get_data())).shown())
 
 
@@ -64,7 +64,7 @@ def disarm_all() -> Response:
 
 @control.delete("/faults/<fault_id>")
 def disarm(fault_id: str) -> Response:
-    """Disarm one."""
+    """Disarm one fault."""
     gone = the_state().faults.disarm(fault_id)
     return reply(200, {"disarmed": gone}) if gone else failed(404, "not_found")
 

@@ -91,11 +91,11 @@ class Fault:
         )
 
     def wait(self, default_ms: int) -> float:
-        """Seconds."""
+        """How long this fault makes a request wait, in seconds."""
         return (default_ms if self.ms is None else self.ms) / 1000
 
     def shown(self) -> dict[str, Any]:
-        """As JSON."""
+        """The fault as `GET /sandbox/faults` shows it."""
         return {name: value for name, value in vars(self).items() if name != "until"}
 
 

@@ -54,7 +54,7 @@ class Latency:
         self.profile, self.ms = from_setting(self._setting)
 
     def shown(self) -> dict[str, Any]:
-        """As JSON; ms counts for fixed only."""
+        """The profile as `GET /sandbox/latency` shows it; `ms` is null unless it is `fixed`."""
         return {"profile": self.profile, "ms": self.ms if self.profile == "fixed" else None}
 
     def draw(self, operation: str) -> Delay:

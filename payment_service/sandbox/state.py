@@ -50,7 +50,7 @@ class SandboxState:
         return trip
 
     def trip_count(self) -> int:
-        """Seeded and added ones."""
+        """How many trips there are, those of the file and those that were added."""
         added = {row["id"] for row in self.memory.rows("trip")}
         return len(added | self._seeded.keys())
 
@@ -64,6 +64,6 @@ class SandboxState:
 
 
 def the_state() -> SandboxState:
-    """The running app's."""
+    """The state of the app that runs."""
     state: SandboxState = current_app.extensions["sandbox"]
     return state

@@ -59,7 +59,7 @@ class AnswerSchema(Schema):
         return self.write(obj)
 
     def write(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """One mapping. What it lacks is left out."""
+        """The mapping as JSON types. A field that the mapping lacks is left out."""
         body: dict[str, Any] = {}
         for name, source, write in self._writers:
             value = row.get(source, _MISSING)
@@ -102,7 +102,7 @@ class Id(fields.Integer):
 
 
 class Flag(fields.Boolean):
-    """true or false; not 1, not "true"."""
+    """A JSON true or false; 1 and "true" are refused."""
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any

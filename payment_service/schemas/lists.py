@@ -25,7 +25,7 @@ _CURSOR = re.compile(r"(-?[0-9]{1,18})\.([0-9]{1,19})\Z", re.ASCII)
 
 @dataclass(frozen=True)
 class Cursor:
-    """The last row of a page, by what the list is ordered by."""
+    """Where a page ended: the values, of its last row, that the list is ordered by."""
 
     created_at: datetime
     row_id: int
@@ -53,7 +53,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Page:
-    """Which rows are wanted."""
+    """Which part of a list is wanted: from a cursor or an offset on, at most `limit` rows."""
 
     limit: int
     offset: int

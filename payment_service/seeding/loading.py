@@ -123,7 +123,7 @@ def insert_refunds(connection: Connection, *, currency: str) -> None:
 
 
 def add_to_totals(connection: Connection, *, currency: str) -> None:
-    """What /metrics tells must count these rows from the moment they are there."""
+    """Adds these rows to the totals of /metrics, in the transaction that brings them in."""
     connection.exec_driver_sql(
         """
         INSERT INTO total_deltas (provider, method, currency, status,

@@ -210,7 +210,7 @@ def _write_bad_rows(connection: Connection, header: Header, path: Path) -> None:
 
 @contextmanager
 def _cursor(connection: Connection) -> Iterator[Any]:
-    """The driver's own cursor: COPY is nothing that SQLAlchemy knows."""
+    """psycopg2's own cursor, because SQLAlchemy has no COPY."""
     cursor = connection.connection.cursor()
     try:
         yield cursor
@@ -219,6 +219,6 @@ def _cursor(connection: Connection) -> Iterator[Any]:
 
 
 def _bar(file: BinaryIO, *, shown: bool) -> tqdm[Any]:
-    """Bytes read of the file, on stderr; nothing where nobody looks."""
+    """A progress bar on stderr, of the bytes that were read; none if stderr is no terminal."""
     size = os.fstat(file.fileno()).st_size
     return tqdm(total=size or None, unit="B", unit_scale=True, disable=None if shown else True)

@@ -29,7 +29,7 @@ def sent_amount(command: Mapping[str, Any], currency: str) -> int | None:
 
 
 def required_amount(command: Mapping[str, Any], currency: str) -> int:
-    """The same where there must be one."""
+    """The amount that was sent, in minor units. Raises InvalidRequest if none was."""
     amount = sent_amount(command, currency)
     if amount is None:
         raise InvalidRequest.field("amount", "missing; send amount or amount_minor")

@@ -97,7 +97,7 @@ def follow(rows: list[Row], seal: Row | None) -> Told | Mismatch:
 
 
 def _hear(told: Told, row: Row, body: Row) -> str | None:
-    """Takes in one event; what of it does not fit to what was told before."""
+    """Takes one event into `told`. What of it does not fit to the events before, or None."""
     snapshot = json.loads(row["snapshot"]) if row["snapshot"] is not None else None
     said = _payment_of(row, body["data"], snapshot)
     if why := _silently(told.payment, said, row):
@@ -144,7 +144,7 @@ def _payment_of(row: Row, data: Row, snapshot: Row | None) -> Row:
 
 
 def _silently(before: Row, said: Row, row: Row) -> str | None:
-    """What changed between two events, although nothing told of it."""
+    """What this event shows as changed, though no event of its kind changes it; None if nothing."""
     if not before:
         return None
     start, end = row["from_status"], said["status"]

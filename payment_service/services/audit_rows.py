@@ -173,7 +173,7 @@ def _refunds(books: Books, told: Told) -> _Found:
 
 
 def _sealed(books: Books, payment: Row, said: Row) -> _Found:
-    """An imported payment that nothing happened to here."""
+    """Checks an imported payment to which nothing has happened here."""
     wanted = {name: value for name, value in said.items() if name != "audit_head"}
     if said["status"] == "PENDING":
         wanted.pop("share")  # a later import may have moved it aside
@@ -259,7 +259,7 @@ def _refund(row: Row) -> str:
 
 
 def _shown(value: Any) -> str:
-    """In a line: as JSON, a moment as ISO 8601."""
+    """A value as one line shows it: JSON, and a moment as ISO 8601."""
     if isinstance(value, datetime):
         return value.isoformat()
     return json.dumps(value, ensure_ascii=False)

@@ -34,7 +34,7 @@ class Which:
     seq: int | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """As SQL."""
+        """The conditions on deliveries that choose these, for WHERE."""
         return [
             DELIVERY.c[name] == value for name, value in vars(self).items() if value is not None
         ]

@@ -48,7 +48,7 @@ class Digest:
 
 
 def digest(*, until: datetime) -> Digest:
-    """As of `until`; the same for ever, however often it is asked."""
+    """The digest of all chains as they were at `until`; asked again, it is the same for ever."""
     return digests([until])[0]
 
 
@@ -104,7 +104,7 @@ def _owner(row: Row[Any]) -> int:
 
 
 def _as_of(chains: list[_Chain], moment: datetime) -> tuple[bytes, int]:
-    """The lines that hold then, and how many."""
+    """The chains as they were at that time, one line each, and how many there are."""
     lines = []
     for chain in chains:
         held = [line for at, line in chain if at <= moment]

@@ -79,7 +79,7 @@ def bring_back(replaced: Connection) -> tuple[int, dict[int, str]]:
 
 
 def _others(replaced: Connection) -> Iterator[list[Any]]:
-    """What stands otherwise there than here, page by page."""
+    """The payments whose rows differ between the replaced database and this one, page by page."""
     after = 0
     while True:
         page = replaced.execute(_PAGE, {"after": after, "page": PAGE}).mappings().all()
@@ -138,7 +138,7 @@ def _standing(connection: Connection, ids: list[int]) -> dict[int, Row]:
 
 
 def _added(before: dict[int, Row], payments: list[Row], events: list[Row]) -> list[Row]:
-    """What they add to the totals."""
+    """What the payments that come back add to the totals."""
     told: dict[int, list[Any]] = defaultdict(list)
     for event in events:
         ours = before.get(event["payment_id"])

@@ -134,7 +134,7 @@ def _owed(row: Any) -> dict[str, Any]:
 
 
 def _next(payment: Row, transactions: list[Row]) -> dict[str, Any] | None:
-    """The next thing that happens without anybody asking."""
+    """What will happen next by itself, and when."""
     due = [row for row in transactions if row["due_at"] is not None]
     coming = [
         {

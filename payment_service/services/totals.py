@@ -81,7 +81,7 @@ def _fold_group(group: dict[str, str]) -> int:
 
 
 def read() -> Summary:
-    """Small reads, whatever the number of payments."""
+    """The totals as /metrics shows them. It reads a few rows, however many payments there are."""
     at_work = (
         select(PAYMENT.c.method, func.count().label("payments"))
         .join_from(TRANSACTION, PAYMENT, TRANSACTION.c.payment_id == PAYMENT.c.payment_id)

@@ -70,7 +70,7 @@ def _beat(app: Flask, beat: Beat, stopping: threading.Event) -> None:
 
 
 def step(app: Flask, beat: Beat) -> dict[str, int]:
-    """One run. Whatever goes wrong is logged; the next beat tries again."""
+    """Runs the job once. An error is logged, and the next beat tries again."""
     try:
         with app.app_context():
             counts = beat.run_once()

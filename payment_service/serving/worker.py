@@ -99,7 +99,7 @@ class PatientWorker(ThreadWorker):
                 return
 
     def _wait(self, conn: Connection, group: dict[Connection, None], seconds: float) -> None:
-        """Puts it among `group` for at most so long."""
+        """Puts the connection among `group`, for at most that many seconds."""
         events = selectors.EVENT_WRITE if group is self._writing else selectors.EVENT_READ
         if conn.group is None:
             self.poller.register(conn.sock, events, partial(self._ready, conn))
@@ -111,7 +111,7 @@ class PatientWorker(ThreadWorker):
         conn.group, conn.deadline = group, time.monotonic() + seconds
 
     def _leave(self, conn: Connection) -> None:
-        """It waits no longer."""
+        """Takes the connection out of the group in which it waits."""
         if conn.group is not None:
             del conn.group[conn]
             conn.group = None
@@ -125,7 +125,7 @@ class PatientWorker(ThreadWorker):
             conn.answer.close()
 
     def _cut(self, conn: Connection, reason: str) -> None:
-        """Closes it at once: what it was not sent yet it never gets."""
+        """Closes the connection at once; what was not sent yet is dropped."""
         CUT_CONNECTIONS.labels(reason).inc()
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._close(conn)
@@ -182,7 +182,7 @@ class PatientWorker(ThreadWorker):
         return of_route(self.wsgi, request.path, request.method, self._usual)
 
     def finish_request(self, conn: Connection, fs: Future[None]) -> None:
-        """A thread is done with it, for now."""
+        """Called when a thread has done its part of a request."""
         if fs.cancelled() or fs.exception():
             self._close(conn)
         else:
@@ -243,7 +243,7 @@ class PatientWorker(ThreadWorker):
         self._go_on(conn)
 
     def murder_pending(self) -> None:
-        """gunicorn's hook beside it; here they are one."""
+        """gunicorn has this beside murder_keepalived; here one function ends both kinds."""
 
     def _cap_keepalive(self, deadline: float) -> None:
         """gunicorn's hook when it stops: a request that is not here by then is too late."""
@@ -292,7 +292,7 @@ class PatientWorker(ThreadWorker):
     # -- in either
 
     def _refuse(self, conn: Connection, error: BaseException) -> None:
-        """Its bytes are no request. After the answer it is closed."""
+        """Answers bytes that are no request, and closes the connection after that."""
         conn.keep = False
         conn.outgoing.sendall(answer_to(error))
         conn.outgoing.flush()

@@ -92,7 +92,8 @@ def _warn(filename: str, error: OSError) -> None:
 
 
 def _hold(filename: str) -> IO[bytes]:
-    """The file, held until it is closed. It may be folded away just before."""
+    """Opens the file, and holds it until it is closed. If a fold took it away in between, it is made
+    anew."""
     while True:
         file = Path(filename).open("a+b")  # noqa: SIM115  it is for whoever asks to close it
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -162,7 +163,7 @@ def _fold(directory: Path, manifest: dict[str, Any], dead: list[Path]) -> None:
 
 
 def _remove_taken(directory: Path, manifest: dict[str, Any]) -> None:
-    """The end of a fold. Afterwards their names may be used again."""
+    """Removes the files that a fold has added up; their names may be used again after that."""
     for path in directory.glob("*_folded-*.db"):
         if path.name not in manifest["files"]:
             path.unlink()  # of a fold that did not come to its end, or taken
@@ -173,7 +174,7 @@ def _remove_taken(directory: Path, manifest: dict[str, Any]) -> None:
 
 
 def _sum(parts: Iterable[Path]) -> bytes:
-    """A file with the sums of these."""
+    """Writes one file with the sums of these files."""
     sums: dict[str, float] = defaultdict(float)
     for path in filter(_is_filled, parts):
         for key, value, *_ in MmapedDict.read_all_values_from_file(path):
@@ -214,7 +215,7 @@ def _kind(path: Path) -> str:
 
 
 def _is_filled(path: Path) -> bool:
-    """Not between its making and its first bytes."""
+    """Whether the file has its first bytes; it is made before they are written."""
     with contextlib.suppress(FileNotFoundError):
         return path.stat().st_size > 0
     return False

@@ -104,7 +104,7 @@ def tell(*, payment_id: int, number: int, key: Key | None) -> Answer:
 
 
 def tell_locked(connection: Connection, *, payment_id: int, number: int, key: Key | None) -> Answer:
-    """The same within the connection's transaction, which must end soon: it locks the payment."""
+    """As `tell`, in the connection's transaction, which must end soon: it locks the payment."""
     answer = _standing(connection, payment_id, number, key)
     if key is None or not answer.definite:
         return answer

@@ -58,7 +58,7 @@ def accept_locked(
     result: Result,
     caller: Caller,
 ) -> Change | None:
-    """The same within the connection's transaction, which must end soon: it locks the payment."""
+    """As `accept`, in the connection's transaction, which must end soon: it locks the payment."""
     payment = rows.read_payment(connection, payment_id, lock=True)
     if payment is None:
         raise LookupError(f"no payment {payment_id}")

@@ -211,7 +211,7 @@ def _not_sent(move: Move, error: NotSent) -> Answer:
 
 
 def _reroute(connection: Connection, move: Move) -> Move | None:
-    """The same move with the next provider and a fresh reference.
+    """The move again, with the next provider in line and a fresh reference.
 
     None if others moved the payment, or a retry took the key over: whoever was paused that long
     sends nothing any more.
