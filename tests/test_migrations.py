@@ -21,8 +21,6 @@ from tests.fixtures import MakeApp
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "migrations"
 
-Inspect = Callable[[str], list[Any]]
-
 
 @pytest.fixture
 def app_on(make_app: MakeApp) -> Callable[[str], Flask]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,7 +23,6 @@ FIELDS = (
     *("trip_id", "rider_id", "driver_id", "status", "currency", "pickup_zone", "drop_zone"),
     *("distance_km", "base_fare", "surge_multiplier", "total_fare"),
 )
-Says = Callable[..., None]
 
 
 class TripService(ThreadingHTTPServer):

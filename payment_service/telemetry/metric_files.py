@@ -92,8 +92,8 @@ def _warn(filename: str, error: OSError) -> None:
 
 
 def _hold(filename: str) -> IO[bytes]:
-    """Opens the file, and holds it until it is closed. If a fold took it away in between, it is made
-    anew."""
+    """Opens the file, and holds it until it is closed; a fold may take it away in between, and then
+    it is made anew."""
     while True:
         file = Path(filename).open("a+b")  # noqa: SIM115  it is for whoever asks to close it
         fcntl.flock(file, fcntl.LOCK_SH)
