@@ -74,7 +74,7 @@ class Paid:
 
     @property
     def still(self) -> bool:
-        """Nothing of it is under way."""
+        """Whether no request about it is under way."""
         return not any(ask.open for ask in self.asks)
 
     def provider_does(self, ask: Ask) -> bool:

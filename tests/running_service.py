@@ -33,7 +33,7 @@ class Service:
         self._reservation = reserved_port()
         self.url = f"http://127.0.0.1:{self._reservation.getsockname()[1]}"
         self.log = directory / "service.log"
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         self.web: subprocess.Popen[bytes] | None = None
         clean = {name: value for name, value in os.environ.items() if name not in DROPPED}
         metrics = directory / "metrics"
@@ -70,12 +70,12 @@ class Service:
 
     def kill(self) -> None:
         """kill -9 of everything that was started."""
-        for process in self._processes:
+        for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGCONT)
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        self._processes = []
+        self.processes = []
 
     def close(self) -> None:
         """Kills it and gives the port back."""
@@ -104,7 +104,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self._processes.append(process)
+        self.processes.append(process)
         return process
 
     def _ready(self) -> bool:

@@ -40,7 +40,7 @@ RECORDERS = [
 
 @contextmanager
 def sandbox_with_trips(directory: Path) -> Iterator[Sandbox]:
-    """One that knows trips 32 and 33."""
+    """A running sandbox that knows trips 32 and 33."""
     directory.mkdir(parents=True, exist_ok=True)
     trips = directory / "trips.csv"
     trips.write_text(TRIPS)
@@ -49,7 +49,7 @@ def sandbox_with_trips(directory: Path) -> Iterator[Sandbox]:
 
 
 def emptied(sandbox: Sandbox) -> Sandbox:
-    """The same one, holding nothing."""
+    """The sandbox, after everything that it held was thrown away."""
     assert requests.delete(f"{sandbox.url}/sandbox/state", timeout=PATIENCE).status_code == 200
     return sandbox
 

@@ -50,6 +50,12 @@ class Sandbox:
         """The file that outlives the process."""
         return self.directory / "journal.jsonl"
 
+    @property
+    def pid(self) -> int:
+        """gunicorn's process id while the sandbox runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, **env: str) -> None:
         """Start, and return once it answers; `env` is added for this and later starts."""
         self.env |= env
@@ -85,7 +91,7 @@ class Sandbox:
             time.sleep(0.02)
 
     def answers(self) -> bool:
-        """Whether it is up."""
+        """Whether the sandbox answers."""
         try:
             with urlopen(f"{self.url}/health", timeout=PATIENCE):
                 return True

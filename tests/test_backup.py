@@ -82,7 +82,7 @@ def all_rows(url: str) -> Rows:
 
 
 def beside(url: str) -> list[str]:
-    """What restoring might have left behind."""
+    """The databases that a restore may have left behind."""
     connection = connect(url)
     with connection, connection.cursor() as cursor:
         cursor.execute(

@@ -32,13 +32,13 @@ CHARGE = "/v1/payments/charge"
 
 @pytest.fixture(scope="module")
 def fared(make_app: MakeApp) -> FlaskClient:
-    """Of an app that knows the parts of a fare."""
+    """A client of an app that knows the parts of a fare."""
     return make_app(base_fare=Decimal("10.00"), rate_per_km=Decimal("1.00")).test_client()
 
 
 @pytest.fixture(scope="module")
 def alone(make_app: MakeApp) -> FlaskClient:
-    """Of an app without a trip service."""
+    """A client of an app without a trip service."""
     return make_app(trip_service_url=None).test_client()
 
 

@@ -304,7 +304,7 @@ class OneTrip(RuleBasedStateMachine):
         requests.post(self.world.sandbox.url + path, json=body, timeout=PATIENCE)
 
     def _time_passes(self) -> None:
-        """Until the worker has ended what is over."""
+        """The worker ends what is over, until nothing is."""
         with self.world.app.app_context():
             while expiry.run_once()["ended"]:
                 pass

@@ -51,7 +51,7 @@ def at_provider(sandbox: Sandbox, payment: dict[str, Any]) -> Any:
 
 
 def over(app: Flask, payment_id: int) -> None:
-    """Its time is over."""
+    """The time of the payment's hold is over."""
     with app.app_context(), db.engine.begin() as connection:
         connection.execute(
             text("UPDATE payments SET expires_at = now() - interval '1 s' WHERE payment_id = :id"),

@@ -78,7 +78,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 
 def drip(connection: socket.socket, text: bytes) -> None:
-    """Byte by byte."""
+    """Sends byte by byte."""
     for byte in text:
         connection.sendall(bytes([byte]))
         pause(0.1)
@@ -106,7 +106,7 @@ def late(connection: socket.socket) -> None:
 
 
 def interim(connection: socket.socket) -> None:
-    """As fast as they are taken."""
+    """Sends interim answers as fast as they are taken."""
     read_request(connection)
     until = time.monotonic() + 10
     while time.monotonic() < until:
@@ -167,7 +167,7 @@ def test_the_time_of_a_call_before_is_not_this_ones() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Of 127.0.0.1, by itself, with its key."""
+    """A self-signed certificate of 127.0.0.1, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     made = (folder / "cert.pem", folder / "key.pem")
     subprocess.run(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -289,8 +291,21 @@ def test_while_the_first_is_at_work_others_are_told_so(
     assert arrived(sandbox, done[0].json["reference"], "charge") == 1
 
 
-def dies(*_: Any, **__: Any) -> Any:
-    raise SystemExit("killed here")
+@contextmanager
+def killed_before(step: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever comes to this step of a move inside the block ends there, as by a kill."""
+
+    def dies(*_: Any, **__: Any) -> Any:
+        raise SystemExit("killed here")
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(steps, step, dies)
+        yield
+
+
+def lock_is_stale(app: Flask, key: str) -> None:
+    """The first request's time at the key is over."""
+    execute(app, "UPDATE idempotency_keys SET locked_until = now() WHERE key = :key", key=key)
 
 
 def test_a_stale_lock_is_taken_over_by_look_up_only(
@@ -298,11 +313,10 @@ def test_a_stale_lock_is_taken_over_by_look_up_only(
 ) -> None:
     """The first request died after the provider had taken the money."""
     key, body = a_key(), an_order()
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(steps, "finish", dies)
+    with killed_before("finish", monkeypatch):
         post(caller, CHARGE, key, **body)
     assert post(caller, CHARGE, key, **body).json["code"] == "idempotency_key_in_progress"
-    execute(patient, "UPDATE idempotency_keys SET locked_until = now() WHERE key = :key", key=key)
+    lock_is_stale(patient, key)
     taken_over = post(caller, CHARGE, key, **body)
     assert (taken_over.status_code, taken_over.json["status"]) == (201, "SUCCESS")
     reference = taken_over.json["reference"]
@@ -317,10 +331,9 @@ def test_a_take_over_of_what_was_never_sent_sends_nothing(
 ) -> None:
     """The first request died before it asked the provider. "Not found" is not yet an answer."""
     key, body = a_key(), an_order()
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(steps, "carry_out", dies)
+    with killed_before("carry_out", monkeypatch):
         post(caller, CHARGE, key, **body)
-    execute(patient, "UPDATE idempotency_keys SET locked_until = now() WHERE key = :key", key=key)
+    lock_is_stale(patient, key)
     for _ in range(2):
         told = post(caller, CHARGE, key, **body)
         assert (told.status_code, told.json["status"]) == (202, "PROCESSING")
@@ -334,8 +347,7 @@ def test_what_was_surely_never_received_ends_as_402_and_stays(
 ) -> None:
     """Believed only after the time to send, the time-out and the settling time, and twice."""
     key, body = a_key(), an_order()
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(steps, "carry_out", dies)
+    with killed_before("carry_out", monkeypatch):
         post(caller, CHARGE, key, **body)
     assert settle(patient, body["order_id"]) == "PROCESSING"
     execute(
@@ -346,7 +358,7 @@ def test_what_was_surely_never_received_ends_as_402_and_stays(
     )
     assert settle(patient, body["order_id"]) == "PROCESSING"
     eventually(lambda: settle(patient, body["order_id"]) == "FAILED")
-    execute(patient, "UPDATE idempotency_keys SET locked_until = now() WHERE key = :key", key=key)
+    lock_is_stale(patient, key)
     told = post(caller, CHARGE, key, **body)
     assert (told.status_code, told.json["failure_code"]) == (402, "not_received")
     assert post(caller, CHARGE, key, **body).data == told.data

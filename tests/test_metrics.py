@@ -65,7 +65,7 @@ def service(
 
 @pytest.fixture
 def own(make_app: MakeApp, fresh_database: str) -> Flask:
-    """For looking into the service's database."""
+    """An app of this process on the service's database, to look into it."""
     return make_app(database_url=fresh_database)
 
 

@@ -83,7 +83,7 @@ class Histories(Steps):
     @precondition(lambda self: self._asks())
     @rule(which=pick)
     def retry(self, which: int) -> None:
-        """The same request again: at most a look-up, and the answer that was given stays."""
+        """A retry under the same key: at most a look-up, and the answer that was given stays."""
         paid, ask = self._asks()[which % len(self._asks())]
         self._learn(paid, ask)
         answer = self._send(paid, ask)

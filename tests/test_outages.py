@@ -244,7 +244,7 @@ def _sinks_that_failed(app: Flask) -> list[dict[str, Any]]:
 
 def _kill_one(service: Service) -> None:
     """kill -9 of one relay, and a new one in its place."""
-    running = [process for process in service._processes if process.poll() is None]
+    running = [process for process in service.processes if process.poll() is None]
     victim = random.choice(running)
     os.killpg(victim.pid, signal.SIGKILL)
     victim.wait()

@@ -150,13 +150,17 @@ def test_an_edit_that_is_rolled_back_is_not_seen(app: Flask, client: FlaskClient
     assert shown(client) == before
 
 
+def write_over_copies(app: Flask, text: bytes) -> None:
+    """All copies of the catalog that Redis has say this."""
+    redis = app.extensions["redis"]
+    for name in redis.keys("catalog:*"):
+        redis.set(name, text)
+
+
 def test_the_copy_is_used(app: Flask, client: FlaskClient) -> None:
     """With Redis there the offers are read from the database once per version."""
     shown(client)
-    with app.app_context():
-        raw = app.extensions["redis"]
-        for name in raw.keys("catalog:*"):
-            raw.set(name, b"[]")
+    write_over_copies(app, b"[]")
     assert shown(client) == []
     execute(app, "UPDATE provider_offers SET position = 7 WHERE country_code = 'KW'")
     assert len(shown(client)) == len(OFFERS)
@@ -164,8 +168,5 @@ def test_the_copy_is_used(app: Flask, client: FlaskClient) -> None:
 
 def test_a_copy_that_is_no_json_is_not_a_500(app: Flask, client: FlaskClient) -> None:
     shown(client)
-    with app.app_context():
-        raw = app.extensions["redis"]
-        for name in raw.keys("catalog:*"):
-            raw.set(name, b"{half")
+    write_over_copies(app, b"{half")
     assert shown(client) == list(OFFERS)

@@ -143,7 +143,7 @@ def test_the_same_value_twice_is_one(send: Send, name: str, one: str) -> None:
 
 
 def test_a_list_may_come_in_several_lines(send: Send) -> None:
-    """Accept is one: it is joined as ever."""
+    """Accept is a list, so its lines are joined."""
     charged = send(CHARGE, an_order(), lines=keys(a_key())).json()
     path = f"/v1/payments/{charged['payment_id']}/receipt"
     told = send(path, method="GET", lines=[("Accept", "image/png"), ("Accept", "text/html")])

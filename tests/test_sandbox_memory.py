@@ -42,7 +42,7 @@ def sandbox(empty_sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture
 def own_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    """One that a test may kill."""
+    """A sandbox that a test may kill."""
     with sandbox_with_trips(tmp_path / "own") as sandbox:
         yield sandbox
 

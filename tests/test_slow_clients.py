@@ -71,7 +71,7 @@ def connected(service: Service) -> socket.socket:
 
 
 def a_charge(**headers: str) -> tuple[bytes, bytes]:
-    """Head and body of one."""
+    """The head and the body of a charge."""
     body = json.dumps(an_order(method="CASH")).encode()
     lines = [
         "POST /v1/payments/charge HTTP/1.1",

@@ -47,7 +47,7 @@ class Charges:
         return median(one.cpu_us for one in self.yardstick)
 
     def shown(self) -> dict[str, Any]:
-        """For the report."""
+        """The round as the report shows it."""
         return {
             "yardstick_per_second": median(one.rate for one in self.yardstick),
             "yardstick_rounds": [round(one.rate) for one in self.yardstick],

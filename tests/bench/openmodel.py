@@ -67,12 +67,12 @@ def highest(holds: Callable[[int], bool]) -> int:
 def one_rate(
     servers: Servers, service: Service, sandbox: Sandbox, rate: int, seconds: float
 ) -> dict[str, Any]:
-    """That rate for so long."""
-    assert service.web is not None and sandbox._process is not None
+    """Sends charges at that rate, for that many seconds."""
+    assert service.web is not None
     parts = {
         "gunicorn": service.web.pid,
         "postgres": servers.postgres.process.pid,
-        "sandbox": sandbox._process.pid,
+        "sandbox": sandbox.pid,
     }
     meter = Meter(parts, service.directory / "metrics")
     start = service.log.stat().st_size

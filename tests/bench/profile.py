@@ -115,7 +115,7 @@ def live(servers: Servers, seconds: int, svg: Path) -> None:
 
 
 def _looped(servers: Servers, seconds: int, spying: list[str] | None = None) -> dict[str, float]:
-    """What the loop says of itself."""
+    """What the loop of charges printed about its own time."""
     command = [sys.executable, "-m", "tests.bench.loop", str(seconds)]
     env = servers.service("loop", DATABASE).env
     with (servers.directory / "loop.log").open("ab") as log:

@@ -29,14 +29,14 @@ class Line:
 
 @dataclass
 class Report:
-    """Everything measured."""
+    """All that was measured."""
 
     machine: dict[str, Any]
     sections: dict[str, Any] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
 
     def add(self, what: str, figure: str, aim: str = "", met: bool | None = None) -> None:
-        """A line of the table."""
+        """Adds a line to the table."""
         self.lines.append(Line(what, figure, aim, met))
 
     def table(self) -> str:
@@ -51,7 +51,7 @@ class Report:
         return "\n".join(line.rstrip() for line in shown)
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Writes the report as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
         table = [vars(line) for line in self.lines]
         shown = {"machine": self.machine, **self.sections, "table": table}

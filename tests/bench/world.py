@@ -46,7 +46,7 @@ class Servers:
     redis: embedded.Server
 
     def url(self, database: str, *, superuser: bool = False) -> URL:
-        """As SQLAlchemy takes it."""
+        """The database's URL, as SQLAlchemy takes it."""
         url = make_url(self.postgres.url).set(database=database)
         return url.set(username="postgres") if superuser else url
 

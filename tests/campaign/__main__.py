@@ -41,7 +41,7 @@ REPLAYED = 1500
 
 
 class Stopped(Exception):
-    """Somebody wants it to end."""
+    """The campaign was told to end."""
 
 
 class Stop:
@@ -55,7 +55,7 @@ class Stop:
                 signal.signal(number, self._hear)
 
     def check(self) -> None:
-        """Raises Stopped if it was said."""
+        """Raises Stopped if the campaign was told to end."""
         if self.asked:
             raise Stopped
 
@@ -75,7 +75,7 @@ class Run:
         self.started = time.monotonic()
 
     def play(self) -> dict[str, Any]:
-        """All of it; the report."""
+        """Runs the whole campaign; its report."""
         rng = random.Random(self.args.seed)
         self.stage.start()
         holds.install(self.stage)

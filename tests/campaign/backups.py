@@ -29,7 +29,7 @@ def restore(stage: Stage, file: Path) -> None:
 
 
 def _run(stage: Stage, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Raises RuntimeError."""
+    """Runs a script of ours. Raises RuntimeError if it fails."""
     environ = databases.with_programs(stage.env | databases.client_variables(stage.database_url))
     done = subprocess.run(
         [sys.executable, "-m", "scripts.db_backup", *arguments],

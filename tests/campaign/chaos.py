@@ -77,7 +77,7 @@ class Chaos:
         self.stage.start_web()
 
     def wait_for_all(self) -> None:
-        """Until nothing goes on beside any more."""
+        """Waits until all that was started in threads of its own has ended."""
         for thread in self._beside.values():
             thread.join(timing.PAUSE_SECONDS + 60)
 

@@ -65,7 +65,7 @@ class Books:
 
 
 def read(stage: Stage, levers: Levers, asked: list[Asked]) -> Books:
-    """Reads it all; nothing moves any more."""
+    """Reads all books, once nothing moves any more."""
     books = Books(asked=asked, lied_about=set(levers.lied_about))
     with stage.connect() as connection:
         for name, query in _TABLES.items():

@@ -116,7 +116,7 @@ class Caller:
             self._refund(known)
 
     def race(self) -> None:
-        """The same money, wanted by three at once."""
+        """Three callers want to give back the same money at once."""
         known = self._pick(self.market.captured)
         if known is None:
             return
@@ -247,7 +247,7 @@ class Caller:
                 pause = min(1.0, pause * 1.5)
 
     def send(self, asked: Asked) -> None:
-        """One try; silence is noted too."""
+        """Sends the request once, and notes the answer, or that none came."""
         asked.tries += 1
         try:
             answer = self.session.post(

@@ -33,7 +33,7 @@ def as_json(
     verdicts: list[Verdict],
     empty: list[str],
 ) -> dict[str, Any]:
-    """Everything, under plain names."""
+    """The report under plain names, for machines."""
     return {
         "seed": seed,
         "seconds": seconds,
@@ -69,7 +69,7 @@ def empty_cells(killed: Counter[tuple[str, str]]) -> list[str]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """The same for people."""
+    """The report as lines of text, for people."""
     lines = ["", "kills on purpose       " + "".join(f"{verb:>11}" for verb in MONEY)]
     for boundary, row in report["kills"].items():
         lines.append(f"{boundary:<23}" + "".join(f"{row[verb]:>11}" for verb in MONEY))

@@ -69,7 +69,7 @@ class Told:
         return asked
 
     def number(self) -> int:
-        """One that nobody else has."""
+        """A number that nobody else has."""
         with self._lock:
             return next(self._numbers)
 
@@ -78,7 +78,7 @@ class Told:
             return list(self._asked)
 
     def owed(self) -> list[Asked]:
-        """Those without a definite answer so far."""
+        """The requests that have no definite answer so far."""
         return [asked for asked in self.all() if asked.final is None]
 
     def by_outcome(self) -> Counter[str]:
