@@ -206,7 +206,8 @@ class _Writer:
         return format_decimal(value, locale=self.locale, decimal_quantization=False)
 
     def time(self, when: datetime, *, with_offset: bool = False) -> str:
-        """Date, time and zone; the offset too where asked, as an IST can be of three countries."""
+        """Date, time and zone; with the offset if that is asked for: three countries call
+        their zone IST."""
         local = when.astimezone(self.zone)
         sign_and_hours, minutes = f"{local:%z}"[:3], f"{local:%z}"[3:5]
         offset = f"UTC{sign_and_hours}:{minutes}" if local.utcoffset() else "UTC"
@@ -255,7 +256,8 @@ def _locale(name: str) -> Locale:
 
 
 def _english(locale: Locale) -> Locale:
-    """English the way of the locale's country: the page's own words are English, so are months."""
+    """English as it is written in the locale's country, for dates: the receipt's own words are
+    English too."""
     try:
         return Locale("en", locale.territory)
     except UnknownLocaleError:

@@ -95,7 +95,7 @@ PART_DIGITS = 12
 
 
 class Id(fields.Field[int]):
-    """One that the database can hold; no truth value, which is an integer to Python."""
+    """An id that the database can hold. true and false are refused: to Python they are integers."""
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any

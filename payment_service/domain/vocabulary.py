@@ -1,4 +1,4 @@
-"""The closed word lists of the field: statuses, methods, transaction types, outcomes."""
+"""The closed lists of words: statuses, methods, transaction types, purposes, actors."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _DEAD_SQL = ", ".join(f"'{status}'" for status in sorted(DEAD))
 
 
 def _listed_by(column: str) -> Index:
-    """Newest first among the rows that have this column, in one index scan however many."""
+    """An index that gives the rows with one value of this column, newest first, in one scan."""
     return Index(
         f"ix_payments_{column}",
         column,

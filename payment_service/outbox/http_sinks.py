@@ -142,7 +142,8 @@ class HttpSink:
 
 
 class _Turn:
-    """Ends when the calls fail one after another, or when no call would end within the lease."""
+    """The time in which a batch may be sent. It is over when calls fail one after another, or when
+    no further call would end within the lease."""
 
     def __init__(self, end: float) -> None:
         self._end = end

@@ -42,7 +42,8 @@ def run_once() -> dict[str, int]:
 
 
 def _standing_still() -> ColumnElement[bool]:
-    """Nothing is under way with the money. What moves would only stand in the others' way."""
+    """The payments with which nothing is under way: one that is under way can't be ended now, and
+    would take the place of another in the batch."""
     voidable = PAYMENT.c.status == PaymentStatus.AUTHORIZED
     surplus = and_(PAYMENT.c.status.in_(PAID), PAYMENT.c.refund_pending == 0)
     voiding = exists().where(

@@ -45,9 +45,9 @@ def opened(name: str) -> Iterator[Connection]:
 
 
 def why_unreadable(replaced: Connection) -> str | None:
-    """Why it is not what the backup's payments went on in; None if it is.
+    """Why the database does not hold what happened after the backup; None if it does.
 
-    On a new machine it is empty, or another that was begun since.
+    On a new machine it is empty, or one that was begun there, without the backup's payments.
     """
     try:
         if replaced.execute(text("SELECT to_regclass('public.payments')")).scalar_one() is None:

@@ -83,14 +83,14 @@ def _same(payment: Row) -> ColumnElement[bool] | None:
 
 
 def _paid_beside() -> ColumnElement[bool]:
-    """Paid beside the place, and for good: what came in late has a time at which it goes back."""
+    """Paid beside the place, and not to be given back: surplus has a time at which it goes back."""
     return and_(PAYMENT.c.share > 0, PAYMENT.c.status.in_(PAID), PAYMENT.c.expires_at.is_(None))
 
 
 @contextmanager
 def crowded() -> Iterator[None]:
-    """The payment takes a place (of a trip or an order) that another got just now: begin again,
-    and hear of that one. Raises idempotency.KeyTaken."""
+    """Inside, a payment takes the place of a trip or an order. If another one got it just now,
+    idempotency.KeyTaken is raised: the caller begins again, and then finds that one."""
     try:
         yield
     except UniqueViolation as late:
