@@ -211,7 +211,7 @@ MUTANTS = (
     ),
     Mutant(
         "compare-and-set on the version",
-        f"{SERVICES}/moves/transitions.py",
+        f"{SERVICES}/moves/writing.py",
         "WHERE payment_id = :payment_id AND version = :old_version FOR UPDATE",
         "WHERE payment_id = :payment_id AND :old_version IS NOT NULL FOR UPDATE",
         ("tests/test_guards.py", "tests/test_moves_race.py"),
@@ -226,13 +226,13 @@ MUTANTS = (
     Mutant(
         "a change of what the statement does not write is refused",
         f"{SERVICES}/moves/transitions.py",
-        "    if unwritten := changes.keys() - _WRITTEN:",
+        "    if unwritten := changes.keys() - writing.WRITTEN:",
         "    if unwritten := changes.keys() - changes.keys():",
         ("tests/test_guards.py",),
     ),
     Mutant(
         "the answer is kept by the statement that makes it true",
-        f"{SERVICES}/moves/transitions.py",
+        f"{SERVICES}/moves/writing.py",
         "answer_status = :answer_status, answer_body = :answer_body, locked_until = NULL",
         "answer_status = CASE WHEN :answer_status > 0 THEN NULL END,"
         " answer_body = left(:answer_body, 0) || NULL, locked_until = NULL",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
@@ -92,7 +93,7 @@ def list_of_payment(query: Body, payment_id: int) -> Body:
 @blueprint.arguments(schemas.SetRefundStatusSchema, example={"status": "SUCCESS"})
 @blueprint.response(200, schemas.RefundSchema)
 @blueprint.refuses(404, 409)
-def set_status(body: Body, refund_id: int) -> Body:
+def set_status(body: Body, refund_id: int) -> Mapping[str, Any]:
     """Say whether cash was handed back
 
     A refund of cash is PENDING until a person says so. All others are a provider's to settle.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from marshmallow import Schema, fields, validate
@@ -224,7 +225,9 @@ class TimelineSchema(own.AnswerSchema):
 _DETAIL = PaymentDetailSchema()
 
 
-def detail_body(payment: dict[str, Any], transactions: list[dict[str, Any]]) -> dict[str, Any]:
+def detail_body(
+    payment: Mapping[str, Any], transactions: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """A payment row with its transactions as the wire shows it."""
     body: dict[str, Any] = _DETAIL.dump({**payment, "transactions": transactions})
     return body

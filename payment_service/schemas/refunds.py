@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from marshmallow import Schema, fields
@@ -94,7 +95,7 @@ class RefundListSchema(own.AnswerSchema):
 _REFUND = RefundSchema()
 
 
-def refund_body(refund: dict[str, Any]) -> dict[str, Any]:
+def refund_body(refund: Mapping[str, Any]) -> dict[str, Any]:
     """A refund row as the wire shows it."""
     body: dict[str, Any] = _REFUND.dump(refund)
     return body

@@ -35,7 +35,7 @@ from payment_service.services.moves.operations import (
     providers,
     taken_by,
 )
-from payment_service.services.moves.rows import REFUND, Row
+from payment_service.services.moves.rows import REFUND, RefundRow, Row
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import OPEN, News
 
@@ -90,23 +90,9 @@ def begin_refund(
         cause=cause,
     )
     # Before the event, which names its id.
-    refund_id = connection.execute(
-        insert(REFUND)
-        .values(
-            payment_id=payment["payment_id"],
-            transaction_number=transaction["number"],
-            amount=amount,
-            currency=payment["currency"],
-            status=RefundStatus.PENDING,
-            reason=reason,
-            caller=caller.name,
-            created_at=transaction["created_at"],
-            updated_at=transaction["created_at"],
-        )
-        .returning(REFUND.c.refund_id)
-    ).scalar_one()
+    refund = _written(connection, transaction, reason, caller)
     details = {
-        "refund_id": refund_id,
+        "refund_id": refund["refund_id"],
         "transaction_reference": transaction["reference"],
         "amount_minor": amount,
     }
@@ -118,10 +104,30 @@ def begin_refund(
         caller=caller,
         key=key,
         changes={"refund_pending": payment["refund_pending"] + amount},
+        refund=refund,
     )
 
 
-def set_status(*, refund_id: int, status: str, reason: str | None, caller: Caller) -> Row:
+def _written(
+    connection: Connection, transaction: Row, reason: str | None, caller: Caller
+) -> RefundRow:
+    """The row of the refund that the request is about, as it is in the table now."""
+    values = {
+        "payment_id": transaction["payment_id"],
+        "transaction_number": transaction["number"],
+        "amount": transaction["amount"],
+        "currency": transaction["currency"],
+        "status": RefundStatus.PENDING,
+        "reason": reason,
+        "caller": caller.name,
+        "created_at": transaction["created_at"],
+        "updated_at": transaction["created_at"],
+    }
+    query = insert(REFUND).values(values).returning(*REFUND.c)
+    return rows.refund_row(connection.execute(query).mappings().one())
+
+
+def set_status(*, refund_id: int, status: str, reason: str | None, caller: Caller) -> RefundRow:
     """A person says whether cash was handed back. Gives the refund as it stands then.
 
     Raises RefundNotFound, IllegalTransition.
@@ -146,7 +152,7 @@ def set_status(*, refund_id: int, status: str, reason: str | None, caller: Calle
             ),
             caller=caller,
         )
-        standing = dict(connection.execute(query).mappings().one())
+        standing = rows.refund_row(connection.execute(query).mappings().one())
     if not moved:
         raise IllegalTransition(
             f"refund {refund_id} is {standing['status']}, or not a person's to settle",

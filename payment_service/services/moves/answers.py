@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ from payment_service.idempotency import Key
 from payment_service.schemas.payments import detail_body
 from payment_service.schemas.refunds import refund_body
 from payment_service.services.moves import rows
-from payment_service.services.moves.rows import Row
+from payment_service.services.moves.rows import RefundRow, Row
+from payment_service.services.moves.transitions import Change
 
 _DONE = {
     TransactionType.CHARGE: 201,
@@ -73,14 +75,24 @@ def wants_resource(key: Key | None) -> bool:
     return key is not None and key.operation == RESOURCE
 
 
-def of_refund(payment: Row, refund: Row, *, as_resource: bool) -> Answer:
+def of_refund(payment: Row, refund: RefundRow, *, as_resource: bool) -> Answer:
     """A refund's answer: in the payment's terms, or as the resource that /v1/refunds made."""
     done = 201 if as_resource else 200
-    status = {RefundStatus.SUCCESS: done, RefundStatus.FAILED: 402}.get(refund["status"], 202)
+    known: dict[str, int] = {RefundStatus.SUCCESS: done, RefundStatus.FAILED: 402}
+    status = known.get(refund["status"], 202)
     return Answer(status, dumps(refund_body(refund) if as_resource else _outcome(payment, refund)))
 
 
-def _outcome(payment: Row, refund: Row) -> dict[str, Any]:
+def of_change(change: Change, earlier: Sequence[Row], key: Key | None) -> Answer:
+    """The answer to the request whose outcome the change is. `earlier` are those before it."""
+    if change.transaction is None:
+        raise LookupError("the change is no request's outcome")
+    if change.refund is not None:
+        return of_refund(change.payment, change.refund, as_resource=wants_resource(key))
+    return of_payment(change.payment, [*earlier, change.transaction], change.transaction)
+
+
+def _outcome(payment: Row, refund: RefundRow) -> dict[str, Any]:
     return {
         "payment_id": payment["payment_id"],
         "refund_id": refund["refund_id"],

@@ -1,5 +1,4 @@
-"""Takes in what a provider says about a request, under lock: for late answers, look-ups and
-refunds, whose own row moves along."""
+"""Takes in what a provider says about a request, under lock: for late answers and look-ups."""
 
 from __future__ import annotations
 
@@ -7,20 +6,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, func, update
+from sqlalchemy import Connection
 
 from payment_service.domain.callers import Caller
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import (
     DEAD,
-    RefundStatus,
-    TransactionStatus,
     TransactionType,
 )
 from payment_service.extensions import db
 from payment_service.providers.contract import Result
 from payment_service.services.moves import due, outcomes, rows, transitions
-from payment_service.services.moves.rows import REFUND, PaymentChanges
+from payment_service.services.moves.rows import PaymentChanges
 from payment_service.services.moves.transitions import Change
 from payment_service.telemetry import metrics
 
@@ -63,9 +60,12 @@ def accept_locked(
     if payment is None:
         raise LookupError(f"no payment {payment_id}")
     transaction = rows.find_transaction(rows.read_transactions(connection, payment_id), number)
+    is_refund = transaction["type"] == TransactionType.REFUND
+    refund = rows.read_refund(connection, payment_id, number) if is_refund else None
     change = outcomes.plan(
         payment=payment,
         transaction=transaction,
+        refund=refund,
         verdict=verdict,
         result=result,
         caller=caller,
@@ -79,8 +79,6 @@ def accept_locked(
         soon = change.payment["updated_at"] + timedelta(minutes=1)
         change = replace(change, transaction={**change.transaction, "due_at": soon})
     transitions.apply(connection, change)
-    if transaction["type"] == TransactionType.REFUND:
-        _move_refund(connection, change)
     if change.contradicts:
         # Before the commit: who dies in between has counted one too many, and never one too few.
         metrics.CONTRADICTED.inc()
@@ -100,28 +98,3 @@ def _brought_back(connection: Connection, change: Change) -> Change:
         return change
     spare: PaymentChanges = {"share": max(taken) + 1, "expires_at": payment["updated_at"]}
     return transitions.amended(change, spare)
-
-
-def _move_refund(connection: Connection, change: Change) -> None:
-    transaction = change.transaction
-    if transaction is None:
-        return
-    succeeded = transaction["status"] == TransactionStatus.SUCCESS
-    connection.execute(
-        update(REFUND)
-        .where(
-            REFUND.c.payment_id == transaction["payment_id"],
-            REFUND.c.transaction_number == transaction["number"],
-        )
-        .values(
-            status=RefundStatus.SUCCESS if succeeded else RefundStatus.FAILED,
-            provider_reference=transaction["provider_reference"],
-            failure_code=transaction["failure_code"],
-            failure_message=transaction["failure_message"],
-            updated_at=change.payment["updated_at"],
-            # A refund that is taken back keeps the time at which it was given.
-            completed_at=func.coalesce(REFUND.c.completed_at, change.payment["updated_at"])
-            if transaction["failure_code"] == outcomes.TAKEN_BACK
-            else change.payment["updated_at"],
-        )
-    )

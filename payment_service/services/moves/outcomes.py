@@ -15,12 +15,13 @@ from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import (
     DEAD,
     PaymentStatus,
+    RefundStatus,
     TransactionStatus,
     TransactionType,
 )
 from payment_service.providers.contract import Outcome, Result
 from payment_service.services.moves import transitions
-from payment_service.services.moves.rows import PaymentChanges, Row
+from payment_service.services.moves.rows import PaymentChanges, RefundRow, Row
 from payment_service.services.moves.transitions import Change, News
 
 log = structlog.get_logger(__name__)
@@ -45,12 +46,14 @@ def plan(
     *,
     payment: Row,
     transaction: Row,
+    refund: RefundRow | None,
     verdict: Verdict,
     result: Result,
     caller: Caller,
     moment: datetime,
 ) -> Change | None:
-    """What the `verdict` of `transaction` changes; None if it moves nothing.
+    """What the `verdict` of `transaction` changes; None if it moves nothing. `refund` is the
+    row that a request of type REFUND is about.
 
     A repeat and weaker news (a late no after a yes) move nothing. Evidence that money moved after
     we had said that it did not, does.
@@ -59,7 +62,9 @@ def plan(
         return None
     closed = _closed(transaction, verdict, result, moment)
     if transaction["type"] == TransactionType.REFUND:
-        return _plan_refund(payment, transaction, closed, verdict, caller, moment)
+        if refund is None:
+            raise LookupError(f"the refund of {transaction['reference']} is not here")
+        return _plan_refund(payment, transaction, closed, refund, verdict, caller, moment)
     if transaction["cause"] == "expiry" and verdict is Verdict.APPROVED:
         verdict = Verdict.EXPIRED
     try:
@@ -190,7 +195,13 @@ def _pause_after(closed: Row) -> timedelta:
 
 
 def _plan_refund(
-    payment: Row, before: Row, closed: Row, verdict: Verdict, caller: Caller, moment: datetime
+    payment: Row,
+    before: Row,
+    closed: Row,
+    refund: RefundRow,
+    verdict: Verdict,
+    caller: Caller,
+    moment: datetime,
 ) -> Change | None:
     """A refund's end: the ceiling's pending part is settled, the payment's status follows.
 
@@ -201,7 +212,7 @@ def _plan_refund(
     amount = closed["amount"]
     details = {"refund": {"transaction_reference": closed["reference"], "amount_minor": amount}}
     if before["status"] == TransactionStatus.SUCCESS:
-        return _taken_back(payment, closed, details, caller, moment)
+        return _taken_back(payment, closed, refund, details, caller, moment)
     was_open = before["status"] == TransactionStatus.PROCESSING
     pending = payment["refund_pending"] - (amount if was_open else 0)
     surplus = payment["expires_at"] is not None
@@ -209,6 +220,7 @@ def _plan_refund(
         return transitions.plan(
             payment=payment,
             transaction=closed,
+            refund=_ended(refund, closed, moment),
             moment=moment,
             news=[News("refund.failed", caller, closed["failure_code"], details)],
             changes={
@@ -228,6 +240,7 @@ def _plan_refund(
     change = transitions.plan(
         payment=payment,
         transaction=closed,
+        refund=_ended(refund, closed, moment),
         moment=moment,
         news=[
             News("refund.succeeded", caller, None, details | data),
@@ -245,7 +258,12 @@ def _plan_refund(
 
 
 def _taken_back(
-    payment: Row, closed: Row, details: dict[str, Any], caller: Caller, moment: datetime
+    payment: Row,
+    closed: Row,
+    refund: RefundRow,
+    details: dict[str, Any],
+    caller: Caller,
+    moment: datetime,
 ) -> Change:
     """The provider takes back a refund that had succeeded; what is refunded goes down again."""
     refunded = payment["refunded"] - closed["amount"]
@@ -255,7 +273,26 @@ def _taken_back(
     return transitions.plan(
         payment=payment,
         transaction=closed,
+        # It keeps the time at which it was given.
+        refund={
+            **_ended(refund, closed, moment),
+            "completed_at": refund["completed_at"] or moment,
+        },
         moment=moment,
         news=[News("refund.failed", caller, TAKEN_BACK, details), News(edge.event, caller)],
         changes={"status": edge.to, "refunded": refunded},
     )
+
+
+def _ended(refund: RefundRow, closed: Row, moment: datetime) -> RefundRow:
+    """The refund as the outcome of its request leaves it."""
+    succeeded = closed["status"] == TransactionStatus.SUCCESS
+    return {
+        **refund,
+        "status": RefundStatus.SUCCESS if succeeded else RefundStatus.FAILED,
+        "provider_reference": closed["provider_reference"],
+        "failure_code": closed["failure_code"],
+        "failure_message": closed["failure_message"],
+        "updated_at": moment,
+        "completed_at": moment,
+    }

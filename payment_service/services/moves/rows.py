@@ -7,14 +7,33 @@ provider is asked.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, RowMapping, select
 
 from payment_service.domain import jsontext
 from payment_service.models import Payment, Refund, Transaction
 
 Row = dict[str, Any]
+
+
+class RefundRow(TypedDict):
+    """Captured funds given back; amounts in minor units."""
+
+    refund_id: int
+    payment_id: int
+    transaction_number: int | None
+    amount: int
+    currency: str
+    status: str
+    reason: str | None
+    caller: str
+    provider_reference: str | None
+    failure_code: str | None
+    failure_message: str | None
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
 
 
 class PaymentChanges(TypedDict, total=False):
@@ -64,12 +83,17 @@ def read_transactions(connection: Connection, payment_id: int) -> list[Row]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def read_refund(connection: Connection, payment_id: int, number: int) -> Row:
+def read_refund(connection: Connection, payment_id: int, number: int) -> RefundRow:
     """The refund that the payment's request `number` is about. Raises NoResultFound."""
     query = select(REFUND).where(
         REFUND.c.payment_id == payment_id, REFUND.c.transaction_number == number
     )
-    return dict(connection.execute(query).mappings().one())
+    return refund_row(connection.execute(query).mappings().one())
+
+
+def refund_row(found: RowMapping) -> RefundRow:
+    """A row of refunds, read with all its columns."""
+    return cast(RefundRow, dict(found))
 
 
 def find_transaction(transactions: list[Row], number: int) -> Row:

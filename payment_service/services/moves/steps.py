@@ -41,7 +41,7 @@ from payment_service.services.moves import (
 )
 from payment_service.services.moves.answers import Answer
 from payment_service.services.moves.operations import new_transaction, operation_of, providers
-from payment_service.services.moves.rows import TRANSACTION, PaymentChanges, Row
+from payment_service.services.moves.rows import TRANSACTION, PaymentChanges, RefundRow, Row
 from payment_service.services.moves.transitions import News
 from payment_service.statements import hot
 
@@ -50,14 +50,15 @@ from payment_service.statements import hot
 class Move:
     """A move that began: the rows as they stand, and who asked for it under which key.
 
-    `earlier` are the payment's older requests, for the answer. `fallbacks` are the providers to
-    try if this one surely was not reached.
+    `refund` is what a request of type REFUND is about. `earlier` are the payment's older requests,
+    for the answer. `fallbacks` are the providers to try if this one surely was not reached.
     """
 
     payment: Row
     transaction: Row
     caller: Caller
     key: Key | None = None
+    refund: RefundRow | None = None
     earlier: tuple[Row, ...] = ()
     fallbacks: tuple[str, ...] = ()
 
@@ -71,6 +72,7 @@ def begin(
     caller: Caller,
     key: Key | None,
     changes: PaymentChanges,
+    refund: RefundRow | None = None,
     fallbacks: tuple[str, ...] = (),
     before: Row | None = None,
 ) -> Move:
@@ -104,6 +106,7 @@ def begin(
         {**transaction, "transaction_id": written},
         caller,
         key,
+        refund,
         earlier,
         fallbacks,
     )
@@ -136,19 +139,19 @@ def finish(move: Move, result: Result) -> Answer:
     change = outcomes.plan(
         payment=move.payment,
         transaction=move.transaction,
+        refund=move.refund,
         verdict=verdict,
         result=result,
         caller=move.caller,
         moment=datetime.now(UTC),
     )
-    if change and change.transaction and move.transaction["type"] != TransactionType.REFUND:
-        done = change.transaction
-        answer = answers.of_payment(change.payment, [*move.earlier, done], done)
+    if change:
+        answer = answers.of_change(change, move.earlier, move.key)
         kept = (answer.status, answer.body) if answer.definite else None
         with hot() as connection:
             if transitions.apply_unless_moved(connection, change, key=move.key, answer=kept):
                 return answer
-    # The payment moved meanwhile; or it is a refund, whose own row moves along.
+    # It moves nothing from here, or the payment moved meanwhile.
     with db.engine.begin() as connection:
         evidence.accept_locked(
             connection,

@@ -15,83 +15,11 @@ from payment_service.domain import events, jsontext, money, states
 from payment_service.domain.callers import Caller
 from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.idempotency import Key
-from payment_service.models import IdempotencyKey
-from payment_service.models.columns import sql_types
 from payment_service.outbox import routes
-from payment_service.services.moves import snapshots, total_changes
-from payment_service.services.moves.rows import PAYMENT, TRANSACTION, PaymentChanges, Row, dumped
-from payment_service.statements import Statement
+from payment_service.services.moves import snapshots, total_changes, writing
+from payment_service.services.moves.rows import PaymentChanges, RefundRow, Row, dumped
 
 OPEN = (TransactionStatus.PROCESSING, TransactionStatus.REQUIRES_ACTION)
-
-_WRITTEN = frozenset(PaymentChanges.__annotations__)
-_OUTCOME = (
-    *("status", "amount_approved", "provider_reference", "fee", "failure_code", "failure_message"),
-    *("occurred_at", "due_at"),
-)
-"""What a change writes of a request whose outcome it is."""
-
-_TYPES = {
-    **sql_types(IdempotencyKey.__table__),
-    **sql_types(TRANSACTION),
-    **sql_types(PAYMENT),
-    "old_version": "integer",
-    **{f"t_{name}": kind for name, kind in sql_types(TRANSACTION).items()},
-    **dict.fromkeys(("events", "deliveries", "deltas"), "json"),
-}
-
-# All or nothing, in one round trip: everything is taken FROM the row that `l` locked at the
-# version that the change was planned from. Locks in the order payment, transaction, key. The rows
-# are named by the parameter and not by l's column: planned on empty tables, a join would be made
-# by the number alone and read the whole index (from 782 to 313 charges a second as rows grew).
-_APPLY = Statement(
-    "apply_change",
-    f"""
-    WITH l AS (
-        SELECT payment_id FROM payments
-        WHERE payment_id = :payment_id AND version = :old_version FOR UPDATE
-    ), p AS (
-        UPDATE payments SET
-            version = :version, audit_head = :audit_head, updated_at = :updated_at,
-            {", ".join(f"{name} = :{name}" for name in sorted(_WRITTEN))}
-        FROM l WHERE payments.payment_id = :payment_id
-    ), t AS (
-        UPDATE transactions SET
-            {", ".join(f"{name} = :t_{name}" for name in _OUTCOME)}
-        FROM l WHERE transactions.payment_id = :payment_id AND transactions.number = :number
-    ), e AS (
-        INSERT INTO events (payment_id, seq, type, from_status, to_status, actor, request_id,
-                            reason, occurred_at, body, snapshot, chain)
-        SELECT l.payment_id, n.seq, n.type, n.from_status, n.to_status, n.actor, n.request_id,
-               n.reason, :updated_at, n.body, n.snapshot, decode(n.chain, 'hex')
-        FROM l, json_to_recordset(:events) AS n(
-            seq integer, type text, from_status text, to_status text, actor text,
-            request_id text, reason text, body text, snapshot text, chain text)
-    ), d AS (
-        INSERT INTO deliveries (sink, payment_id, seq, due_at, created_at)
-        SELECT n.sink, l.payment_id, n.seq, :updated_at, :updated_at
-        FROM l, json_to_recordset(:deliveries) AS n(sink text, seq integer)
-    ), x AS (
-        INSERT INTO total_deltas (provider, method, currency, status, payments, created, entered,
-                                  captured, refunds, refunded)
-        SELECT n.provider, n.method, n.currency, n.status, n.payments, n.created, n.entered,
-               n.captured, n.refunds, n.refunded
-        FROM l, json_to_recordset(:deltas) AS n(
-            provider text, method text, currency text, status text, payments bigint,
-            created bigint, entered bigint, captured bigint, refunds bigint, refunded bigint)
-    ), k AS (
-        UPDATE idempotency_keys SET
-            answer_status = :answer_status, answer_body = :answer_body, locked_until = NULL
-        FROM l WHERE caller = :caller AND operation = :operation AND key = :key
-            AND answer_body IS NULL
-    )
-    SELECT payment_id FROM l
-    """,  # noqa: S608 - our own columns
-    _TYPES,
-)
-
-_NO_TRANSACTION = dict.fromkeys(("number", *(f"t_{name}" for name in _OUTCOME)))
-_NO_KEY = dict.fromkeys(("caller", "operation", "key", "answer_status", "answer_body"))
 
 
 class NotWritten(Exception):
@@ -118,6 +46,7 @@ class Change:
     standing: Row
     payment: Row
     transaction: Row | None
+    refund: RefundRow | None
     news: Sequence[News]
     events: Sequence[dict[str, Any]]
     contradicts: bool = False
@@ -130,17 +59,19 @@ def plan(
     news: Sequence[News],
     changes: PaymentChanges,
     transaction: Row | None = None,
+    refund: RefundRow | None = None,
     asked: Row | None = None,
     before: Row | None = None,
 ) -> Change:
     """A change of `payment`, as it stands, to `changes` at `moment`, told as `news`. Nothing is
     written. Raises NotWritten for a change that `apply` does not write.
 
-    `transaction` is the request whose outcome this is, as it shall be; `asked` one that begins
-    with this change, which the caller writes. `before` is the payment as it stood until another
-    statement of this transaction wrote more of it: the totals have counted it like that.
+    `transaction` is the request whose outcome this is, as it shall be, `refund` the refund that it
+    was about; `asked` is one that begins with this change, which the caller writes. `before` is the
+    payment as it stood until another statement of this transaction wrote more of it: the totals
+    have counted it like that.
     """
-    if unwritten := changes.keys() - _WRITTEN:
+    if unwritten := changes.keys() - writing.WRITTEN:
         raise NotWritten(f"apply does not write {sorted(unwritten)} of a payment")
     after = {**payment, **changes, "updated_at": moment}
     after["version"] = payment["version"] + len(news)
@@ -171,19 +102,20 @@ def plan(
             }
         )
     after["audit_head"] = head
-    return Change(before or payment, payment, after, transaction, news, told)
+    return Change(before or payment, payment, after, transaction, refund, news, told)
 
 
 def amended(change: Change, changes: PaymentChanges) -> Change:
     """The same change with more of the payment's columns changed: planned anew, because the
     events say what becomes of the row."""
-    planned: Any = {name: change.payment[name] for name in _WRITTEN}
+    planned: Any = {name: change.payment[name] for name in writing.WRITTEN}
     again = plan(
         payment=change.standing,
         moment=change.payment["updated_at"],
         news=change.news,
         changes={**planned, **changes},
         transaction=change.transaction,
+        refund=change.refund,
         before=change.before,
     )
     return replace(again, contradicts=change.contradicts)
@@ -215,24 +147,11 @@ def apply_unless_moved(
         "events": jsontext.dumps(change.events),
         "deliveries": jsontext.dumps(_deliveries(change)),
         "deltas": jsontext.dumps(total_changes.of(change.before, change.payment)),
-        **_transaction_values(change.transaction),
-        **_key_values(key, answer),
+        **writing.transaction_values(change.transaction),
+        **writing.refund_values(change.refund),
+        **writing.key_values(key, answer),
     }
-    return _APPLY.one(connection, values) is not None
-
-
-def _transaction_values(transaction: Row | None) -> Row:
-    if transaction is None:
-        return _NO_TRANSACTION
-    outcome = {f"t_{name}": transaction[name] for name in _OUTCOME}
-    return {"number": transaction["number"], **outcome}
-
-
-def _key_values(key: Key | None, answer: tuple[int, str] | None) -> Row:
-    if key is None:
-        return _NO_KEY
-    status, body = answer or (None, None)
-    return {**key.columns(), "answer_status": status, "answer_body": body}
+    return writing.APPLY.one(connection, values) is not None
 
 
 def _event_data(before: Row, after: Row, transaction: Row | None, news: News) -> dict[str, Any]:
