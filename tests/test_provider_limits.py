@@ -16,8 +16,9 @@ from payment_service.providers.sandbox import SandboxProvider
 from payment_service.services.moves import resolution
 from payment_service.services.moves.operations import new_transaction
 from tests.books import post, row
-from tests.clocks import CLOCKLESS, due
+from tests.clocks import due
 from tests.fixtures import MakeApp, an_order
+from tests.patience import CLOCKLESS
 from tests.sandbox_server import Sandbox
 
 
