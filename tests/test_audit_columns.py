@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION, Ro
 from tests.books import post
 from tests.fixtures import MakeApp, an_order
 from tests.histories import MOST
+from tests.sandbox_calls import arm
+from tests.sandbox_server import Sandbox
 from tests.sisters import apps_on, give_back, pay
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,10 +63,12 @@ MORE_GUARDS = (
 
 
 @pytest.fixture
-def house(fresh_database: str, make_app: MakeApp, tmp_path: Path) -> Iterator[Flask]:
+def house(
+    fresh_database: str, make_app: MakeApp, sandbox: Sandbox, tmp_path: Path
+) -> Iterator[Flask]:
     """Payments of every kind, on a database whose guards are gone."""
     app = apps_on(fresh_database, make_app)()
-    of_all_kinds(app, tmp_path / "history.csv")
+    of_all_kinds(app, sandbox, tmp_path / "history.csv")
     with app.app_context():
         without_guards()
         yield app
@@ -81,7 +86,7 @@ def without_guards() -> None:
             connection.execute(text(f"CREATE TABLE was_{table} AS TABLE {table}"))
 
 
-def of_all_kinds(app: Flask, history: Path) -> None:
+def of_all_kinds(app: Flask, sandbox: Sandbox, history: Path) -> None:
     client = app.test_client()
     said = {
         "rider_id": 101,
@@ -97,6 +102,10 @@ def of_all_kinds(app: Flask, history: Path) -> None:
         refused = pay(app, payment_token=token)
         post(client, f"/v1/payments/{refused}/refund", reason="too late")
     pay(app, payment_token="tok_decline_do_not_honor")
+    post(client, "/v1/payments/charge", **an_order(payment_token="tok_pending"))
+    lost = secrets.token_hex(8)
+    arm(sandbox, "refund", "do_and_lose_answer", match={"token": lost})
+    post(client, f"/v1/payments/{pay(app, payment_token=lost)}/refund")
     ended = {"capture": {"amount": "60.00"}, "cancel": {}}
     for verb, body in ended.items():
         held = post(client, "/v1/payments/charge", **an_order(capture=False)).json["payment_id"]
@@ -148,7 +157,8 @@ def excused(table: Table, column: Column[Any], row: Row, payments: dict[int, Row
     payment = payments[row["payment_id"]]
     when = {
         ("payments", "share"): payment["status"] == "PENDING",
-        ("transactions", "transaction_id"): row.get("status") == "PROCESSING",
+        ("transactions", "transaction_id"): row.get("status") == "PROCESSING"
+        and row["provider_reference"] is None,
         ("refunds", "refund_id"): payment["provider"] == "import",
     }
     assert when.keys() == snapshots.UNSEEN_AT_TIMES.keys()
@@ -239,11 +249,12 @@ def test_an_added_row_is_named(house: Flask) -> None:
 
 
 def test_of_a_charge_without_an_outcome_little_is_known(
-    fresh_database: str, make_app: MakeApp
+    fresh_database: str, make_app: MakeApp, sandbox: Sandbox
 ) -> None:
     """No event speaks of it yet, but payment and request must say the same."""
     app = apps_on(fresh_database, make_app)()
-    order = an_order(payment_token="tok_pending", description="To the airport")
+    order = an_order(payment_token=secrets.token_hex(8), description="To the airport")
+    arm(sandbox, "charge", "do_and_lose_answer", match={"token": order["payment_token"]})
     answer = post(app.test_client(), "/v1/payments/charge", **order)
     assert (answer.status_code, answer.json["status"]) == (202, "PROCESSING")
     with app.app_context():

@@ -91,9 +91,10 @@ class NotSent(Exception):
 class Operation:
     """One request. `amount` is minor units of `currency`.
 
-    `reference` is ours for this request and the provider's idempotency key. `charge_reference`
-    and `provider_reference` name the charge or hold that a capture, void or refund is about, in
-    our words and in the provider's. Nothing may be sent after `send_before`.
+    `reference` is ours for this request and the provider's idempotency key; `known_as` is the
+    provider's id for it, as soon as an answer named one: for look-ups. `charge_reference` and
+    `provider_reference` name the charge or hold that a capture, void or refund is about, in our
+    words and in the provider's. Nothing may be sent after `send_before`.
     """
 
     type: TransactionType
@@ -102,6 +103,7 @@ class Operation:
     currency: str
     method: str
     send_before: datetime
+    known_as: str | None = None
     charge_reference: str | None = None
     provider_reference: str | None = None
     payment_token: str | None = field(default=None, repr=False)
@@ -209,7 +211,8 @@ class Provider(abc.ABC):
         return verbs[operation.type](operation)
 
     def lookup(self, operation: Operation) -> Result | None:
-        """What became of the operation, by our reference; None if the provider has not seen it.
+        """What became of the operation, by our reference or the provider's id (`known_as`); None if
+        the provider has not seen it.
 
         Asks only; goes past the circuit, because the truth is wanted most when things are bad.
         Raises OutcomeUnknown if no certain answer came.

@@ -17,6 +17,7 @@ from payment_service.domain.vocabulary import Actor, PaymentStatus
 from payment_service.extensions import db
 from payment_service.models import Delivery, Event
 from payment_service.services.moves import rows
+from payment_service.services.moves.outcomes import ASKS
 from payment_service.services.moves.rows import Row
 from payment_service.services.moves.transitions import OPEN
 
@@ -33,7 +34,7 @@ def tell(*, payment_id: int) -> dict[str, Any]:
         transactions = rows.read_transactions(connection, payment_id)
         moments = [
             *_events(connection, payment_id),
-            *(_asked(row) for row in transactions),
+            *(_asked(row, payment) for row in transactions),
             *_deliveries(connection, payment_id),
         ]
     if payment["imported"]:
@@ -62,24 +63,28 @@ def _moment(
 
 def _events(connection: Connection, payment_id: int) -> list[dict[str, Any]]:
     query = select(EVENT).where(EVENT.c.payment_id == payment_id).order_by(EVENT.c.seq)
-    return [
-        _moment(
-            row.occurred_at,
-            "event",
-            row.type,
-            row.actor,
-            row.reason,
-            seq=row.seq,
-            from_status=row.from_status,
-            to_status=row.to_status,
-            request_id=row.request_id,
-            caller=json.loads(row.body)["data"].get("caller"),
-        )
-        for row in connection.execute(query)
-    ]
+    return [_event(row, json.loads(row.body)["data"]) for row in connection.execute(query)]
 
 
-def _asked(row: Row) -> dict[str, Any]:
+def _event(row: Any, data: dict[str, Any]) -> dict[str, Any]:
+    return _moment(
+        row.occurred_at,
+        "event",
+        row.type,
+        row.actor,
+        row.reason,
+        seq=row.seq,
+        from_status=row.from_status,
+        to_status=row.to_status,
+        request_id=row.request_id,
+        caller=data.get("caller"),
+        noted=data.get("noted"),
+    )
+
+
+def _asked(row: Row, payment: Row) -> dict[str, Any]:
+    waits = row["type"] in ASKS and row["status"] in OPEN
+    fee = row["fee"]
     return _moment(
         row["created_at"],
         "transaction",
@@ -91,6 +96,8 @@ def _asked(row: Row) -> dict[str, Any]:
         currency=row["currency"],
         status=row["status"],
         provider_reference=row["provider_reference"],
+        fee=None if fee is None else money.format_amount(fee, row["currency"]),
+        next_action=payment["next_action"] if waits else None,
         failure_code=row["failure_code"],
         lookups=row["lookups"] or None,
         unresolved_for_long=_alarming(row) or None,

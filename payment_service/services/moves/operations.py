@@ -83,6 +83,7 @@ def operation_of(payment: Row, transaction: Row, earlier: Iterable[Row] = ()) ->
         currency=transaction["currency"],
         method=payment["method"],
         send_before=transaction["send_before"],
+        known_as=transaction["provider_reference"],
         charge_reference=charge["reference"] if charge else None,
         provider_reference=charge["provider_reference"] if charge else None,
         payment_token=payment["payment_token"],

@@ -31,15 +31,22 @@ ASKS = (TransactionType.CHARGE, TransactionType.AUTHORIZATION)
 TAKEN_BACK = "taken_back"
 """Failure code of a refund that had succeeded until its provider said otherwise."""
 
+_WAITING = TransactionStatus.REQUIRES_ACTION
 _STATUS = {
     Verdict.APPROVED: TransactionStatus.SUCCESS,
-    Verdict.REQUIRES_ACTION: TransactionStatus.REQUIRES_ACTION,
+    Verdict.REQUIRES_ACTION: _WAITING,
 }
 
 
-def verdict_of(result: Result) -> Verdict | None:
-    """The result as the table of edges names it; None while the provider itself is not sure."""
-    return None if result.outcome is Outcome.PENDING else Verdict(result.outcome)
+def verdict_of(result: Result, transaction: Row) -> Verdict | None:
+    """The result as the table of edges names it; None where it decides nothing: the provider is not
+    sure itself, or it waits for the payer as before, or where no payer can act."""
+    if result.outcome is Outcome.PENDING:
+        return None
+    can_wait = transaction["type"] in ASKS and transaction["status"] != _WAITING
+    if result.outcome is Outcome.REQUIRES_ACTION and not can_wait:
+        return None
+    return Verdict(result.outcome)
 
 
 def plan(
@@ -121,7 +128,7 @@ def _closed(transaction: Row, verdict: Verdict, result: Result, moment: datetime
         "status": _STATUS.get(verdict, TransactionStatus.FAILED),
         "amount_approved": (result.amount_approved or transaction["amount"]) if approved else None,
         "provider_reference": result.provider_reference or transaction["provider_reference"],
-        "fee": result.fee,
+        "fee": transaction["fee"] if result.fee is None else result.fee,
         "failure_code": None if approved or waiting else _failure_code(verdict, result),
         "failure_message": None if approved or waiting else result.failure_message,
         "occurred_at": result.occurred_at or moment,

@@ -13,10 +13,9 @@ from sqlalchemy import text, update
 from payment_service.config import settings
 from payment_service.domain.callers import WORKER, Caller
 from payment_service.domain.states import Verdict
-from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.extensions import db
 from payment_service.providers.contract import Outcome, OutcomeUnknown, Provider, Result
-from payment_service.services.moves import evidence, outcomes, rows
+from payment_service.services.moves import evidence, outcomes, rows, unsure
 from payment_service.services.moves.operations import operation_of, providers
 from payment_service.services.moves.rows import TRANSACTION, Row
 from payment_service.services.moves.transitions import OPEN
@@ -93,17 +92,14 @@ def resolve(*, payment_id: int, number: int, caller: Caller = WORKER) -> bool:
         return _ask_again(transaction, "unknown")
     if result is None:
         return _not_found(transaction, provider, caller)
-    verdict = outcomes.verdict_of(result)
-    if verdict is None or (verdict is Verdict.REQUIRES_ACTION and _waits(transaction)):
+    verdict = outcomes.verdict_of(result, transaction)
+    if verdict is None:
+        unsure.keep(payment_id=payment_id, number=number, result=result, caller=caller)
         return _ask_again(transaction, "pending")
     moved = evidence.accept(
         payment_id=payment_id, number=number, verdict=verdict, result=result, caller=caller
     )
     return moved or _ask_again(transaction, "no_news")
-
-
-def _waits(transaction: Row) -> bool:
-    return bool(transaction["status"] == TransactionStatus.REQUIRES_ACTION)
 
 
 def _not_found(transaction: Row, provider: Provider, caller: Caller) -> bool:

@@ -26,7 +26,10 @@ UNSEEN = {
 
 UNSEEN_AT_TIMES = {
     ("payments", "share"): "while PENDING: an import of the trip's history moves it aside",
-    ("transactions", "transaction_id"): "while PROCESSING: PostgreSQL gives it after the event",
+    (
+        "transactions",
+        "transaction_id",
+    ): "while PROCESSING, and nothing was heard of it: PostgreSQL gives it after the event",
     ("refunds", "refund_id"): "of an imported payment: the file has none",
 }
 """Columns whose change audit sees but for these rows."""
@@ -37,8 +40,8 @@ UNSEEN_UNTOLD = {
     *(("payments", name) for name in ("metadata", "fare")),
     *(("transactions", name) for name in ("transaction_id", "type", "request_id", "send_before")),
 }
-"""Columns whose change audit does not see while a charge has no outcome: its first event comes with
-that, and its only request has no copy of these."""
+"""Columns whose change audit does not see while nothing was heard of a charge: its first event
+comes with that, and its only request has no copy of these."""
 
 OF_PAYMENT_ELSEWHERE = {
     *("payment_id", "trip_id", "order_id", "rider_id", "driver_id", "user_id"),

@@ -38,6 +38,7 @@ from payment_service.services.moves import (
     outcomes,
     rows,
     transitions,
+    unsure,
 )
 from payment_service.services.moves.answers import Answer
 from payment_service.services.moves.operations import new_transaction, operation_of, providers
@@ -131,10 +132,9 @@ def carry_out(move: Move) -> Answer:
 
 def finish(move: Move, result: Result) -> Answer:
     """Writes the outcome together with the caller's answer, and gives the answer."""
-    verdict = outcomes.verdict_of(result)
-    asked = move.transaction["type"] in outcomes.ASKS
-    if verdict is None or (verdict is Verdict.REQUIRES_ACTION and not asked):
-        return _leave_open(move)
+    verdict = outcomes.verdict_of(result, move.transaction)
+    if verdict is None:
+        return _leave_open(move, result)
     payment_id, number = move.payment["payment_id"], move.transaction["number"]
     change = outcomes.plan(
         payment=move.payment,
@@ -164,24 +164,28 @@ def finish(move: Move, result: Result) -> Answer:
         return answers.tell_locked(connection, payment_id=payment_id, number=number, key=move.key)
 
 
-def _leave_open(move: Move) -> Answer:
-    """Nobody knows yet: 202, and resolution asks again soon. Retries look up from now on."""
+def _leave_open(move: Move, said: Result | None = None) -> Answer:
+    """Nobody knows yet: 202, and resolution asks again soon. Retries look up from now on. What the
+    provider `said` all the same is kept."""
     again = datetime.now(UTC) + timedelta(seconds=settings().resolution_first_lookup_seconds)
+    payment_id, number = move.payment["payment_id"], move.transaction["number"]
     with db.engine.begin() as connection:
+        if said:
+            unsure.keep_locked(
+                connection, payment_id=payment_id, number=number, result=said, caller=move.caller
+            )
         connection.execute(
             update(TRANSACTION)
             .where(
-                TRANSACTION.c.payment_id == move.payment["payment_id"],
-                TRANSACTION.c.number == move.transaction["number"],
+                TRANSACTION.c.payment_id == payment_id,
+                TRANSACTION.c.number == number,
                 TRANSACTION.c.status == TransactionStatus.PROCESSING,
             )
             .values(due_at=again)
         )
         if move.key:
             idempotency.release(connection, move.key)
-    return answers.tell(
-        payment_id=move.payment["payment_id"], number=move.transaction["number"], key=move.key
-    )
+    return answers.tell(payment_id=payment_id, number=number, key=move.key)
 
 
 def _not_sent(move: Move, error: NotSent) -> Answer:

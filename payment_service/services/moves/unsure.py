@@ -1,0 +1,94 @@
+"""What a provider says of a request while it is not sure of the outcome itself: kept as soon as it
+is said, so that the next look-up can go by the provider's id, and told once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, update
+
+from payment_service.domain import money
+from payment_service.domain.callers import Caller
+from payment_service.domain.vocabulary import TransactionStatus, TransactionType
+from payment_service.extensions import db
+from payment_service.providers.contract import Result
+from payment_service.services.moves import rows, transitions
+from payment_service.services.moves.outcomes import ASKS
+from payment_service.services.moves.rows import REFUND, PaymentChanges, Row
+from payment_service.services.moves.transitions import OPEN, Change, News
+
+
+def keep(*, payment_id: int, number: int, result: Result, caller: Caller) -> None:
+    """Writes down what is new in an answer to the payment's request `number` that decides
+    nothing."""
+    with db.engine.begin() as connection:
+        keep_locked(connection, payment_id=payment_id, number=number, result=result, caller=caller)
+
+
+def keep_locked(
+    connection: Connection, *, payment_id: int, number: int, result: Result, caller: Caller
+) -> None:
+    """The same within the connection's transaction, which must end soon: it locks the payment."""
+    payment = rows.read_payment(connection, payment_id, lock=True)
+    if payment is None:
+        raise LookupError(f"no payment {payment_id}")
+    transaction = rows.find_transaction(rows.read_transactions(connection, payment_id), number)
+    change = plan(
+        payment=payment,
+        transaction=transaction,
+        result=result,
+        caller=caller,
+        moment=datetime.now(UTC),
+    )
+    if change is None or change.transaction is None:
+        return
+    transitions.apply(connection, change)
+    if transaction["type"] == TransactionType.REFUND:
+        connection.execute(
+            update(REFUND)
+            .where(REFUND.c.payment_id == payment_id, REFUND.c.transaction_number == number)
+            .values(provider_reference=change.transaction["provider_reference"])
+        )
+
+
+def plan(
+    *, payment: Row, transaction: Row, result: Result, caller: Caller, moment: datetime
+) -> Change | None:
+    """The id, the fee and what the payer may do, where they were not known yet; None if all were,
+    or if the request has succeeded by now. No status moves."""
+    if transaction["status"] == TransactionStatus.SUCCESS:
+        return None
+    heard = {"provider_reference": result.provider_reference, "fee": result.fee}
+    new: dict[str, Any] = {
+        name: value
+        for name, value in heard.items()
+        if value is not None and value != transaction[name]
+    }
+    changes = _shown(payment, transaction, result)
+    if not new and not changes:
+        return None
+    noted = dict(new)
+    if "fee" in new:
+        noted["fee"] = money.format_amount(new["fee"], payment["currency"])
+    if "next_action" in changes:
+        noted["next_action"] = True  # an event is for ever, and no place for a payer's secret
+    return transitions.plan(
+        payment=payment,
+        transaction={**transaction, **new},
+        moment=moment,
+        news=[News("payment.noted", caller, result.outcome.lower(), {"noted": noted})],
+        changes=changes,
+    )
+
+
+def _shown(payment: Row, transaction: Row, result: Result) -> PaymentChanges:
+    """What of it the payment shows, while it is this request that it waits for."""
+    changes: PaymentChanges = {}
+    if transaction["type"] not in ASKS or transaction["status"] not in OPEN:
+        return changes
+    if result.provider_reference not in (None, payment["provider_reference"]):
+        changes["provider_reference"] = result.provider_reference
+    if result.next_action not in (None, payment["next_action"]):
+        changes["next_action"] = result.next_action
+    return changes
