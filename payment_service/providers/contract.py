@@ -15,8 +15,8 @@ from typing import Any
 
 import structlog
 
-from payment_service.domain import jsontext
 from payment_service.domain.vocabulary import Method, TransactionType
+from payment_service.providers import storable
 from payment_service.providers.circuit import Circuit, CircuitOpen
 from payment_service.telemetry import metrics
 
@@ -271,15 +271,9 @@ class Provider(abc.ABC):
             )
 
 
-LONGEST_TEXT = 500
-"""Characters; providers' references and messages are far shorter."""
-
-
 def _believable(result: Result, operation: Operation) -> Result:
-    """The result, if its amount can be that of what was asked: a part or all of it. What the
-    database could not keep of the rest must not keep the outcome from us: texts lose the characters
-    that can't be stored; a fee that is no amount, a time without a zone and an odd next action are
-    left out.
+    """What can be kept of the result, if its amount can be that of what was asked: a part or all of
+    it.
 
     Raises OutcomeUnknown: an answer about another amount says nothing that could be booked.
     """
@@ -288,34 +282,11 @@ def _believable(result: Result, operation: Operation) -> Result:
         raise OutcomeUnknown(f"{approved} approved of {operation.amount}")
     return replace(
         result,
-        provider_reference=_kept_text(result.provider_reference),
-        authorization_code=_kept_text(result.authorization_code),
-        failure_code=_kept_text(result.failure_code),
-        failure_message=_kept_text(result.failure_message),
-        fee=result.fee if type(result.fee) is int and abs(result.fee) < 2**63 else None,
-        next_action=_kept_action(result, operation),
-        occurred_at=_kept_moment(result.occurred_at),
+        provider_reference=storable.text(result.provider_reference),
+        authorization_code=storable.text(result.authorization_code),
+        failure_code=storable.text(result.failure_code),
+        failure_message=storable.text(result.failure_message),
+        fee=storable.fee(result.fee),
+        next_action=storable.action(result.next_action, reference=operation.reference),
+        occurred_at=storable.moment(result.occurred_at),
     )
-
-
-def _kept_text(value: Any) -> str | None:
-    """The text without NUL and halves of surrogate pairs, which PostgreSQL does not take."""
-    if value is None:
-        return None
-    return str(value)[:LONGEST_TEXT].replace("\0", "?").encode(errors="replace").decode()
-
-
-def _kept_moment(value: datetime | None) -> datetime | None:
-    """None for a time without a zone: it says no moment, and can't be reckoned with."""
-    return value if value is not None and value.tzinfo is not None else None
-
-
-def _kept_action(result: Result, operation: Operation) -> dict[str, Any] | None:
-    try:
-        if "\\u0000" not in jsontext.dumps(result.next_action):
-            return result.next_action
-        why = "it has a NUL"
-    except TypeError as error:
-        why = str(error)
-    log.warning("next_action_dropped", reference=operation.reference, why=why)
-    return None
