@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from payment_service.domain import money
 from payment_service.domain.callers import Caller
@@ -15,7 +15,7 @@ from payment_service.extensions import db
 from payment_service.providers.contract import Result
 from payment_service.services.moves import rows, transitions
 from payment_service.services.moves.outcomes import ASKS
-from payment_service.services.moves.rows import REFUND, PaymentChanges, Row
+from payment_service.services.moves.rows import PaymentChanges, RefundRow, Row
 from payment_service.services.moves.transitions import OPEN, Change, News
 
 
@@ -34,29 +34,33 @@ def keep_locked(
     if payment is None:
         raise LookupError(f"no payment {payment_id}")
     transaction = rows.find_transaction(rows.read_transactions(connection, payment_id), number)
+    is_refund = transaction["type"] == TransactionType.REFUND
     change = plan(
         payment=payment,
         transaction=transaction,
+        refund=rows.read_refund(connection, payment_id, number) if is_refund else None,
         result=result,
         caller=caller,
         moment=datetime.now(UTC),
     )
-    if change is None or change.transaction is None:
-        return
-    transitions.apply(connection, change)
-    if transaction["type"] == TransactionType.REFUND:
-        connection.execute(
-            update(REFUND)
-            .where(REFUND.c.payment_id == payment_id, REFUND.c.transaction_number == number)
-            .values(provider_reference=change.transaction["provider_reference"])
-        )
+    if change is not None:
+        transitions.apply(connection, change)
 
 
 def plan(
-    *, payment: Row, transaction: Row, result: Result, caller: Caller, moment: datetime
+    *,
+    payment: Row,
+    transaction: Row,
+    refund: RefundRow | None,
+    result: Result,
+    caller: Caller,
+    moment: datetime,
 ) -> Change | None:
     """The id, the fee and what the payer may do, where they were not known yet; None if all were,
-    or if the request has succeeded by now. No status moves."""
+    or if the request has succeeded by now. No status moves.
+
+    `refund` is the row that a request of type REFUND is about.
+    """
     if transaction["status"] == TransactionStatus.SUCCESS:
         return None
     heard = {"provider_reference": result.provider_reference, "fee": result.fee}
@@ -73,9 +77,13 @@ def plan(
         noted["fee"] = money.format_amount(new["fee"], payment["currency"])
     if "next_action" in changes:
         noted["next_action"] = True  # an event is for ever, and no place for a payer's secret
+    known: Row = {**transaction, **new}
+    if refund is not None:
+        refund = {**refund, "provider_reference": known["provider_reference"]}
     return transitions.plan(
         payment=payment,
-        transaction={**transaction, **new},
+        transaction=known,
+        refund=refund,
         moment=moment,
         news=[News("payment.noted", caller, result.outcome.lower(), {"noted": noted})],
         changes=changes,

@@ -26,7 +26,10 @@ _OUTCOME = (
 )
 """What a change writes of a request whose outcome it is."""
 
-_END = ("status", "provider_reference", "failure_code", "failure_message", "completed_at")
+_END = (
+    *("status", "provider_reference", "failure_code", "failure_message"),
+    *("completed_at", "updated_at"),
+)
 """What it writes of the refund that the request was about."""
 
 _TYPES = {
@@ -62,7 +65,7 @@ APPLY = Statement(
         FROM l WHERE transactions.payment_id = :payment_id AND transactions.number = :number
     ), r AS (
         UPDATE refunds SET
-            updated_at = :updated_at, {", ".join(f"{name} = :r_{name}" for name in _END)}
+            {", ".join(f"{name} = :r_{name}" for name in _END)}
         FROM l WHERE refunds.refund_id = :refund_id
     ), e AS (
         INSERT INTO events (payment_id, seq, type, from_status, to_status, actor, request_id,
