@@ -6,8 +6,9 @@ VAR_DIR ?= var
 SERVICE_PORT ?= 8082
 WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
 # Who is done takes over from the others, and each begins with whole files, which share servers.
-CLIENTS := tests/clients
-NODE := PATH="$(CURDIR)/$(CLIENTS)/.venv/bin:$$PATH"
+# The tools of tests/clients, and what they generate.
+CLIENTS := .clients
+NODE := PATH="$(CURDIR)/$(CLIENTS)/venv/bin:$$PATH"
 PYTEST := $(BIN)/python -m pytest -n $(or $(TEST_WORKERS),auto) --dist worksteal
 
 .DEFAULT_GOAL := help
@@ -71,19 +72,20 @@ histories: setup ## Thousands of random histories against a model: make historie
 clients: setup $(CLIENTS)/node_modules/.installed ## Lint the OpenAPI document, generate clients of it, and let one charge
 	@$(BIN)/python -m tests.clients
 
-$(CLIENTS)/.venv/.installed: $(CLIENTS)/requirements.txt
+$(CLIENTS)/venv/.installed: tests/clients/requirements.txt
 	@echo "clients: installing $<"
-	@$(PYTHON) -m venv --clear $(CLIENTS)/.venv
-	@$(CLIENTS)/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $< || \
+	@$(PYTHON) -m venv --clear $(CLIENTS)/venv
+	@$(CLIENTS)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $< || \
 	  { echo "clients: Node.js and the generators come as wheels; the lines above say which could not be installed" >&2; exit 1; }
 	@touch $@
 
-$(CLIENTS)/node_modules/.installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(CLIENTS)/.venv/.installed
+$(CLIENTS)/node_modules/.installed: $(addprefix tests/clients/, package.json package-lock.json .npmrc) $(CLIENTS)/venv/.installed
 	@$(NODE) node --version >/dev/null || \
-	  { echo "clients: the Node.js of $(CLIENTS)/.venv does not run on this machine; its words are above" >&2; exit 1; }
-	@echo "clients: installing $(CLIENTS)/package-lock.json"
+	  { echo "clients: the Node.js of $(CLIENTS)/venv does not run on this machine; its words are above" >&2; exit 1; }
+	@echo "clients: installing tests/clients/package-lock.json"
+	@cp $(filter tests/%,$^) $(CLIENTS)
 	@cd $(CLIENTS) && $(NODE) npm ci --loglevel=error || \
-	  { echo "clients: npm could not install $(CLIENTS)/package-lock.json; its words are above" >&2; exit 1; }
+	  { echo "clients: npm could not install tests/clients/package-lock.json; its words are above" >&2; exit 1; }
 	@touch $@
 
 smoke: ## Walk through a running service with curl: make smoke [BASE_URL=...]

@@ -2,8 +2,8 @@
 clients in Python and TypeScript are generated from it and checked for types, and the Python one
 charges, refunds and reads a receipt from a running service.
 
-The tools are in .venv (requirements.txt) and node_modules (package-lock.json); what is generated
-is in generated/.
+All of it happens in .clients: what stands here is copied there, to the tools, which make installs
+from requirements.txt and package-lock.json, and to what they generate.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from payment_service import api
 from tests.whole_service import whole_service
 
 HERE = Path(__file__).parent
-GENERATED = HERE / "generated"
+WORK = HERE.parents[1] / ".clients"
+GENERATED = WORK / "generated"
 DOCUMENT = "generated/openapi.json"
 PYTHON_CLIENT = "generated/payments_client"
-PYTHON_TOOLS = HERE / ".venv/bin"
-NODE_TOOLS = HERE / "node_modules/.bin"
+PYTHON_TOOLS = WORK / "venv/bin"
+NODE_TOOLS = WORK / "node_modules/.bin"
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 
 
@@ -40,7 +41,14 @@ def main() -> None:
         raise Failed("Node.js or its tools are missing: run it as make clients")
     shutil.rmtree(GENERATED, ignore_errors=True)
     GENERATED.mkdir()
-    (HERE / DOCUMENT).write_text(document())
+    for file in (
+        *HERE.glob("walk.*"),
+        *HERE.glob("*.yaml"),
+        HERE / "mypy.ini",
+        HERE / "tsconfig.json",
+    ):
+        shutil.copy(file, WORK)
+    (WORK / DOCUMENT).write_text(document())
     node("spectral", "lint", DOCUMENT, "--ruleset", "spectral.yaml", "--fail-severity", "hint")
     node("redocly", "lint", DOCUMENT, "--config", "redocly.yaml")
     node("openapi-typescript", DOCUMENT, "--output", "generated/payments.ts")
@@ -75,7 +83,7 @@ def _run(tool: Path, *arguments: str, **more: str) -> None:
     environ = {**os.environ, **QUIET, "PATH": path, **more}
     began = time.monotonic()
     print(f"clients: {tool.name} {' '.join(arguments)}", flush=True)
-    done = subprocess.run([str(tool), *arguments], cwd=HERE, env=environ, stdin=subprocess.DEVNULL)
+    done = subprocess.run([str(tool), *arguments], cwd=WORK, env=environ, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise Failed(f"{tool.name} ended with {done.returncode}")
     print(f"clients: {tool.name}: {time.monotonic() - began:.0f} s", flush=True)
