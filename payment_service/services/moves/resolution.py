@@ -1,4 +1,4 @@
-"""Asks the provider about what is stuck: by our reference, never by sending again."""
+"""Asks the provider about what is stuck: by our reference or its own id, never by sending again."""
 
 from __future__ import annotations
 
