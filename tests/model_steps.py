@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import requests
 from flask import Flask
 from hypothesis.stateful import RuleBasedStateMachine
+from marshmallow import Schema
 
 from payment_service.domain.callers import Caller
 from payment_service.domain.errors import PaymentExists, ProviderUnavailable
 from payment_service.extensions import db
 from payment_service.idempotency import Key, fingerprint
 from payment_service.providers import sandbox as wire
+from payment_service.schemas.payments import (
+    CancelPaymentSchema,
+    CapturePaymentSchema,
+    ChargePaymentSchema,
+    ChargePendingPaymentSchema,
+    CreatePaymentSchema,
+)
+from payment_service.schemas.refunds import RefundPaymentSchema
 from payment_service.services import charges, expiry, holds, payments, refunds, takeover
 from payment_service.services.moves import resolution
 from payment_service.services.moves import rows as service_rows
@@ -33,6 +42,14 @@ CALLER = Caller("local")
 CHARGE = "/v1/payments/charge"
 DONE = {"charge": 201, "authorize": 201}
 VERBS = {"expire": "void"}
+DOORS: dict[str, tuple[Callable[..., Answer], type[Schema]]] = {
+    CHARGE: (charges.charge, ChargePaymentSchema),
+    "charge": (takeover.charge_pending, ChargePendingPaymentSchema),
+    "authorize": (takeover.charge_pending, ChargePendingPaymentSchema),
+    "capture": (holds.capture, CapturePaymentSchema),
+    "refund": (refunds.refund, RefundPaymentSchema),
+    "void": (payments.cancel, CancelPaymentSchema),
+}
 
 
 class World:
@@ -78,8 +95,9 @@ class Steps(RuleBasedStateMachine):
         self._ask(paid, ask, ending)
 
     def _create(self, command: dict[str, Any]) -> None:
+        made = CreatePaymentSchema().load(command)
         with self.world.app.app_context():
-            payments.create(command=command, key=None, caller=CALLER)
+            payments.create(command=made, key=None, caller=CALLER)
 
     def _arrives(self, paid: Paid, ask: Ask) -> None:
         other, dead = self._standing_for(paid), not paid.live
@@ -123,21 +141,15 @@ class Steps(RuleBasedStateMachine):
         self._told(ask, answer)
 
     def _send(self, paid: Paid, ask: Ask) -> Answer:
+        """As the API would: the command from the body, and the answer that the key keeps."""
         self.touched.append(paid)
         key = Key("local", f"POST {ask.path}", ask.key, fingerprint(ask.command))
-        told: dict[str, Any] = {"command": ask.command, "key": key, "caller": CALLER}
-        with self.world.app.app_context():
-            if ask.path == CHARGE:
-                return charges.charge(**told)
+        service, schema = DOORS[CHARGE if ask.path == CHARGE else ask.verb]
+        told = {"command": schema().load(ask.command), "key": key, "caller": CALLER}
+        if ask.path != CHARGE:
             told["payment_id"] = paid.payment_id
-            if ask.verb in ("charge", "authorize"):
-                return takeover.charge_pending(**told)
-            if ask.verb == "capture":
-                return holds.capture(**told)
-            if ask.verb == "refund":
-                return refunds.refund(**told)
-            del told["command"]
-            return payments.cancel(**told)
+        with self.world.app.app_context():
+            return service(**told)
 
     def _told(self, ask: Ask, answer: Answer) -> None:
         """202 only while it is open; then one answer, for good."""

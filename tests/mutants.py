@@ -402,8 +402,8 @@ MUTANTS = (
         "doors: a hold is captured only if it is due",
         f"{SERVICES}/holds.py",
         """            due.expect_due(connection, payment)
-            amount =""",
-        "            amount =",
+            sent =""",
+        "            sent =",
         ("tests/test_doors.py",),
     ),
     Mutant(

@@ -9,6 +9,7 @@ from flask import Response
 from payment_service.api.auth import caller
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import optional_key, required_key, respond
+from payment_service.domain import commands
 from payment_service.schemas import payments as schemas
 from payment_service.services import (
     charges,
@@ -36,7 +37,7 @@ REASON = {"reason": "Ordered twice"}
 @blueprint.answers(201, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(409)
-def charge(body: Body) -> Response:
+def charge(command: commands.Charge) -> Response:
     """Charge a finished trip or an order
 
     Names a trip_id or an order_id. A trip costs what the trip service says; an order needs an
@@ -44,7 +45,7 @@ def charge(body: Body) -> Response:
     payer must act (`next_action`); ask again with the same key, or read the payment. 402: declined;
     the next try needs a new key.
     """
-    return respond(charges.charge(command=body, key=required_key(), caller=caller()))
+    return respond(charges.charge(command=command, key=required_key(), caller=caller()))
 
 
 @blueprint.post("/payments", operation="createPayment")
@@ -52,12 +53,12 @@ def charge(body: Body) -> Response:
 @blueprint.answers(201, schemas.PaymentDetailSchema)
 @blueprint.keyed
 @blueprint.refuses(409)
-def create(body: Body) -> Response:
+def create(command: commands.Create) -> Response:
     """Create a PENDING payment
 
     No provider is asked. It is charged, settled by hand or cancelled later.
     """
-    return respond(payments.create(command=body, key=optional_key(), caller=caller()))
+    return respond(payments.create(command=command, key=optional_key(), caller=caller()))
 
 
 @blueprint.post(f"/payments/{ID}/charge", operation="chargePendingPayment")
@@ -65,14 +66,14 @@ def create(body: Body) -> Response:
 @blueprint.answers(201, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
-def charge_pending(body: Body, payment_id: int) -> Response:
+def charge_pending(command: commands.ChargePending, payment_id: int) -> Response:
     """Charge a PENDING payment
 
     Answers as chargePayment does.
     """
     return respond(
         takeover.charge_pending(
-            payment_id=payment_id, command=body, key=required_key(), caller=caller()
+            payment_id=payment_id, command=command, key=required_key(), caller=caller()
         )
     )
 
@@ -82,13 +83,13 @@ def charge_pending(body: Body, payment_id: int) -> Response:
 @blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
-def capture(body: Body, payment_id: int) -> Response:
+def capture(command: commands.Capture, payment_id: int) -> Response:
     """Take held funds, all or a part
 
     Of an AUTHORIZED payment. What is not taken is released. 402: declined, and still held.
     """
     return respond(
-        holds.capture(payment_id=payment_id, command=body, key=required_key(), caller=caller())
+        holds.capture(payment_id=payment_id, command=command, key=required_key(), caller=caller())
     )
 
 
@@ -97,16 +98,14 @@ def capture(body: Body, payment_id: int) -> Response:
 @blueprint.answers(200, schemas.PaymentDetailSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
-def cancel(body: Body, payment_id: int) -> Response:
+def cancel(command: commands.Cancel, payment_id: int) -> Response:
     """Cancel a PENDING payment or release a hold
 
     202: the provider has not said yet that the hold is released. Cancelled already: 200. A hold is
     released under an idempotency key.
     """
     return respond(
-        payments.cancel(
-            payment_id=payment_id, key=optional_key(), caller=caller(), reason=body.get("reason")
-        )
+        payments.cancel(payment_id=payment_id, command=command, key=optional_key(), caller=caller())
     )
 
 
@@ -119,26 +118,22 @@ def delete(payment_id: int) -> Response:
 
     The same as cancelPayment.
     """
-    return respond(payments.cancel(payment_id=payment_id, key=optional_key(), caller=caller()))
+    command = commands.Cancel()
+    return respond(
+        payments.cancel(payment_id=payment_id, command=command, key=optional_key(), caller=caller())
+    )
 
 
 @blueprint.patch(f"/payments/{ID}/status", operation="setPaymentStatus")
 @blueprint.arguments(schemas.SetPaymentStatusSchema, example={"status": "CANCELLED", **REASON})
 @blueprint.answers(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404, 409)
-def set_status(body: Body, payment_id: int) -> Response:
+def set_status(command: commands.SetStatus, payment_id: int) -> Response:
     """Settle a PENDING payment by hand
 
     SUCCESS or FAILED for cash, CANCELLED for any. All other moves are a provider's to make.
     """
-    return respond(
-        settling.set_status(
-            payment_id=payment_id,
-            status=body["status"],
-            reason=body.get("reason"),
-            caller=caller(),
-        )
-    )
+    return respond(settling.set_status(payment_id=payment_id, command=command, caller=caller()))
 
 
 @blueprint.get("/payments", operation="listPayments")

@@ -10,6 +10,7 @@ from flask import Response
 from payment_service.api.auth import caller
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import required_key, respond
+from payment_service.domain import commands
 from payment_service.schemas import refunds as schemas
 from payment_service.schemas.lists import ListQuery
 from payment_service.services import listings, refunds
@@ -27,14 +28,14 @@ PART = {"amount": "10.00", "reason": "Detour"}
 @blueprint.answers(200, schemas.RefundOutcomeSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
-def refund(body: Body, payment_id: int) -> Response:
+def refund(command: commands.RefundPayment, payment_id: int) -> Response:
     """Refund a payment, all that is left or a part
 
     `status` is the payment's, `refund_status` the refund's. 202: not decided yet; ask again with
     the same key, or read the refund. 402: declined; nothing was given back.
     """
     return respond(
-        refunds.refund(payment_id=payment_id, command=body, key=required_key(), caller=caller())
+        refunds.refund(payment_id=payment_id, command=command, key=required_key(), caller=caller())
     )
 
 
@@ -43,14 +44,14 @@ def refund(body: Body, payment_id: int) -> Response:
 @blueprint.answers(201, schemas.RefundSchema, 202, 402)
 @blueprint.keyed
 @blueprint.refuses(404, 409)
-def create(body: Body) -> Response:
+def create(command: commands.RefundNamedPayment) -> Response:
     """Create a refund
 
     Does what refundPayment does; the answer is the refund as a resource.
     """
     return respond(
         refunds.refund(
-            payment_id=body["payment_id"], command=body, key=required_key(), caller=caller()
+            payment_id=command.payment_id, command=command, key=required_key(), caller=caller()
         )
     )
 
@@ -93,11 +94,9 @@ def list_of_payment(query: Body, payment_id: int) -> Body:
 @blueprint.arguments(schemas.SetRefundStatusSchema, example={"status": "SUCCESS"})
 @blueprint.response(200, schemas.RefundSchema)
 @blueprint.refuses(404, 409)
-def set_status(body: Body, refund_id: int) -> Mapping[str, Any]:
+def set_status(command: commands.SetRefundStatus, refund_id: int) -> Mapping[str, Any]:
     """Say whether cash was handed back
 
     A refund of cash is PENDING until a person says so. All others are a provider's to settle.
     """
-    return refunds.set_status(
-        refund_id=refund_id, status=body["status"], reason=body.get("reason"), caller=caller()
-    )
+    return refunds.set_status(refund_id=refund_id, command=command, caller=caller())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
+from payment_service.domain import commands
 from payment_service.domain.vocabulary import (
-    METHOD_ALIASES,
     STATUS_ALIASES,
     Method,
     PaymentStatus,
@@ -17,30 +17,20 @@ from payment_service.domain.vocabulary import (
 )
 from payment_service.schemas import examples, queries
 from payment_service.schemas import fields as own
+from payment_service.schemas.commands import (
+    AmountInBody,
+    CommandSchema,
+    HowInBody,
+    KeyInBody,
+    MethodField,
+)
 from payment_service.schemas.lists import ListQuery
 
 
-class MethodField(own.Word):
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(Method, METHOD_ALIASES, **kwargs)
-
-
-class KeyInBody(Schema):
-    idempotency_key = fields.String(
-        metadata={
-            "description": "Instead of the Idempotency-Key header",
-            "pattern": "^[!-~]{1,255}$",
-        }
-    )
-
-
-class AmountInBody(KeyInBody):
-    amount = own.AmountIn()
-    amount_minor = own.AmountMinor(metadata={"description": "Minor units; instead of amount"})
-
-
-class CreatePaymentSchema(AmountInBody):
+class CreatePaymentSchema(AmountInBody, HowInBody):
     """What a payment is made of."""
+
+    makes = commands.Create
 
     trip_id = own.Id()
     order_id = own.Id()
@@ -48,48 +38,50 @@ class CreatePaymentSchema(AmountInBody):
     driver_id = own.Id()
     user_id = own.Id()
     currency = own.Currency()
-    method = MethodField()
-    payment_method = MethodField(metadata={"description": "Another name for method"})
-    provider = own.PlainText(longest=50, shortest=1, searched=False)
-    payment_token = own.PlainText(longest=255, shortest=1)
     reference = own.PlainText(longest=100, shortest=1)
     description = own.PlainText(longest=500)
     metadata = own.Metadata()
 
 
 class ChargePaymentSchema(CreatePaymentSchema):
+    makes = commands.Charge
+
     capture = own.Flag()
 
 
-class ChargePendingPaymentSchema(KeyInBody):
+class ChargePendingPaymentSchema(HowInBody):
     """How a payment that exists is to be charged."""
 
+    makes = commands.ChargePending
     body_optional = True
 
-    method = MethodField()
-    payment_method = MethodField()
-    provider = own.PlainText(longest=50, shortest=1, searched=False)
-    payment_token = own.PlainText(longest=255, shortest=1)
     capture = own.Flag()
 
 
 class CapturePaymentSchema(AmountInBody):
     """An amount, or all that is held."""
 
+    makes = commands.Capture
     body_optional = True
 
 
 class CancelPaymentSchema(KeyInBody):
     """Why, if anybody wants to know."""
 
+    makes = commands.Cancel
     body_optional = True
 
     reason = own.PlainText(longest=500)
 
 
-class SetPaymentStatusSchema(Schema):
+class SetPaymentStatusSchema(CommandSchema):
+    makes = commands.SetStatus
+
     status = own.Word(PaymentStatus, STATUS_ALIASES, required=True)
     reason = own.PlainText(longest=500)
+
+    def said(self, sent: dict[str, Any]) -> dict[str, Any]:
+        return sent | {"status": PaymentStatus(sent["status"])}
 
 
 class PaymentQuery(ListQuery):

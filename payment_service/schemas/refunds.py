@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
+from payment_service.domain import commands
 from payment_service.domain.vocabulary import STATUS_ALIASES, PaymentStatus, RefundStatus
 from payment_service.schemas import examples, queries
 from payment_service.schemas import fields as own
+from payment_service.schemas.commands import AmountInBody, CommandSchema
 from payment_service.schemas.lists import ListQuery
-from payment_service.schemas.payments import AmountInBody
 
 
 class RefundPaymentSchema(AmountInBody):
     """An amount, or all that is left."""
 
+    makes: ClassVar[type[commands.RefundPayment]] = commands.RefundPayment
     body_optional = True
 
     reason = own.PlainText(longest=500)
@@ -25,14 +27,20 @@ class RefundPaymentSchema(AmountInBody):
 class CreateRefundSchema(RefundPaymentSchema):
     """A refund of the payment that is named."""
 
+    makes = commands.RefundNamedPayment
     body_optional = False
 
     payment_id = own.Id(required=True)
 
 
-class SetRefundStatusSchema(Schema):
+class SetRefundStatusSchema(CommandSchema):
+    makes = commands.SetRefundStatus
+
     status = own.Word([RefundStatus.SUCCESS, RefundStatus.FAILED], STATUS_ALIASES, required=True)
     reason = own.PlainText(longest=500)
+
+    def said(self, sent: dict[str, Any]) -> dict[str, Any]:
+        return sent | {"status": RefundStatus(sent["status"])}
 
 
 class RefundQuery(ListQuery):

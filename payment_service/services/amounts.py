@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from payment_service.config import settings
 from payment_service.domain import money
+from payment_service.domain.commands import SentAmount
 from payment_service.domain.errors import AmountMismatch, InvalidRequest
 
 
-def sent_amount(command: Mapping[str, Any], currency: str) -> int | None:
-    """`amount` or `amount_minor` of the request in minor units; None if neither was sent.
+def in_minor_units(sent: SentAmount | None, currency: str) -> int | None:
+    """What was sent, in minor units; None if nothing was.
 
-    Raises InvalidRequest for both, for what is no amount of the currency, and outside 0 to
-    MAX_AMOUNT.
+    Raises InvalidRequest for what is no amount of the currency, and outside 0 to MAX_AMOUNT.
     """
-    if "amount" in command and "amount_minor" in command:
-        raise InvalidRequest.field("amount_minor", "send amount or amount_minor, not both")
-    if "amount_minor" in command:
-        return _checked("amount_minor", command["amount_minor"], currency)
-    if "amount" not in command:
+    if sent is None:
         return None
+    if sent.in_minor_units:
+        return _checked("amount_minor", int(sent.value), currency)
     try:
-        return _checked("amount", money.parse_amount(command["amount"], currency), currency)
+        return _checked("amount", money.parse_amount(sent.value, currency), currency)
     except money.BadAmount as error:
         raise InvalidRequest.field("amount", str(error)) from None
 
 
-def required_amount(command: Mapping[str, Any], currency: str) -> int:
+def required_amount(sent: SentAmount | None, currency: str) -> int:
     """The amount that was sent, in minor units. Raises InvalidRequest if none was."""
-    amount = sent_amount(command, currency)
+    amount = in_minor_units(sent, currency)
     if amount is None:
         raise InvalidRequest.field("amount", "missing; send amount or amount_minor")
     return amount
 
 
-def expect(command: Mapping[str, Any], currency: str, wanted: int) -> None:
+def expect(sent: SentAmount | None, currency: str, wanted: int) -> None:
     """Raises AmountMismatch if an amount was sent and is not `wanted` (minor units)."""
-    amount = sent_amount(command, currency)
+    amount = in_minor_units(sent, currency)
     if amount is not None and amount != wanted:
         text = money.format_amount(wanted, currency)
         raise AmountMismatch(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from psycopg2.errors import NotNullViolation
 
 from payment_service import idempotency
 from payment_service.domain.callers import Caller
+from payment_service.domain.commands import Charge
 from payment_service.domain.errors import InvalidRequest
 from payment_service.idempotency import Key
 from payment_service.services import pricing, routing, takeover
@@ -77,7 +75,7 @@ _BEGIN = Statement(
 )
 
 
-def charge(*, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
+def charge(*, command: Charge, key: Key, caller: Caller) -> Answer:
     """Charges the trip's fare or the order's amount, once, whatever is repeated or dies.
 
     Raises domain errors; api/errors.py has their statuses.
@@ -88,13 +86,13 @@ def charge(*, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
         key=key,
         caller=caller,
         begin=lambda: _begin(command, key, caller),
-        look_first="trip_id" in command,
+        look_first=command.trip_id is not None,
     )
 
 
-def _begin(command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
+def _begin(command: Charge, key: Key, caller: Caller) -> Move:
     """Begins the charge of a new payment, or of the PENDING one that the trip or order has."""
-    if "trip_id" not in command and "order_id" not in command:
+    if command.trip_id is None and command.order_id is None:
         raise InvalidRequest.field("trip_id", "send trip_id or order_id")
     payment = pricing.priced(command, caller)
     willing = routing.route(command, payment)

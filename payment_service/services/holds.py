@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
 from payment_service.domain import money
 from payment_service.domain.callers import Caller
+from payment_service.domain.commands import Capture
 from payment_service.domain.errors import CaptureExceedsAuthorized, OperationInProgress
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import PaymentStatus, TransactionType
@@ -24,7 +23,7 @@ from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import News
 
 
-def capture(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
+def capture(*, payment_id: int, command: Capture, key: Key, caller: Caller) -> Answer:
     """Takes held funds, all or a part; what is not taken is released.
 
     Raises PaymentNotFound, IllegalTransition, OperationInProgress, CaptureExceedsAuthorized, and
@@ -36,7 +35,8 @@ def capture(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Ca
             payment = standing.read(connection, payment_id, lock=True)
             expect_free(connection, payment, PaymentStatus.SUCCESS)
             due.expect_due(connection, payment)
-            amount = amounts.sent_amount(command, payment["currency"]) or payment["authorized"]
+            sent = amounts.in_minor_units(command.amount, payment["currency"])
+            amount = sent or payment["authorized"]
             if amount > payment["authorized"]:
                 held = money.format_amount(payment["authorized"], payment["currency"])
                 raise CaptureExceedsAuthorized(

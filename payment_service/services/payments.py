@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, insert
 
 from payment_service import idempotency
 from payment_service.domain.callers import Caller
+from payment_service.domain.commands import Cancel, Create
 from payment_service.domain.errors import (
     IdempotencyKeyRequired,
     OperationInProgress,
@@ -30,7 +29,7 @@ from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import News
 
 
-def create(*, command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answer:
+def create(*, command: Create, key: Key | None, caller: Caller) -> Answer:
     """Creates a PENDING payment. Raises PaymentExists, and what pricing.priced raises."""
     for _ in range(2):
         found = idempotency.find(key) if key else None
@@ -47,9 +46,9 @@ def create(*, command: Mapping[str, Any], key: Key | None, caller: Caller) -> An
     raise OperationInProgress("requests with this key crowd each other; ask again")
 
 
-def _create(command: Mapping[str, Any], key: Key | None, caller: Caller) -> Answer:
+def _create(command: Create, key: Key | None, caller: Caller) -> Answer:
     payment = pricing.priced(command, caller)
-    if command.get("provider"):
+    if command.provider:
         payment["provider"] = routing.route(command, payment)[0].name
     payment |= {"status": PaymentStatus.PENDING, "version": 0}
     moment = payment["created_at"]
@@ -78,9 +77,7 @@ def _keep(connection: Connection, key: Key | None, payment_id: int, answer: Answ
         idempotency.claim(connection, key, payment_id=payment_id, number=None, now=now, answer=kept)
 
 
-def cancel(
-    *, payment_id: int, key: Key | None, caller: Caller, reason: str | None = None
-) -> Answer:
+def cancel(*, payment_id: int, command: Cancel, key: Key | None, caller: Caller) -> Answer:
     """PENDING -> CANCELLED at once, AUTHORIZED by a void; CANCELLED already is told again.
 
     Raises PaymentNotFound, IllegalTransition, OperationInProgress, IdempotencyKeyRequired.
@@ -89,7 +86,7 @@ def cancel(
     if key and found and (told := retries.resume(key=key, found=found, caller=caller)):
         return told
     with suppress(idempotency.KeyTaken):  # by another try of this request: `once` tells its answer
-        if (done := _cancel_at_once(payment_id, key, caller, reason)) is not None:
+        if (done := _cancel_at_once(payment_id, key, caller, command.reason)) is not None:
             return done
 
     def begin() -> Move:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
@@ -12,6 +10,7 @@ from payment_service import trips
 from payment_service.config import settings
 from payment_service.domain import money
 from payment_service.domain.callers import Caller
+from payment_service.domain.commands import Create
 from payment_service.domain.errors import FareTooHigh, InvalidRequest
 from payment_service.domain.references import payment_reference
 from payment_service.domain.vocabulary import Method, PaymentStatus, Purpose
@@ -39,45 +38,37 @@ _BLANK: Row = {
 }
 
 
-def draft(command: Mapping[str, Any], caller: Caller, moment: datetime) -> Row:
+def draft(command: Create, caller: Caller, moment: datetime) -> Row:
     """A payment row of what was sent, with no amount yet and not written anywhere."""
     return {
         **_BLANK,
-        **{name: command.get(name) for name in COPIED},
+        **{name: getattr(command, name) for name in COPIED},
         "purpose": Purpose.FARE,
-        "currency": command.get("currency") or settings().default_currency,
-        "method": method_of(command) or Method.CARD,
+        "currency": command.currency or settings().default_currency,
+        "method": command.method or Method.CARD,
         "status": PaymentStatus.PROCESSING,
         "reference": payment_reference(moment),
         "caller": caller.name,
-        "caller_reference": command.get("reference"),
-        "metadata": command.get("metadata") or {},
+        "caller_reference": command.reference,
+        "metadata": dict(command.metadata),
         "version": 1,
         "created_at": moment,
         "updated_at": moment,
     }
 
 
-def method_of(command: Mapping[str, Any]) -> str | None:
-    """The method under either of its names. Raises InvalidRequest if they differ."""
-    method, other = command.get("method"), command.get("payment_method")
-    if method and other and method != other:
-        raise InvalidRequest.field("payment_method", "differs from method; send one of them")
-    return method or other
-
-
-def priced(command: Mapping[str, Any], caller: Caller) -> Row:
+def priced(command: Create, caller: Caller) -> Row:
     """The payment to be with its amount: the trip's fare if the trip service is there to say.
 
     Raises AmountMismatch, InvalidRequest and what ask_trip raises.
     """
-    trip = ask_trip(command.get("trip_id"), command.get("currency"))
+    trip = ask_trip(command.trip_id, command.currency)
     payment = draft(command, caller, datetime.now(UTC))
     if trip is None:
-        payment["amount"] = amounts.required_amount(command, payment["currency"])
+        payment["amount"] = amounts.required_amount(command.amount, payment["currency"])
     else:
         payment = at_fare_of(payment, trip)
-        amounts.expect(command, payment["currency"], payment["amount"])
+        amounts.expect(command.amount, payment["currency"], payment["amount"])
     expect_driver(payment, payment["method"])
     return payment
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
 from payment_service.domain import money
 from payment_service.domain.callers import Caller
+from payment_service.domain.commands import RefundPayment, SentAmount, SetRefundStatus
 from payment_service.domain.errors import (
     IllegalTransition,
     NotRefundable,
@@ -40,7 +39,7 @@ from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import OPEN, News
 
 
-def refund(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Caller) -> Answer:
+def refund(*, payment_id: int, command: RefundPayment, key: Key, caller: Caller) -> Answer:
     """Gives back `amount`, or what is left, of a captured payment.
 
     Raises PaymentNotFound, NotRefundable, RefundExceedsCaptured, PartialRefundNotSupported.
@@ -49,14 +48,14 @@ def refund(*, payment_id: int, command: Mapping[str, Any], key: Key, caller: Cal
     def begin() -> Move:
         with db.engine.begin() as connection:
             payment = _refundable(connection, payment_id)
-            amount = amount_to_refund(payment, command)
+            amount = amount_to_refund(payment, command.amount)
             earlier = rows.read_transactions(connection, payment_id)
             routing.expect_refundable(payment, amount, provider=taken_by(payment, earlier))
             return begin_refund(
                 connection,
                 payment=payment,
                 amount=amount,
-                reason=command.get("reason"),
+                reason=command.reason,
                 caller=caller,
                 key=key,
             )
@@ -127,13 +126,13 @@ def _written(
     return rows.refund_row(connection.execute(query).mappings().one())
 
 
-def set_status(*, refund_id: int, status: str, reason: str | None, caller: Caller) -> RefundRow:
+def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> RefundRow:
     """A person says whether cash was handed back. Gives the refund as it stands then.
 
     Raises RefundNotFound, IllegalTransition.
     """
     query = select(REFUND).where(REFUND.c.refund_id == refund_id)
-    approved = status == RefundStatus.SUCCESS
+    approved = command.status is RefundStatus.SUCCESS
     with db.engine.begin() as connection:
         found = connection.execute(query).mappings().one_or_none()
         if found is None:
@@ -148,7 +147,7 @@ def set_status(*, refund_id: int, status: str, reason: str | None, caller: Calle
             result=Result(
                 Outcome.APPROVED if approved else Outcome.DECLINED,
                 failure_code=None if approved else "not_handed_over",
-                failure_message=reason,
+                failure_message=command.reason,
             ),
             caller=caller,
         )
@@ -156,7 +155,7 @@ def set_status(*, refund_id: int, status: str, reason: str | None, caller: Calle
     if not moved:
         raise IllegalTransition(
             f"refund {refund_id} is {standing['status']}, or not a person's to settle",
-            **{"from": standing["status"], "to": status},
+            **{"from": standing["status"], "to": command.status},
         )
     return standing
 
@@ -186,10 +185,10 @@ def _refundable(connection: Connection, payment_id: int) -> Row:
     return payment
 
 
-def amount_to_refund(payment: Row, command: Mapping[str, Any]) -> int:
+def amount_to_refund(payment: Row, sent: SentAmount | None) -> int:
     currency = payment["currency"]
     left: int = payment["captured"] - payment["refunded"] - payment["refund_pending"]
-    amount = amounts.sent_amount(command, currency)
+    amount = amounts.in_minor_units(sent, currency)
     if amount is None:
         amount = left
     if amount > left or amount <= 0:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from payment_service.domain import money
+from payment_service.domain.commands import HowToCharge
 from payment_service.domain.errors import (
     InvalidRequest,
     MethodNotSupported,
@@ -17,13 +15,13 @@ from payment_service.services.moves.operations import providers
 from payment_service.services.moves.rows import Row
 
 
-def route(command: Mapping[str, Any], payment: Row) -> list[Provider]:
+def route(command: HowToCharge, payment: Row) -> list[Provider]:
     """Who is asked for the priced payment, in order; at least one.
 
     Raises MethodNotSupported, and InvalidRequest for the name of a provider that is not on.
     """
     method, currency = payment["method"], payment["currency"]
-    named = command.get("provider")
+    named = command.provider
     found = [_named(named)] if named else providers().route(method, currency)
     able = [provider for provider in found if provider.takes(method=method, currency=currency)]
     if not able:
@@ -50,10 +48,9 @@ def _multiple(step: int, currency: str) -> str:
     return f"must be a multiple of {money.format_amount(step, currency)} {currency}"
 
 
-def type_of(command: Mapping[str, Any]) -> TransactionType:
+def type_of(command: HowToCharge) -> TransactionType:
     """A charge, or (capture=false) an authorization."""
-    held = command.get("capture") is False
-    return TransactionType.AUTHORIZATION if held else TransactionType.CHARGE
+    return TransactionType.AUTHORIZATION if command.held else TransactionType.CHARGE
 
 
 def expect_step(amount: int, *, currency: str, provider: str) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from payment_service import idempotency
 from payment_service.domain import states
 from payment_service.domain.callers import Caller
+from payment_service.domain.commands import SetStatus
 from payment_service.domain.errors import OperationInProgress
 from payment_service.domain.jsontext import dumps
 from payment_service.domain.states import Trigger, Verdict
@@ -30,7 +31,7 @@ _VERDICTS = {
 }
 
 
-def set_status(*, payment_id: int, status: str, reason: str | None, caller: Caller) -> Answer:
+def set_status(*, payment_id: int, command: SetStatus, caller: Caller) -> Answer:
     """Moves a payment along an edge that a person may take.
 
     Cash is taken as a charge takes money: at the trip's fare, once, by a driver who is known.
@@ -39,17 +40,17 @@ def set_status(*, payment_id: int, status: str, reason: str | None, caller: Call
     and pricing.expect_driver raise.
     """
     with db.engine.connect() as connection:
-        edge = _edge(standing.read(connection, payment_id), status)
+        edge = _edge(standing.read(connection, payment_id), command.status)
     paid = edge.to is PaymentStatus.SUCCESS
     priced = pending.price(payment_id=payment_id, to=edge.to) if paid else None
     try:
         with due.crowded(), db.engine.begin() as connection:
             payment = standing.read(connection, payment_id, lock=True)
-            edge = _edge(payment, status)
+            edge = _edge(payment, command.status)
             if priced:
                 pending.lock(connection, payment_id, to=edge.to)
-                return _take_cash(connection, payment, priced, edge, caller, reason)
-            return close(connection, payment, edge, caller, reason)
+                return _take_cash(connection, payment, priced, edge, caller, command.reason)
+            return close(connection, payment, edge, caller, command.reason)
     except idempotency.KeyTaken:
         raise OperationInProgress("the trip or order got another payment; look again") from None
 
@@ -112,9 +113,9 @@ def _moved(
     return Answer(200, dumps(detail_body(change.payment, transactions)))
 
 
-def _edge(payment: Row, status: str) -> states.Edge:
+def _edge(payment: Row, status: PaymentStatus) -> states.Edge:
     """The edge that a person takes to that status. Raises IllegalTransition."""
-    verdict = _VERDICTS.get(PaymentStatus(status))
+    verdict = _VERDICTS.get(status)
     by_hand = providers().by_hand(payment["method"]) or verdict is Verdict.CANCELLED
     try:
         if verdict is None or not by_hand:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from sqlalchemy import Connection, Select, or_, select
 
 from payment_service import idempotency
 from payment_service.domain.callers import Caller
+from payment_service.domain.commands import Charge, ChargePending, HowToCharge
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
@@ -29,9 +29,7 @@ _PLACES = ("trip_id", "order_id")
 """What a payment stands for: each has one payment that is to be paid."""
 
 
-def charge_pending(
-    *, payment_id: int, command: Mapping[str, Any], key: Key, caller: Caller
-) -> Answer:
+def charge_pending(*, payment_id: int, command: ChargePending, key: Key, caller: Caller) -> Answer:
     """Charges a payment that was created, or imported, and is PENDING.
 
     Raises PaymentNotFound, IllegalTransition, PaymentExists and what a charge raises.
@@ -42,13 +40,13 @@ def charge_pending(
         with due.crowded(), db.engine.begin() as connection:
             standing = pending.lock(connection, payment_id, to=PaymentStatus.PROCESSING)
             asked = pending.at_price(standing, priced)
-            asked["method"] = pricing.method_of(command) or standing["method"]
+            asked["method"] = command.method or standing["method"]
             return _take_over(connection, standing, asked, command, key, caller)
 
     return retries.once(key=key, caller=caller, begin=begin)
 
 
-def take_over_live(payment: Row, command: Mapping[str, Any], key: Key, caller: Caller) -> Move:
+def take_over_live(payment: Row, command: Charge, key: Key, caller: Caller) -> Move:
     """The trip or the order has a live payment: a PENDING one is charged, another refuses.
 
     Raises PaymentExists, AmountMismatch, KeyTaken, and what pricing.ask_trip raises.
@@ -75,7 +73,7 @@ def take_over_live(payment: Row, command: Mapping[str, Any], key: Key, caller: C
         return _take_over(connection, standing, asked, command, key, caller)
 
 
-def _with_its_trip(payment: Row, command: Mapping[str, Any]) -> Row:
+def _with_its_trip(payment: Row, command: Charge) -> Row:
     """Where a charge names only an order, and its PENDING payment is a trip's: the payment to be at
     that trip's fare, as if the charge had named the trip.
 
@@ -92,7 +90,7 @@ def _with_its_trip(payment: Row, command: Mapping[str, Any]) -> Row:
     trip = pricing.ask_trip(payment["trip_id"], payment["currency"])
     if trip is not None:
         payment = pricing.at_fare_of(payment, trip)
-        amounts.expect(command, payment["currency"], payment["amount"])
+        amounts.expect(command.amount, payment["currency"], payment["amount"])
     return payment
 
 
@@ -135,7 +133,7 @@ def _take_over(
     connection: Connection,
     standing: Row,
     asked: Row,
-    command: Mapping[str, Any],
+    command: HowToCharge,
     key: Key,
     caller: Caller,
 ) -> Move:
@@ -143,7 +141,7 @@ def _take_over(
     as it shall be."""
     pricing.expect_driver(asked, asked["method"])
     willing = routing.route(command, asked)
-    asked["payment_token"] = command.get("payment_token") or asked["payment_token"]
+    asked["payment_token"] = command.payment_token or asked["payment_token"]
     earlier = rows.read_transactions(connection, standing["payment_id"])
     transaction = new_transaction(
         payment=asked,
