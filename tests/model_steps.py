@@ -29,7 +29,7 @@ from payment_service.schemas.refunds import RefundPaymentSchema
 from payment_service.services import charges, expiry, holds, payments, refunds, takeover
 from payment_service.services.moves import resolution
 from payment_service.services.moves import rows as service_rows
-from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.answers import Answer, Ended
 from payment_service.services.moves.operations import operation_of
 from tests.books import execute, rows
 from tests.fixtures import a_key, a_number
@@ -42,7 +42,7 @@ CALLER = Caller("local")
 CHARGE = "/v1/payments/charge"
 DONE = {"charge": 201, "authorize": 201}
 VERBS = {"expire": "void"}
-DOORS: dict[str, tuple[Callable[..., Answer], type[Schema]]] = {
+DOORS: dict[str, tuple[Callable[..., Ended], type[Schema]]] = {
     CHARGE: (charges.charge, ChargePaymentSchema),
     "charge": (takeover.charge_pending, ChargePendingPaymentSchema),
     "authorize": (takeover.charge_pending, ChargePendingPaymentSchema),
@@ -149,7 +149,9 @@ class Steps(RuleBasedStateMachine):
         if ask.path != CHARGE:
             told["payment_id"] = paid.payment_id
         with self.world.app.app_context():
-            return service(**told)
+            answer: Answer | None = service(**told).answer
+        assert answer is not None
+        return answer
 
     def _told(self, ask: Ask, answer: Answer) -> None:
         """202 only while it is open; then one answer, for good."""

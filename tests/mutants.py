@@ -94,8 +94,8 @@ MUTANTS = (
     Mutant(
         "a cancel's key: kept where no provider is asked, too",
         f"{SERVICES}/payments.py",
-        "        _keep(connection, key, payment_id, answer)",
-        "        pass",
+        "        return _keep(connection, key, ending)",
+        "        return ending",
         ("tests/test_payments.py",),
     ),
     Mutant(
@@ -587,6 +587,34 @@ MUTANTS = (
         "    report.looked_up = _look_up_all()",
         "    pass",
         ("tests/test_restoring.py::test_what_is_open_is_looked_up_before_anybody_is_let_in",),
+    ),
+    Mutant(
+        "refunds: history is not given back, its provider being nobody here",
+        f"{SERVICES}/refunds.py",
+        "    if rows.is_history(payment):",
+        "    if False:",
+        ("tests/test_refunds.py",),
+    ),
+    Mutant(
+        "history: what the code before imports is marked",
+        "migrations/versions/0004_imported.py",
+        "        for statement in MARK:",
+        "        for statement in ():",
+        ("tests/test_migrations.py",),
+    ),
+    Mutant(
+        "audit: whether a payment was imported is what its seal says",
+        f"{SERVICES}/audit_rows.py",
+        "    yield from _marked(books, payment)",
+        "    yield from ()",
+        ("tests/test_audit_columns.py",),
+    ),
+    Mutant(
+        "key: only an answer that is definite is kept",
+        f"{SERVICES}/moves/answers.py",
+        "    if ending.answer is None or not ending.definite:",
+        "    if ending.answer is None:",
+        ("tests/test_endings.py", "tests/test_idempotency.py"),
     ),
     Mutant(
         "restore: a provider's request keeps its number",

@@ -350,6 +350,42 @@ def test_a_private_name_in_a_test_is_found(line: str) -> None:
     assert private_names(line, {"_mark"}) == {"_mark"}
 
 
+STATUSES = {200, 201, 202, 204, 400, 402, 403, 404, 409, 410, 422, 429, 503}
+"""Numbers that are nothing but HTTP's in code like ours."""
+
+
+def http_in(source: str) -> list[str]:
+    """What of a service speaks HTTP: a status, a body of the wire, the request or the response."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and type(node.value) is int and node.value in STATUSES:
+            found.append(str(node.value))
+        if isinstance(node, ast.ImportFrom) and node.module == "flask":
+            found += [alias.name for alias in node.names if alias.name in ("request", "Response")]
+    bodies = [f"{PACKAGE}.schemas.{noun}" for noun in ("payments", "refunds", "commands")]
+    return found + [line for line in source.splitlines() if any(body in line for body in bodies)]
+
+
+def test_services_speak_no_http() -> None:
+    """A command goes in, an ending comes out (docs/architecture.md)."""
+    for module, source in modules().items():
+        if part_of(module) == "services":
+            assert http_in(source) == [], module
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "return Answer(201, text)",
+        "status = 402 if failed else 0",
+        "from flask import current_app, request",
+        "from payment_service.schemas.payments import detail_body",
+    ],
+)
+def test_a_service_that_speaks_http_is_found(source: str) -> None:
+    assert http_in(source) != []
+
+
 HISTORY = "import"
 """What stands in `provider` of imported rows; `payments.imported` says what they are."""
 

@@ -650,9 +650,10 @@ def test_an_answer_is_kept_under_its_own_payment_s_key_only(
     with app.app_context():
         with pytest.raises(IdempotencyKeyInProgress):
             idempotency.find(key)
-        told = answers.tell(payment_id=paid["payment_id"], number=1, key=key)
+        told = answers.tell(payment_id=paid["payment_id"], number=1, key=key).answer
         found = idempotency.find(key)
     assert found is not None
+    assert told is not None
     assert (found.answer_status, found.answer_body) == (told.status, told.body)
     assert json.loads(told.body)["payment_id"] == paid["payment_id"]
 

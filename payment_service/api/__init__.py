@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from flask import Flask
 
-from payment_service.api import body, errors, health, payments, providers, receipts, refunds
+from payment_service.api import (
+    answers,
+    body,
+    errors,
+    health,
+    payments,
+    providers,
+    receipts,
+    refunds,
+)
 from payment_service.api.blueprints import Api
 from payment_service.api.headers import one_of_each
 from payment_service.api.prefix import without_prefix
 from payment_service.bounds import MOST_BYTES
+from payment_service.services.moves import answers as endings
 
 # Blueprint, prefix, and who may call: "open" to all, "caller" with a caller's token. Until tokens
 # are here, "caller" is whoever reaches 127.0.0.1.
@@ -31,4 +41,5 @@ def register(app: Flask) -> None:
     for blueprint, prefix, access in ROUTES:
         api.register_blueprint(blueprint, access=access, url_prefix=prefix)
     errors.register(app)
+    endings.register(app, answers.write)
     app.wsgi_app = one_of_each(without_prefix(app.wsgi_app))  # type: ignore[method-assign,assignment]

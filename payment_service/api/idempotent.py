@@ -1,9 +1,10 @@
-"""The idempotency key of a request, and an answer made into a response."""
+"""The idempotency key of a request, and how it ended made into a response."""
 
 from __future__ import annotations
 
 from flask import Response, g, request
 
+from payment_service.api import answers
 from payment_service.api.auth import caller
 from payment_service.domain.errors import (
     IdempotencyKeyConflict,
@@ -11,7 +12,7 @@ from payment_service.domain.errors import (
     IdempotencyKeyRequired,
 )
 from payment_service.idempotency import Key, fingerprint
-from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.answers import Answer, Ended, Replay
 
 HEADER = "Idempotency-Key"
 
@@ -50,9 +51,15 @@ def optional_key() -> Key | None:
     )
 
 
-def respond(answer: Answer) -> Response:
-    """The answer's own bytes, with the header that tells a replay."""
+def respond(ended: Ended) -> Response:
+    """The bytes that the key keeps, if there is one, with the header that tells a replay."""
+    if isinstance(ended, Replay):
+        return _response(ended.answer, replayed=True)
+    return _response(ended.answer or answers.write(ended, None), replayed=ended.replayed)
+
+
+def _response(answer: Answer, *, replayed: bool) -> Response:
     response = Response(answer.body, answer.status, content_type="application/json")
-    if answer.replayed:
+    if replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response

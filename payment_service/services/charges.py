@@ -11,7 +11,7 @@ from payment_service.domain.errors import InvalidRequest
 from payment_service.idempotency import Key
 from payment_service.services import pricing, routing, takeover
 from payment_service.services.moves import retries
-from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction
 from payment_service.services.moves.rows import dumped
 from payment_service.services.moves.steps import Move
@@ -75,7 +75,7 @@ _BEGIN = Statement(
 )
 
 
-def charge(*, command: Charge, key: Key, caller: Caller) -> Answer:
+def charge(*, command: Charge, key: Key, caller: Caller) -> Ended:
     """Charges the trip's fare or the order's amount, once, whatever is repeated or dies.
 
     Raises domain errors; api/errors.py has their statuses.

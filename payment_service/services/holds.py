@@ -16,14 +16,14 @@ from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.services import amounts, routing, standing
 from payment_service.services.moves import due, retries, rows, steps, transitions
-from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction, next_number, taken_by
 from payment_service.services.moves.rows import Row
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import News
 
 
-def capture(*, payment_id: int, command: Capture, key: Key, caller: Caller) -> Answer:
+def capture(*, payment_id: int, command: Capture, key: Key, caller: Caller) -> Ended:
     """Takes held funds, all or a part; what is not taken is released.
 
     Raises PaymentNotFound, IllegalTransition, OperationInProgress, CaptureExceedsAuthorized, and

@@ -15,26 +15,24 @@ from payment_service.domain.errors import (
     OperationInProgress,
     PaymentExists,
 )
-from payment_service.domain.jsontext import dumps
 from payment_service.domain.states import Trigger, Verdict
 from payment_service.domain.vocabulary import PaymentStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.schemas.payments import detail_body
 from payment_service.services import holds, pricing, routing, settling, standing
-from payment_service.services.moves import due, retries, rows, transitions
-from payment_service.services.moves.answers import Answer
+from payment_service.services.moves import answers, due, retries, rows, transitions
+from payment_service.services.moves.answers import Ended, Ending
 from payment_service.services.moves.rows import PAYMENT
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import News
 
 
-def create(*, command: Create, key: Key | None, caller: Caller) -> Answer:
+def create(*, command: Create, key: Key | None, caller: Caller) -> Ended:
     """Creates a PENDING payment. Raises PaymentExists, and what pricing.priced raises."""
     for _ in range(2):
         found = idempotency.find(key) if key else None
-        if found and found.answer_status and found.answer_body:
-            return Answer(found.answer_status, found.answer_body, replayed=True)
+        if found and (replay := answers.kept(found)):
+            return replay
         try:
             return _create(command, key, caller)
         except idempotency.KeyTaken:
@@ -46,7 +44,7 @@ def create(*, command: Create, key: Key | None, caller: Caller) -> Answer:
     raise OperationInProgress("requests with this key crowd each other; ask again")
 
 
-def _create(command: Create, key: Key | None, caller: Caller) -> Answer:
+def _create(command: Create, key: Key | None, caller: Caller) -> Ending:
     payment = pricing.priced(command, caller)
     if command.provider:
         payment["provider"] = routing.route(command, payment)[0].name
@@ -65,19 +63,25 @@ def _create(command: Create, key: Key | None, caller: Caller) -> Answer:
             changes={"status": PaymentStatus.PENDING},
         )
         transitions.apply(connection, change)
-        answer = Answer(201, dumps(detail_body(change.payment, [])))
-        _keep(connection, key, payment["payment_id"], answer)
-    return answer
+        return _keep(connection, key, Ending(change.payment, (), created=True))
 
 
-def _keep(connection: Connection, key: Key | None, payment_id: int, answer: Answer) -> None:
+def _keep(connection: Connection, key: Key | None, ending: Ending) -> Ending:
     """Claims the key, if there is one, with its answer. Raises idempotency.KeyTaken."""
     if key:
-        now, kept = datetime.now(UTC), (answer.status, answer.body)
-        idempotency.claim(connection, key, payment_id=payment_id, number=None, now=now, answer=kept)
+        ending = answers.written(ending, key)
+        idempotency.claim(
+            connection,
+            key,
+            payment_id=ending.payment["payment_id"],
+            number=None,
+            now=datetime.now(UTC),
+            answer=answers.to_keep(ending),
+        )
+    return ending
 
 
-def cancel(*, payment_id: int, command: Cancel, key: Key | None, caller: Caller) -> Answer:
+def cancel(*, payment_id: int, command: Cancel, key: Key | None, caller: Caller) -> Ended:
     """PENDING -> CANCELLED at once, AUTHORIZED by a void; CANCELLED already is told again.
 
     Raises PaymentNotFound, IllegalTransition, OperationInProgress, IdempotencyKeyRequired.
@@ -107,17 +111,17 @@ def cancel(*, payment_id: int, command: Cancel, key: Key | None, caller: Caller)
 
 def _cancel_at_once(
     payment_id: int, key: Key | None, caller: Caller, reason: str | None
-) -> Answer | None:
-    """The answer where no provider needs to be asked, kept under the key; None where one may be.
+) -> Ending | None:
+    """The ending where no provider needs to be asked, kept under the key; None where one may be.
     Raises idempotency.KeyTaken."""
     with db.engine.begin() as connection:
         payment = standing.read(connection, payment_id, lock=True)
         if payment["status"] == PaymentStatus.PENDING:
             edge = transitions.edge_of(payment, Trigger.PERSON, Verdict.CANCELLED)
-            answer = settling.close(connection, payment, edge, caller, reason)
+            ending = settling.close(connection, payment, edge, caller, reason)
         elif payment["status"] == PaymentStatus.CANCELLED:
             transactions = rows.read_transactions(connection, payment_id)
-            answer = Answer(200, dumps(detail_body(payment, transactions)))
+            ending = Ending(payment, transactions)
         elif key is None:
             holds.expect_free(connection, payment, PaymentStatus.CANCELLED)
             raise IdempotencyKeyRequired(
@@ -125,5 +129,4 @@ def _cancel_at_once(
             )
         else:
             return None
-        _keep(connection, key, payment_id, answer)
-        return answer
+        return _keep(connection, key, ending)

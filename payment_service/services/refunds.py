@@ -27,7 +27,7 @@ from payment_service.idempotency import Key
 from payment_service.providers.contract import Outcome, Result, SettledBy
 from payment_service.services import amounts, routing
 from payment_service.services.moves import evidence, retries, rows, steps
-from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import (
     new_transaction,
     next_number,
@@ -39,7 +39,7 @@ from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import OPEN, News
 
 
-def refund(*, payment_id: int, command: RefundPayment, key: Key, caller: Caller) -> Answer:
+def refund(*, payment_id: int, command: RefundPayment, key: Key, caller: Caller) -> Ended:
     """Gives back `amount`, or what is left, of a captured payment.
 
     Raises PaymentNotFound, NotRefundable, RefundExceedsCaptured, PartialRefundNotSupported.

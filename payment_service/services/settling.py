@@ -12,14 +12,12 @@ from payment_service.domain import states
 from payment_service.domain.callers import Caller
 from payment_service.domain.commands import SetStatus
 from payment_service.domain.errors import OperationInProgress
-from payment_service.domain.jsontext import dumps
 from payment_service.domain.states import Trigger, Verdict
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
-from payment_service.schemas.payments import detail_body
 from payment_service.services import pending, pricing, standing
 from payment_service.services.moves import due, rows, transitions
-from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.answers import Ending
 from payment_service.services.moves.operations import providers
 from payment_service.services.moves.rows import PaymentChanges, Row
 from payment_service.services.moves.transitions import News
@@ -31,7 +29,7 @@ _VERDICTS = {
 }
 
 
-def set_status(*, payment_id: int, command: SetStatus, caller: Caller) -> Answer:
+def set_status(*, payment_id: int, command: SetStatus, caller: Caller) -> Ending:
     """Moves a payment along an edge that a person may take.
 
     Cash is taken as a charge takes money: at the trip's fare, once, by a driver who is known.
@@ -57,7 +55,7 @@ def set_status(*, payment_id: int, command: SetStatus, caller: Caller) -> Answer
 
 def close(
     connection: Connection, payment: Row, edge: states.Edge, caller: Caller, reason: str | None
-) -> Answer:
+) -> Ending:
     """Ends the locked payment unpaid: cancelled, or cash that was not handed over."""
     failed = edge.to is PaymentStatus.FAILED
     failure: PaymentChanges = {
@@ -75,7 +73,7 @@ def _take_cash(
     edge: states.Edge,
     caller: Caller,
     reason: str | None,
-) -> Answer:
+) -> Ending:
     asked = pending.at_price(standing, priced)
     by_hand, *_ = providers().by_hand(asked["method"])
     pricing.expect_driver(asked, asked["method"])
@@ -99,7 +97,7 @@ def _moved(
     caller: Caller,
     reason: str | None,
     changes: PaymentChanges,
-) -> Answer:
+) -> Ending:
     moment = changes.get("captured_at") or datetime.now(UTC)
     change = transitions.plan(
         payment=payment,
@@ -110,7 +108,7 @@ def _moved(
     )
     transitions.apply(connection, change)
     transactions = rows.read_transactions(connection, payment["payment_id"])
-    return Answer(200, dumps(detail_body(change.payment, transactions)))
+    return Ending(change.payment, transactions)
 
 
 def _edge(payment: Row, status: PaymentStatus) -> states.Edge:

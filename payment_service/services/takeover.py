@@ -16,7 +16,7 @@ from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.services import amounts, pending, pricing, routing
 from payment_service.services.moves import due, retries, rows, steps, transitions
-from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction, next_number
 from payment_service.services.moves.rows import PAYMENT, PAYMENT_COLUMNS, Row
 from payment_service.services.moves.steps import Move
@@ -29,7 +29,7 @@ _PLACES = ("trip_id", "order_id")
 """What a payment stands for: each has one payment that is to be paid."""
 
 
-def charge_pending(*, payment_id: int, command: ChargePending, key: Key, caller: Caller) -> Answer:
+def charge_pending(*, payment_id: int, command: ChargePending, key: Key, caller: Caller) -> Ended:
     """Charges a payment that was created, or imported, and is PENDING.
 
     Raises PaymentNotFound, IllegalTransition, PaymentExists and what a charge raises.

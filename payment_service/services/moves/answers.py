@@ -1,112 +1,112 @@
-"""What a caller is told about a move: status and body, rendered from what stands."""
+"""How a request ended, or stands, and the answer that is kept under its key.
+
+What such an answer looks like is nobody's business here: the API registers who writes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+from flask import Flask, current_app
 from sqlalchemy import Connection
 
 from payment_service import idempotency
-from payment_service.domain import money
-from payment_service.domain.events import iso
-from payment_service.domain.jsontext import dumps
 from payment_service.domain.vocabulary import RefundStatus, TransactionStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.schemas.payments import detail_body
-from payment_service.schemas.refunds import refund_body
 from payment_service.services.moves import rows
 from payment_service.services.moves.rows import RefundRow, Row
 from payment_service.services.moves.transitions import Change
 
-_DONE = {
-    TransactionType.CHARGE: 201,
-    TransactionType.AUTHORIZATION: 201,
-    TransactionType.CAPTURE: 200,
-    TransactionType.VOID: 200,
-    TransactionType.REFUND: 200,
-}
-_MESSAGES = {
-    "SUCCESS": "Payment success",
-    "AUTHORIZED": "Payment authorized",
-    "PROCESSING": "Payment processing",
-    "REQUIRES_ACTION": "Payment requires action",
-    "FAILED": "Payment failed",
-}
-
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer in the making. A definite one is kept under its key."""
+    """What is kept under a key: a number and a text, which say something to their writer only."""
 
     status: int
     body: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The payment and its requests to providers, oldest first, as they stand at the end.
+
+    `request` is the one that was made for what was asked; None where no provider had to be asked.
+    `refund` is the refund that it is about. `created` says that the payment was made by it.
+    `answer` is what the caller's key keeps, or (not `definite`) would keep; None without a key.
+    `replayed`: the key had been used before, and this is how that request stands by now.
+    """
+
+    payment: Row
+    transactions: Sequence[Row]
+    request: Row | None = None
+    refund: RefundRow | None = None
+    created: bool = False
+    answer: Answer | None = None
     replayed: bool = False
 
     @property
     def definite(self) -> bool:
-        return self.status != 202
+        """Whether it ended; what is not sure, or waits for the payer, goes on by itself."""
+        if self.refund is not None:
+            return self.refund["status"] != RefundStatus.PENDING
+        done = (TransactionStatus.SUCCESS, TransactionStatus.FAILED)
+        return self.request is None or self.request["status"] in done
 
 
-def status_of(transaction: Row) -> int:
-    """The wire status that tells how the request to the provider came out."""
-    if transaction["status"] == TransactionStatus.SUCCESS:
-        return _DONE[transaction["type"]]
-    return 402 if transaction["status"] == TransactionStatus.FAILED else 202
+@dataclass(frozen=True)
+class Replay:
+    """The answer that a key keeps, its request having ended before. How the payment stands by now
+    is not read; `tell` reads it, by `payment_id` and the request's `number`."""
+
+    payment_id: int | None
+    number: int | None
+    answer: Answer
 
 
-def of_payment(payment: Row, transactions: list[Row], transaction: Row) -> Answer:
-    """The payment, as the answer to a charge, capture or void that `transaction` was."""
-    body: dict[str, Any] = detail_body(payment, transactions)
-    if transaction["type"] in (TransactionType.CHARGE, TransactionType.AUTHORIZATION):
-        body["message"] = _MESSAGES.get(payment["status"], f"Payment {payment['status'].lower()}")
-        body["timestamp"] = iso(payment["updated_at"])
-    return Answer(status_of(transaction), dumps(body))
+Ended = Ending | Replay
+
+Writer = Callable[[Ending, Key], Answer]
 
 
-RESOURCE = "POST /v1/refunds"
-"""The operation whose answers are the refund as a resource."""
+def register(app: Flask, writer: Writer) -> None:
+    """Has `writer` write the answers that keys keep. It must not read the database."""
+    app.extensions["answers"] = writer
 
 
-def wants_resource(key: Key | None) -> bool:
-    """Whether the request under this key was made on the refunds' own path."""
-    return key is not None and key.operation == RESOURCE
+def written(ending: Ending, key: Key | None) -> Ending:
+    """The ending with the answer that its key keeps, or is to keep; without a key as it is."""
+    if key is None:
+        return ending
+    writer: Writer = current_app.extensions["answers"]
+    return replace(ending, answer=writer(ending, key))
 
 
-def of_refund(payment: Row, refund: RefundRow, *, as_resource: bool) -> Answer:
-    """A refund's answer: in the payment's terms, or as the resource that /v1/refunds made."""
-    done = 201 if as_resource else 200
-    known: dict[str, int] = {RefundStatus.SUCCESS: done, RefundStatus.FAILED: 402}
-    status = known.get(refund["status"], 202)
-    return Answer(status, dumps(refund_body(refund) if as_resource else _outcome(payment, refund)))
-
-
-def of_change(change: Change, earlier: Sequence[Row], key: Key | None) -> Answer:
-    """The answer to the request whose outcome the change is. `earlier` are those before it."""
+def of_change(change: Change, earlier: Sequence[Row]) -> Ending:
+    """The end of the request whose outcome the change is. `earlier` are those before it."""
     if change.transaction is None:
         raise LookupError("the change is no request's outcome")
-    if change.refund is not None:
-        return of_refund(change.payment, change.refund, as_resource=wants_resource(key))
-    return of_payment(change.payment, [*earlier, change.transaction], change.transaction)
+    requests = (*earlier, change.transaction)
+    return Ending(change.payment, requests, change.transaction, change.refund)
 
 
-def _outcome(payment: Row, refund: RefundRow) -> dict[str, Any]:
-    return {
-        "payment_id": payment["payment_id"],
-        "refund_id": refund["refund_id"],
-        "refund_amount": money.format_amount(refund["amount"], refund["currency"]),
-        "currency": refund["currency"],
-        "status": payment["status"],
-        "refund_status": refund["status"],
-        "failure_code": refund["failure_code"],
-        "failure_message": refund["failure_message"],
-        "timestamp": iso(refund["updated_at"]),
-    }
+def to_keep(ending: Ending) -> tuple[int, str] | None:
+    """The answer, if there is one that is definite."""
+    if ending.answer is None or not ending.definite:
+        return None
+    return ending.answer.status, ending.answer.body
 
 
-def tell(*, payment_id: int, number: int, key: Key | None) -> Answer:
+def kept(found: idempotency.Found) -> Replay | None:
+    """What a key keeps; None as long as its request may not have ended."""
+    if found.answer_status is None or found.answer_body is None:
+        return None
+    answer = Answer(found.answer_status, found.answer_body)
+    return Replay(found.payment_id, found.transaction_number, answer)
+
+
+def tell(*, payment_id: int, number: int, key: Key | None) -> Ending:
     """What stands about the payment's request `number`; kept under the key if it is definite.
 
     The first answer that was kept wins.
@@ -115,18 +115,18 @@ def tell(*, payment_id: int, number: int, key: Key | None) -> Answer:
         return tell_locked(connection, payment_id=payment_id, number=number, key=key)
 
 
-def tell_locked(connection: Connection, *, payment_id: int, number: int, key: Key | None) -> Answer:
+def tell_locked(connection: Connection, *, payment_id: int, number: int, key: Key | None) -> Ending:
     """As `tell`, in the connection's transaction, which must end soon: it locks the payment."""
-    answer = _standing(connection, payment_id, number, key)
-    if key is None or not answer.definite:
-        return answer
+    ending = written(_standing(connection, payment_id, number), key)
+    if key is None or (answer := to_keep(ending)) is None:
+        return ending
     status, body = idempotency.store(
-        connection, key, payment_id=payment_id, status=answer.status, body=answer.body
+        connection, key, payment_id=payment_id, status=answer[0], body=answer[1]
     )
-    return Answer(status, body)
+    return replace(ending, answer=Answer(status, body))
 
 
-def _standing(connection: Connection, payment_id: int, number: int, key: Key | None) -> Answer:
+def _standing(connection: Connection, payment_id: int, number: int) -> Ending:
     # Locked, so that nobody moves it between this and the next read: an answer that is kept must
     # not show half of a move.
     payment = rows.read_payment(connection, payment_id, lock=True)
@@ -134,7 +134,7 @@ def _standing(connection: Connection, payment_id: int, number: int, key: Key | N
         raise LookupError(f"no payment {payment_id}")
     transactions = rows.read_transactions(connection, payment_id)
     transaction = rows.find_transaction(transactions, number)
+    refund = None
     if transaction["type"] == TransactionType.REFUND:
         refund = rows.read_refund(connection, payment_id, number)
-        return of_refund(payment, refund, as_resource=wants_resource(key))
-    return of_payment(payment, transactions, transaction)
+    return Ending(payment, transactions, transaction, refund)

@@ -11,7 +11,7 @@ from payment_service.domain.errors import DomainError, IdempotencyKeyInProgress
 from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.services.moves import answers, resolution, steps
-from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.steps import Move
 
 _TRIES = 5
@@ -20,16 +20,16 @@ _TRIES = 5
 
 def once(
     *, key: Key | None, caller: Caller, begin: Callable[[], Move], look_first: bool = True
-) -> Answer:
-    """The answer that the key already has, or that of the move that `begin` begins.
+) -> Ended:
+    """What the key keeps already, or how the move ends that `begin` begins.
 
     Without `look_first` the key is looked at only once `begin` finds it taken. Raises what
     idempotency.find and `begin` raise.
     """
     for turn in range(_TRIES):
         if key and (look_first or turn) and (found := idempotency.find(key)):
-            if answer := resume(key=key, found=found, caller=caller):
-                return answer
+            if ended := resume(key=key, found=found, caller=caller):
+                return ended
             continue
         try:
             move = begin()
@@ -45,14 +45,14 @@ def once(
     raise IdempotencyKeyInProgress("requests with this key crowd each other; ask again")
 
 
-def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Answer | None:
+def resume(*, key: Key, found: idempotency.Found, caller: Caller) -> Ended | None:
     """What a retry is told: the kept answer, or after one look-up what stands by now. None if
     the key was given back meanwhile, because the first request surely sent nothing.
 
     It never sends anything.
     """
-    if found.answer_status is not None and found.answer_body is not None:
-        return Answer(found.answer_status, found.answer_body, replayed=True)
+    if replay := answers.kept(found):
+        return replay
     with db.engine.begin() as connection:
         number = idempotency.release(connection, key)
     if number is None:

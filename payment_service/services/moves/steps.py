@@ -40,7 +40,7 @@ from payment_service.services.moves import (
     transitions,
     unsure,
 )
-from payment_service.services.moves.answers import Answer
+from payment_service.services.moves.answers import Ending
 from payment_service.services.moves.operations import new_transaction, operation_of, providers
 from payment_service.services.moves.rows import TRANSACTION, PaymentChanges, RefundRow, Row
 from payment_service.services.moves.transitions import News
@@ -113,8 +113,8 @@ def begin(
     )
 
 
-def carry_out(move: Move) -> Answer:
-    """Call and finish. The answer that is returned is already kept, if it is definite.
+def carry_out(move: Move) -> Ending:
+    """Call and finish. The ending's answer is already kept, if it is definite.
 
     Raises ProviderUnavailable if surely nothing was sent to anyone.
     """
@@ -130,8 +130,8 @@ def carry_out(move: Move) -> Answer:
     return finish(move, result)
 
 
-def finish(move: Move, result: Result) -> Answer:
-    """Writes the outcome together with the caller's answer, and gives the answer."""
+def finish(move: Move, result: Result) -> Ending:
+    """Writes the outcome together with the caller's answer, and gives both."""
     verdict = outcomes.verdict_of(result, move.transaction)
     if verdict is None:
         return _leave_open(move, result)
@@ -146,11 +146,11 @@ def finish(move: Move, result: Result) -> Answer:
         moment=datetime.now(UTC),
     )
     if change:
-        answer = answers.of_change(change, move.earlier, move.key)
-        kept = (answer.status, answer.body) if answer.definite else None
+        ending = answers.written(answers.of_change(change, move.earlier), move.key)
+        kept = answers.to_keep(ending)
         with hot() as connection:
             if transitions.apply_unless_moved(connection, change, key=move.key, answer=kept):
-                return answer
+                return ending
     # It moves nothing from here, or the payment moved meanwhile.
     with db.engine.begin() as connection:
         evidence.accept_locked(
@@ -164,8 +164,8 @@ def finish(move: Move, result: Result) -> Answer:
         return answers.tell_locked(connection, payment_id=payment_id, number=number, key=move.key)
 
 
-def _leave_open(move: Move, said: Result | None = None) -> Answer:
-    """Nobody knows yet: 202, and resolution asks again soon. Retries look up from now on. What the
+def _leave_open(move: Move, said: Result | None = None) -> Ending:
+    """Nobody knows yet, and resolution asks again soon. Retries look up from now on. What the
     provider `said` all the same is kept."""
     again = datetime.now(UTC) + timedelta(seconds=settings().resolution_first_lookup_seconds)
     payment_id, number = move.payment["payment_id"], move.transaction["number"]
@@ -188,7 +188,7 @@ def _leave_open(move: Move, said: Result | None = None) -> Answer:
     return answers.tell(payment_id=payment_id, number=number, key=move.key)
 
 
-def _not_sent(move: Move, error: NotSent) -> Answer:
+def _not_sent(move: Move, error: NotSent) -> Ending:
     """Surely nobody was asked: the next provider in line is, or all is given back and the key is
     free again, unless its retry was told something by now."""
     payment_id, number = move.payment["payment_id"], move.transaction["number"]
