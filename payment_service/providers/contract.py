@@ -1,4 +1,4 @@
-"""What every provider is: six verbs, frozen values in and out, and two kinds of silence."""
+"""What every provider is: six verbs, frozen values in and out, OutcomeUnknown and NotSent."""
 
 from __future__ import annotations
 

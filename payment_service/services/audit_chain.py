@@ -10,7 +10,7 @@ from typing import Any
 from payment_service.domain import events, money
 from payment_service.domain.events import VERSION
 from payment_service.domain.vocabulary import CAPTURED
-from payment_service.services.moves.outcomes import TAKEN_BACK
+from payment_service.services.moves.refund_outcomes import TAKEN_BACK
 from payment_service.services.moves.rows import Row
 from payment_service.services.moves.snapshots import OF_PAYMENT, OF_REQUEST, micros, plain
 

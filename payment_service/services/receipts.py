@@ -15,7 +15,7 @@ from payment_service.domain.fares import Fare
 from payment_service.domain.receipts import Receipt, RefundLine
 from payment_service.domain.vocabulary import CAPTURED, RefundStatus
 from payment_service.extensions import db
-from payment_service.services.moves import outcomes, rows
+from payment_service.services.moves import refund_outcomes, rows
 from payment_service.services.moves.rows import REFUND, Row
 
 
@@ -81,7 +81,8 @@ def _read(payment_id: int) -> tuple[Row, tuple[RefundLine, ...]]:
     """The payment and its refund lines as of one moment: a refund that comes in between two reads
     would make lines that don't add up."""
     given = or_(
-        REFUND.c.status == RefundStatus.SUCCESS, REFUND.c.failure_code == outcomes.TAKEN_BACK
+        REFUND.c.status == RefundStatus.SUCCESS,
+        REFUND.c.failure_code == refund_outcomes.TAKEN_BACK,
     )
     query = (
         select(REFUND)

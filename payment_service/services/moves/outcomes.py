@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -15,21 +14,17 @@ from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import (
     DEAD,
     PaymentStatus,
-    RefundStatus,
     TransactionStatus,
     TransactionType,
 )
 from payment_service.providers.contract import Outcome, Result
-from payment_service.services.moves import transitions
+from payment_service.services.moves import refund_outcomes, transitions
 from payment_service.services.moves.rows import PaymentChanges, RefundRow, Row
 from payment_service.services.moves.transitions import Change, News
 
 log = structlog.get_logger(__name__)
 
 ASKS = (TransactionType.CHARGE, TransactionType.AUTHORIZATION)
-
-TAKEN_BACK = "taken_back"
-"""Failure code of a refund that had succeeded until its provider said otherwise."""
 
 _WAITING = TransactionStatus.REQUIRES_ACTION
 _STATUS = {
@@ -71,7 +66,7 @@ def plan(
     if transaction["type"] == TransactionType.REFUND:
         if refund is None:
             raise LookupError(f"the refund of {transaction['reference']} is not here")
-        return _plan_refund(payment, transaction, closed, refund, verdict, caller, moment)
+        return refund_outcomes.plan(payment, transaction, closed, refund, verdict, caller, moment)
     if transaction["cause"] == "expiry" and verdict is Verdict.APPROVED:
         verdict = Verdict.EXPIRED
     try:
@@ -174,12 +169,6 @@ def _payment_changes(
     return changes
 
 
-# A void or refund that the worker asked for in vain: after a no it won't be yes soon, but a
-# provider that could not be asked may be back in a minute.
-_AFTER_A_NO = timedelta(hours=1)
-_AFTER_SILENCE = timedelta(minutes=1)
-
-
 def _expiry(payment: Row, closed: Row, to: PaymentStatus, moment: datetime) -> datetime | None:
     """When a hold or a wait for the payer is over. One that stands again keeps its time; if it is
     over, and the void for it was in vain, the next is a little later."""
@@ -193,113 +182,4 @@ def _expiry(payment: Row, closed: Row, to: PaymentStatus, moment: datetime) -> d
     if kept is None:
         return moment + timedelta(seconds=lasts[to])
     over = kept <= moment and closed["type"] == TransactionType.VOID
-    return moment + _pause_after(closed) if over else kept
-
-
-def _pause_after(closed: Row) -> timedelta:
-    silent = closed["failure_code"] in ("provider_unavailable", "not_received")
-    return _AFTER_SILENCE if silent else _AFTER_A_NO
-
-
-def _plan_refund(
-    payment: Row,
-    before: Row,
-    closed: Row,
-    refund: RefundRow,
-    verdict: Verdict,
-    caller: Caller,
-    moment: datetime,
-) -> Change | None:
-    """A refund's end: the ceiling's pending part is settled, the payment's status follows.
-
-    One that comes in after it was given up has nothing pending any more.
-    """
-    if verdict is Verdict.REQUIRES_ACTION:
-        return None
-    amount = closed["amount"]
-    details = {"refund": {"transaction_reference": closed["reference"], "amount_minor": amount}}
-    if before["status"] == TransactionStatus.SUCCESS:
-        return _taken_back(payment, closed, refund, details, caller, moment)
-    was_open = before["status"] == TransactionStatus.PROCESSING
-    pending = payment["refund_pending"] - (amount if was_open else 0)
-    surplus = payment["expires_at"] is not None
-    if verdict is not Verdict.APPROVED:
-        return transitions.plan(
-            payment=payment,
-            transaction=closed,
-            refund=_ended(refund, closed, moment),
-            moment=moment,
-            news=[News("refund.failed", caller, closed["failure_code"], details)],
-            changes={
-                "refund_pending": pending,
-                "expires_at": moment + _pause_after(closed) if surplus else None,
-            },
-        )
-    refunded = payment["refunded"] + amount
-    if refunded + pending > payment["captured"]:
-        # It was given up, and others took its room since: more went back than was captured. There
-        # is no true row for that until one of them fails; it stays due, and in the alarm.
-        log.error("refunds_beyond_captured", reference=closed["reference"])
-        return None
-    share = Verdict.WHOLLY if refunded == payment["captured"] else Verdict.PARTLY
-    edge = transitions.edge_of(payment, TransactionType.REFUND, share)
-    data = {} if was_open else {"contradicted": True}
-    change = transitions.plan(
-        payment=payment,
-        transaction=closed,
-        refund=_ended(refund, closed, moment),
-        moment=moment,
-        news=[
-            News("refund.succeeded", caller, None, details | data),
-            News(edge.event, caller),
-        ],
-        changes={
-            "status": edge.to,
-            "refunded": refunded,
-            "refund_pending": pending,
-            # A surplus stays one until all of it went back.
-            "expires_at": None if share is Verdict.WHOLLY else payment["expires_at"],
-        },
-    )
-    return replace(change, contradicts=not was_open)
-
-
-def _taken_back(
-    payment: Row,
-    closed: Row,
-    refund: RefundRow,
-    details: dict[str, Any],
-    caller: Caller,
-    moment: datetime,
-) -> Change:
-    """The provider takes back a refund that had succeeded; what is refunded goes down again."""
-    refunded = payment["refunded"] - closed["amount"]
-    verdict = Verdict.TAKEN_BACK_TO_PART if refunded else Verdict.TAKEN_BACK_TO_NONE
-    edge = transitions.edge_of(payment, TransactionType.REFUND, verdict)
-    closed = {**closed, "failure_code": TAKEN_BACK}
-    return transitions.plan(
-        payment=payment,
-        transaction=closed,
-        # It keeps the time at which it was given.
-        refund={
-            **_ended(refund, closed, moment),
-            "completed_at": refund["completed_at"] or moment,
-        },
-        moment=moment,
-        news=[News("refund.failed", caller, TAKEN_BACK, details), News(edge.event, caller)],
-        changes={"status": edge.to, "refunded": refunded},
-    )
-
-
-def _ended(refund: RefundRow, closed: Row, moment: datetime) -> RefundRow:
-    """The refund as the outcome of its request leaves it."""
-    succeeded = closed["status"] == TransactionStatus.SUCCESS
-    return {
-        **refund,
-        "status": RefundStatus.SUCCESS if succeeded else RefundStatus.FAILED,
-        "provider_reference": closed["provider_reference"],
-        "failure_code": closed["failure_code"],
-        "failure_message": closed["failure_message"],
-        "updated_at": moment,
-        "completed_at": moment,
-    }
+    return moment + refund_outcomes.pause_after(closed) if over else kept
