@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 
 from payment_service.outbox import relay, sinks
-from payment_service.outbox.contract import Ending, LeasedDelivery
+from payment_service.outbox.contract import DeliveryEnding, LeasedDelivery
 from payment_service.services import worker
 from payment_service.services.worker import Beat
 from tests.books import execute, row, rows
@@ -381,7 +381,7 @@ def test_a_worker_beats_again_at_once_while_there_is_more(app: Flask) -> None:
 def test_waits_double_with_chance_up_to_the_longest(make: Make) -> None:
     def wait(attempts: int, retry_after: float = 0.0) -> float:
         delivery = LeasedDelivery(1, 1, "1-1", "t", "{}", attempts, datetime.now(UTC))
-        return relay.seconds_to_wait(Ending(delivery, "no", retry_after=retry_after))
+        return relay.seconds_to_wait(DeliveryEnding(delivery, "no", retry_after=retry_after))
 
     with make(outbox_backoff_max_seconds=100.0).app_context():
         assert all(0.5 <= wait(0) <= 1 for _ in range(50))

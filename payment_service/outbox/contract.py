@@ -25,7 +25,7 @@ class LeasedDelivery:
 
 
 @dataclass(frozen=True)
-class Ending:
+class DeliveryEnding:
     """How one delivery went. `error` None: the sink has it for sure.
 
     `tried` False: it never got its turn, which is no attempt. `retry_after`: seconds that the sink
@@ -57,7 +57,7 @@ class Sink(Protocol):
     lease_seconds: float
     """Longer than `deliver` of a whole batch takes at worst."""
 
-    def deliver(self, batch: Sequence[LeasedDelivery]) -> list[Ending]:
+    def deliver(self, batch: Sequence[LeasedDelivery]) -> list[DeliveryEnding]:
         """Delivers, and says of each how it went. Raises nothing that a sink can cause."""
         ...
 

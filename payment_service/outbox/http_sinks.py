@@ -14,7 +14,7 @@ from payment_service import http
 from payment_service.config import Settings
 from payment_service.domain import jsontext
 from payment_service.outbox import notes, signing
-from payment_service.outbox.contract import Ending, LeasedDelivery
+from payment_service.outbox.contract import DeliveryEnding, LeasedDelivery
 
 CONCURRENCY = 8
 """Calls at a time per relay and sink: a service that takes 2 s each still hears 4 a second, and one
@@ -85,7 +85,7 @@ class HttpSink:
         # Twice what the calls may take: a paused relay must not send long after its lease.
         self.lease_seconds = 2 * ROUNDS * self._timeout + 2
 
-    def deliver(self, batch: Sequence[LeasedDelivery]) -> list[Ending]:
+    def deliver(self, batch: Sequence[LeasedDelivery]) -> list[DeliveryEnding]:
         turn = _Turn(time.monotonic() + self.lease_seconds - self._timeout)
         if len(batch) == 1:
             return [self._one(turn, batch[0])]
@@ -98,14 +98,14 @@ class HttpSink:
     def close(self) -> None:
         """Its connections are those of payment_service.http, which stay."""
 
-    def _one(self, turn: _Turn, delivery: LeasedDelivery) -> Ending:
+    def _one(self, turn: _Turn, delivery: LeasedDelivery) -> DeliveryEnding:
         if turn.is_over():
-            return Ending(delivery, "the service failed too often in a row", tried=False)
+            return DeliveryEnding(delivery, "the service failed too often in a row", tried=False)
         ending = self._send(delivery)
         turn.count(ending)
         return ending
 
-    def _send(self, delivery: LeasedDelivery) -> Ending:
+    def _send(self, delivery: LeasedDelivery) -> DeliveryEnding:
         try:
             event = json.loads(delivery.body)
             call = self._call(delivery.type, event)
@@ -118,14 +118,14 @@ class HttpSink:
                 headers=self._headers(delivery, event, body),
             )
         except (http.Unreachable, http.Silence) as error:
-            return Ending(delivery, str(error))
+            return DeliveryEnding(delivery, str(error))
         except Exception as error:
             # An event that can't be told must not keep the others of its batch from being told.
-            return Ending(delivery, f"{type(error).__name__}: {error}")
+            return DeliveryEnding(delivery, f"{type(error).__name__}: {error}")
         if 200 <= answer.status < 300:
-            return Ending(delivery)
+            return DeliveryEnding(delivery)
         told = answer.headers.get("Retry-After", "")
-        return Ending(
+        return DeliveryEnding(
             delivery,
             f"{call.method} {call.path}: {answer.status}",
             retry_after=float(told) if told.isascii() and told.isdigit() else 0.0,
@@ -153,6 +153,6 @@ class _Turn:
     def is_over(self) -> bool:
         return self._failed_in_a_row >= GIVE_UP_AFTER or time.monotonic() > self._end
 
-    def count(self, ending: Ending) -> None:
+    def count(self, ending: DeliveryEnding) -> None:
         with self._lock:
             self._failed_in_a_row = self._failed_in_a_row + 1 if ending.error else 0

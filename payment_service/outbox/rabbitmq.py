@@ -16,7 +16,7 @@ from typing import Any
 import pika
 from pika.exceptions import AMQPError
 
-from payment_service.outbox.contract import Ending, LeasedDelivery
+from payment_service.outbox.contract import DeliveryEnding, LeasedDelivery
 
 EXCHANGE = "payments"
 
@@ -44,14 +44,14 @@ class RabbitMQ:
         # Connecting and publishing take a time-out each at most; twice that is on the safe side.
         self.lease_seconds = 4 * timeout + 2
 
-    def deliver(self, batch: Sequence[LeasedDelivery]) -> list[Ending]:
+    def deliver(self, batch: Sequence[LeasedDelivery]) -> list[DeliveryEnding]:
         with self._lock:
             error = self._connect()
             if error is None and self.link is not None:
                 return self.link.publish(batch, self._timeout)
         # Only the first was tried: a broker that is down costs the others no attempt.
         return [
-            Ending(delivery, f"RabbitMQ: {error}", tried=place == 0)
+            DeliveryEnding(delivery, f"RabbitMQ: {error}", tried=place == 0)
             for place, delivery in enumerate(batch)
         ]
 
@@ -168,7 +168,7 @@ class _Publisher(_Link):
         self._refused: dict[str, str] = {}
         super().__init__(parameters)
 
-    def publish(self, batch: Sequence[LeasedDelivery], seconds: float) -> list[Ending]:
+    def publish(self, batch: Sequence[LeasedDelivery], seconds: float) -> list[DeliveryEnding]:
         """Publishes all, then waits for the broker to confirm all."""
         self._refused = {}
         first = self._published + 1
@@ -186,7 +186,7 @@ class _Publisher(_Link):
             self.broken = f"no confirm within {seconds} s"
         unconfirmed, self._waiting = self._waiting, {}
         return [
-            Ending(delivery, self._error(delivery, tag in unconfirmed))
+            DeliveryEnding(delivery, self._error(delivery, tag in unconfirmed))
             for tag, delivery in enumerate(batch, start=first)
         ]
 

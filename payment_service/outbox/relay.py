@@ -21,7 +21,7 @@ from payment_service.domain import jsontext
 from payment_service.domain.events import event_id
 from payment_service.extensions import HOT, db
 from payment_service.outbox import routes, sinks
-from payment_service.outbox.contract import Ending, LeasedDelivery, Sink
+from payment_service.outbox.contract import DeliveryEnding, LeasedDelivery, Sink
 
 log = structlog.get_logger(__name__)
 
@@ -202,7 +202,7 @@ def lease(name: str, sink: Sink, size: int) -> tuple[list[LeasedDelivery], int]:
     ], len(found) - len(heads)
 
 
-def mark(name: str, endings: Sequence[Ending]) -> Counter[str]:
+def mark(name: str, endings: Sequence[DeliveryEnding]) -> Counter[str]:
     """Writes down how deliveries went; how many were `delivered`, `failed` and `parked`."""
     counts: Counter[str] = Counter()
     done = [ending for ending in endings if ending.error is None]
@@ -224,12 +224,12 @@ def mark(name: str, endings: Sequence[Ending]) -> Counter[str]:
     return counts
 
 
-def _values(name: str, endings: Sequence[Ending]) -> dict[str, Any]:
+def _values(name: str, endings: Sequence[DeliveryEnding]) -> dict[str, Any]:
     told = [ending.as_json(seconds_to_wait(ending)) for ending in endings]
     return {"sink": name, "endings": jsontext.dumps(told)}
 
 
-def seconds_to_wait(ending: Ending) -> float:
+def seconds_to_wait(ending: DeliveryEnding) -> float:
     """Seconds until the next try: doubling, at most as long as is set, with half of it left to
     chance so that many that failed together don't come back together."""
     longest = settings().outbox_backoff_max_seconds
