@@ -7,8 +7,8 @@ revision = "0004"
 down_revision = "0003"
 
 AT_ONCE = 20_000
-"""Payments that are marked in one transaction: half a second, in which only history is locked, and
-no more dead rows than vacuum clears away behind it."""
+"""Payments that are marked in one transaction: about a second, in which only history is locked, and
+no more dead rows than vacuum clears away behind it. Five million take some minutes beside charges."""
 
 # The code before imports without a word of the column, and both run at once during a deployment.
 # The WHEN is asked without a call, so a charge does not feel it.
@@ -41,8 +41,8 @@ BACK_FILL = sa.text("""
 
 def upgrade() -> None:
     # In steps of their own, each of which may be run again: the table is locked for a moment (the
-    # default is kept beside it, no row is written for it), and then no more than a few rows. These
-    # change no index, and there is room beside them.
+    # default is kept beside it, no row is written for it), and then no more than a few rows. No index
+    # is on the column, and most rows have room beside them.
     with op.get_context().autocommit_block():
         op.execute("ALTER TABLE payments ADD COLUMN IF NOT EXISTS"
                    " imported boolean DEFAULT false NOT NULL")  # fmt: skip
