@@ -12,7 +12,7 @@ from payment_service.domain.vocabulary import METHOD_ALIASES, Method
 from payment_service.schemas import fields as own
 
 
-class CommandSchema(Schema):
+class CommandInBody(Schema):
     """Loads a command of the class `makes`."""
 
     makes: ClassVar[type[Any]]
@@ -27,7 +27,7 @@ class CommandSchema(Schema):
         return sent
 
 
-class KeyInBody(CommandSchema):
+class KeyInBody(CommandInBody):
     idempotency_key = fields.String(
         metadata={
             "description": "Instead of the Idempotency-Key header",

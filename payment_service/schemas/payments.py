@@ -19,7 +19,7 @@ from payment_service.schemas import examples, queries
 from payment_service.schemas import fields as own
 from payment_service.schemas.commands import (
     AmountInBody,
-    CommandSchema,
+    CommandInBody,
     HowInBody,
     KeyInBody,
     MethodField,
@@ -74,7 +74,7 @@ class CancelPaymentSchema(KeyInBody):
     reason = own.PlainText(longest=500)
 
 
-class SetPaymentStatusSchema(CommandSchema):
+class SetPaymentStatusSchema(CommandInBody):
     makes = commands.SetStatus
 
     status = own.Word(PaymentStatus, STATUS_ALIASES, required=True)

@@ -11,7 +11,7 @@ from payment_service.domain import commands
 from payment_service.domain.vocabulary import STATUS_ALIASES, PaymentStatus, RefundStatus
 from payment_service.schemas import examples, queries
 from payment_service.schemas import fields as own
-from payment_service.schemas.commands import AmountInBody, CommandSchema
+from payment_service.schemas.commands import AmountInBody, CommandInBody
 from payment_service.schemas.lists import ListQuery
 
 
@@ -33,7 +33,7 @@ class CreateRefundSchema(RefundPaymentSchema):
     payment_id = own.Id(required=True)
 
 
-class SetRefundStatusSchema(CommandSchema):
+class SetRefundStatusSchema(CommandInBody):
     makes = commands.SetRefundStatus
 
     status = own.Word([RefundStatus.SUCCESS, RefundStatus.FAILED], STATUS_ALIASES, required=True)
