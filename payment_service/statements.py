@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -96,7 +96,7 @@ class Statement:
         )
 
     def one(
-        self, connection: PoolProxiedConnection | Connection, values: dict[str, Any]
+        self, connection: PoolProxiedConnection | Connection, values: Mapping[str, object]
     ) -> tuple[Any, ...] | None:
         """Runs it and gives its row, if there is one. `values` must hold every :name.
 
@@ -115,7 +115,7 @@ class Statement:
             raise
         return row
 
-    def _run(self, cursor: Any, known: dict[Any, Any], values: dict[str, Any]) -> None:
+    def _run(self, cursor: Any, known: dict[Any, Any], values: Mapping[str, object]) -> None:
         if not current_app.extensions["settings"].db_prepare:
             cursor.execute(self._plain, values)
             return

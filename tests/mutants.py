@@ -387,7 +387,7 @@ MUTANTS = (
     Mutant(
         "doors: a take-over looks at all that it takes the place of",
         f"{SERVICES}/takeover.py",
-        "due.expect_due(connection, standing | named)",
+        "due.expect_due(connection, both)",
         "due.expect_due(connection, standing)",
         ("tests/test_doors.py",),
     ),
@@ -423,8 +423,8 @@ MUTANTS = (
     Mutant(
         "doors: an imported payment takes the fare",
         f"{SERVICES}/pending.py",
-        "    return standing | {name: priced[name] for name in _PRICE if priced[name] is not None}",
-        "    return dict(standing)",
+        "    return said_anew(standing, priced, _PRICE)",
+        "    return said_anew(standing, priced, ())",
         ("tests/test_doors.py", "tests/test_every_door.py"),
     ),
     Mutant(
@@ -693,7 +693,7 @@ MUTANTS = (
     Mutant(
         "audit: refunded is the sum of the refunds",
         f"{SERVICES}/audit_rows.py",
-        "        if payment[column] != total:",
+        "        if sums[column] != total:",
         "        if False:",
         ("tests/test_audit.py",),
     ),

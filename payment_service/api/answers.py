@@ -12,9 +12,9 @@ from payment_service.idempotency import Key
 from payment_service.schemas.payments import detail_body
 from payment_service.schemas.refunds import refund_body
 from payment_service.services.moves.answers import Answer, Ending
-from payment_service.services.moves.rows import RefundRow, Row
+from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
 
-_DONE = {
+_DONE: dict[str, int] = {
     TransactionType.CHARGE: 201,
     TransactionType.AUTHORIZATION: 201,
     TransactionType.CAPTURE: 200,
@@ -47,14 +47,14 @@ def write(ending: Ending, key: Key | None) -> Answer:
     return Answer(_status_of(ending.request), dumps(body))
 
 
-def _status_of(request: Row) -> int:
+def _status_of(request: TransactionRow) -> int:
     """The wire status that tells how the request to the provider came out."""
     if request["status"] == TransactionStatus.SUCCESS:
         return _DONE[request["type"]]
     return 402 if request["status"] == TransactionStatus.FAILED else 202
 
 
-def _of_refund(payment: Row, refund: RefundRow, *, as_resource: bool) -> Answer:
+def _of_refund(payment: PaymentRow, refund: RefundRow, *, as_resource: bool) -> Answer:
     """In the payment's terms, or as the resource that /v1/refunds made."""
     done = 201 if as_resource else 200
     known: dict[str, int] = {RefundStatus.SUCCESS: done, RefundStatus.FAILED: 402}
@@ -62,7 +62,7 @@ def _of_refund(payment: Row, refund: RefundRow, *, as_resource: bool) -> Answer:
     return Answer(status, dumps(refund_body(refund) if as_resource else _outcome(payment, refund)))
 
 
-def _outcome(payment: Row, refund: RefundRow) -> dict[str, Any]:
+def _outcome(payment: PaymentRow, refund: RefundRow) -> dict[str, Any]:
     return {
         "payment_id": payment["payment_id"],
         "refund_id": refund["refund_id"],

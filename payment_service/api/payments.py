@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
@@ -139,7 +140,7 @@ def set_status(command: commands.SetStatus, payment_id: int) -> Response:
 @blueprint.get("/payments", operation="listPayments")
 @blueprint.arguments(schemas.PaymentQuery, location="query")
 @blueprint.response(200, schemas.PaymentListSchema)
-def list_payments(query: Body) -> Body:
+def list_payments(query: Body) -> Mapping[str, Any]:
     """List payments, newest first
 
     By limit and offset, by page and page_size, or by cursor, which costs the same on every page.
@@ -151,7 +152,7 @@ def list_payments(query: Body) -> Body:
 @blueprint.get(f"/payments/{ID}", operation="getPayment")
 @blueprint.response(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
-def get(payment_id: int) -> Body:
+def get(payment_id: int) -> Mapping[str, Any]:
     """Read one payment
 
     With its transactions, which are the requests to providers about it.
@@ -162,7 +163,7 @@ def get(payment_id: int) -> Body:
 @blueprint.get("/payments/trip/<id:trip_id>", operation="getTripPayment")
 @blueprint.response(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
-def get_of_trip(trip_id: int) -> Body:
+def get_of_trip(trip_id: int) -> Mapping[str, Any]:
     """Read the payment of a trip
 
     The live one, else the newest.
@@ -173,7 +174,7 @@ def get_of_trip(trip_id: int) -> Body:
 @blueprint.get("/payments/order/<id:order_id>", operation="getOrderPayment")
 @blueprint.response(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
-def get_of_order(order_id: int) -> Body:
+def get_of_order(order_id: int) -> Mapping[str, Any]:
     """Read the payment of an order
 
     The live one, else the newest.
@@ -184,7 +185,7 @@ def get_of_order(order_id: int) -> Body:
 @blueprint.get("/payments/transaction/<transaction_id>", operation="getPaymentByTransaction")
 @blueprint.response(200, schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
-def get_by_transaction(transaction_id: str) -> Body:
+def get_by_transaction(transaction_id: str) -> Mapping[str, Any]:
     """Read a payment by the provider's reference
 
     The payment that the provider knows under it.
@@ -195,7 +196,7 @@ def get_by_transaction(transaction_id: str) -> Body:
 @blueprint.get(f"/payments/{ID}/events", operation="getPaymentEvents")
 @blueprint.response(200, schemas.TimelineSchema)
 @blueprint.refuses(404)
-def get_events(payment_id: int) -> Body:
+def get_events(payment_id: int) -> Mapping[str, Any]:
     """Read what happened to a payment
 
     Oldest first: events, transactions and what operators did; and what will happen next, and when,

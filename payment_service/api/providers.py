@@ -22,7 +22,7 @@ COUNTRY = {
 @blueprint.get("/payments/providers", operation="listProviders")
 @blueprint.arguments(OfferQuery, location="query")
 @blueprint.response(200, OfferSchema(many=True))
-def list_offers(query: dict[str, Any]) -> list[dict[str, Any]]:
+def list_offers(query: dict[str, Any]) -> list[providers.Offer]:
     """List the providers
 
     Who takes which method in which country and currency. The filters must all fit.
@@ -35,7 +35,7 @@ def list_offers(query: dict[str, Any]) -> list[dict[str, Any]]:
 )
 @blueprint.response(200, OfferSchema(many=True))
 @blueprint.refuses(400, 404)
-def list_of_country(country: str) -> list[dict[str, Any]]:
+def list_of_country(country: str) -> list[providers.Offer]:
     """List the providers of a country
 
     None for a country without any.

@@ -59,7 +59,7 @@ def create(command: commands.RefundNamedPayment) -> Response:
 @blueprint.get("/refunds", operation="listRefunds")
 @blueprint.arguments(schemas.RefundQuery, location="query")
 @blueprint.response(200, schemas.RefundListSchema)
-def list_refunds(query: Body) -> Body:
+def list_refunds(query: Body) -> Mapping[str, Any]:
     """List refunds, newest first
 
     Paged as payments are.
@@ -70,7 +70,7 @@ def list_refunds(query: Body) -> Body:
 @blueprint.get(f"/refunds/{REFUND_ID}", operation="getRefund")
 @blueprint.response(200, schemas.RefundSchema)
 @blueprint.refuses(404)
-def get(refund_id: int) -> Body:
+def get(refund_id: int) -> Mapping[str, Any]:
     """Read one refund
 
     What it gave back, and whether the money is on its way.
@@ -82,7 +82,7 @@ def get(refund_id: int) -> Body:
 @blueprint.arguments(ListQuery, location="query")
 @blueprint.response(200, schemas.RefundListSchema)
 @blueprint.refuses(404)
-def list_of_payment(query: Body, payment_id: int) -> Body:
+def list_of_payment(query: Body, payment_id: int) -> Mapping[str, Any]:
     """List the refunds of a payment, newest first
 
     Paged as payments are.

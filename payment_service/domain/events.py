@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -51,7 +52,7 @@ def event_id(payment_id: int, seq: int) -> str:
 
 
 def cloud_event(
-    *, payment_id: int, seq: int, event_type: str, occurred_at: datetime, data: dict[str, Any]
+    *, payment_id: int, seq: int, event_type: str, occurred_at: datetime, data: Mapping[str, Any]
 ) -> str:
     """The CloudEvents 1.0 JSON text of one event; `data` is described in docs/events.md."""
     return jsontext.dumps(

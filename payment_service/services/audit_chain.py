@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from payment_service.domain import events, money
 from payment_service.domain.events import VERSION
 from payment_service.domain.vocabulary import CAPTURED
 from payment_service.services.moves.refund_outcomes import TAKEN_BACK
-from payment_service.services.moves.rows import Row
+from payment_service.services.moves.rows import EventRow
 from payment_service.services.moves.snapshots import OF_PAYMENT, OF_REQUEST, micros, plain
 
 # In the body of every event, under the names that the table has, or under names of its own.
@@ -61,14 +62,14 @@ class Told:
     event of before there were snapshots is among them."""
 
     seq: int
-    payment: Row
-    requests: dict[int, Row]
+    payment: Mapping[str, Any]
+    requests: dict[int, Mapping[str, Any]]
     mentioned: set[int]
-    refunds: dict[int, Row]
+    refunds: dict[int, dict[str, Any]]
     bare: bool = False
 
 
-def follow(rows: list[Row], seal: Row | None) -> Told | Mismatch:
+def follow(rows: list[EventRow], seal: Mapping[str, Any] | None) -> Told | Mismatch:
     """Walks the events to the end; the first thing that does not fit, if there is one.
 
     `seal` is what is known of the payment before its first event, if that was imported.
@@ -92,11 +93,11 @@ def follow(rows: list[Row], seal: Row | None) -> Told | Mismatch:
                 return Mismatch(seq, why)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return Mismatch(seq, f"its body or its snapshot can't be read: {error!r}")
-    told.payment["audit_head"] = head
+    told.payment = {**told.payment, "audit_head": head}
     return told
 
 
-def _hear(told: Told, row: Row, body: Row) -> str | None:
+def _hear(told: Told, row: EventRow, body: Mapping[str, Any]) -> str | None:
     """Takes one event into `told`. What of it does not fit to the events before, or None."""
     snapshot = json.loads(row["snapshot"]) if row["snapshot"] is not None else None
     said = _payment_of(row, body["data"], snapshot)
@@ -118,7 +119,7 @@ def _hear(told: Told, row: Row, body: Row) -> str | None:
     return None
 
 
-def _contradicting(row: Row, body: Row) -> str | None:
+def _contradicting(row: EventRow, body: Mapping[str, Any]) -> str | None:
     """The first column of the event that is not what its hashed body says."""
     data = body["data"]
     said = {
@@ -130,10 +131,13 @@ def _contradicting(row: Row, body: Row) -> str | None:
         "to_status": data["status"],
         **{name: data[name] for name in ("actor", "request_id", "reason")},
     }
-    return next((name for name, value in said.items() if row[name] != value), None)
+    stands: Mapping[str, object] = row
+    return next((name for name, value in said.items() if stands[name] != value), None)
 
 
-def _payment_of(row: Row, data: Row, snapshot: Row | None) -> Row:
+def _payment_of(
+    row: EventRow, data: Mapping[str, Any], snapshot: Mapping[str, Any] | None
+) -> Mapping[str, Any]:
     said = {name: data[name] for name in _SAME}
     for name, member in _AMOUNTS.items():
         said[name] = money.parse_amount(data[member], data["currency"])
@@ -143,7 +147,7 @@ def _payment_of(row: Row, data: Row, snapshot: Row | None) -> Row:
     return said
 
 
-def _silently(before: Row, said: Row, row: Row) -> str | None:
+def _silently(before: Mapping[str, Any], said: Mapping[str, Any], row: EventRow) -> str | None:
     """What this event shows as changed, though no event of its kind changes it; None if nothing."""
     if not before:
         return None
@@ -166,7 +170,7 @@ def _silently(before: Row, said: Row, row: Row) -> str | None:
     return None
 
 
-def _hear_requests(told: Told, snapshot: Row | None) -> str | None:
+def _hear_requests(told: Told, snapshot: Mapping[str, Any] | None) -> str | None:
     for request in snapshot["requests"] if snapshot is not None else ():
         before = told.requests.get(request["number"], request)
         for name in OF_REQUEST:
@@ -177,7 +181,7 @@ def _hear_requests(told: Told, snapshot: Row | None) -> str | None:
     return None
 
 
-def _hear_refund(told: Told, row: Row, caller: str, refund: Row) -> None:
+def _hear_refund(told: Told, row: EventRow, caller: str, refund: Mapping[str, Any]) -> None:
     """What a refund.* event makes of the refund's row."""
     number = _number(refund["transaction_reference"])
     told.mentioned.add(number)

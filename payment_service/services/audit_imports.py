@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from payment_service.services.moves.rows import PAYMENT_COLUMNS, Row
+from payment_service.services.moves.rows import PAYMENT_COLUMNS, SealRow
 from payment_service.services.moves.snapshots import EPOCH
 
 CONTENT = (
@@ -21,7 +22,7 @@ _PAID = ("SUCCESS", "REFUNDED")
 _ZERO = ("authorized", "captured", "refunded", "refund_pending")
 
 
-def payment_of(seal: Row) -> Row:
+def payment_of(seal: SealRow) -> Mapping[str, Any]:
     """The whole row of the payment, as the import wrote it. Raises ValueError, TypeError."""
     said: dict[str, Any] = dict(zip(CONTENT, json.loads(seal["content"]), strict=True))
     at = said["created_at"] = EPOCH + timedelta(microseconds=said["created_at"])
@@ -45,7 +46,7 @@ def payment_of(seal: Row) -> Row:
     }
 
 
-def refunds_of(payment: Row) -> list[Row]:
+def refunds_of(payment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The rows in refunds that the import wrote for such a payment; ids are not said."""
     if payment["status"] != "REFUNDED":
         return []

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, RowMapping, Table, select
 
 from payment_service.extensions import db
 from payment_service.models import Event, ImportSeal
-from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION, Row
+from payment_service.services.moves import rows
+from payment_service.services.moves.rows import (
+    PAYMENT,
+    REFUND,
+    TRANSACTION,
+    EventRow,
+    PaymentRow,
+    RefundRow,
+    SealRow,
+    TransactionRow,
+)
 
 EVENT = Event.__table__
 SEAL = ImportSeal.__table__
@@ -27,11 +38,11 @@ class Books:
     """All rows of one payment. `payment` None: others say that there was one."""
 
     payment_id: int
-    payment: Row | None = None
-    events: list[Row] = field(default_factory=list)
-    requests: list[Row] = field(default_factory=list)
-    refunds: list[Row] = field(default_factory=list)
-    seal: Row | None = None
+    payment: PaymentRow | None = None
+    events: list[EventRow] = field(default_factory=list)
+    requests: list[TransactionRow] = field(default_factory=list)
+    refunds: list[RefundRow] = field(default_factory=list)
+    seal: SealRow | None = None
 
 
 def ranges(connection: Connection, payment_id: int | None) -> Iterator[tuple[int, int]]:
@@ -63,25 +74,28 @@ def read(connection: Connection, payment_id: int | None = None) -> Iterator[Book
 def _chunk(connection: Connection, after: int, upto: int) -> list[Books]:
     books: dict[int, Books] = {}
 
-    def of(row: Row) -> Books:
-        return books.setdefault(row["payment_id"], Books(row["payment_id"]))
+    def of(row: RowMapping) -> Books:
+        owner = row["payment_id"]
+        return books.setdefault(owner, Books(owner))
 
     for row in _rows(connection, PAYMENT, after, upto):
-        of(row).payment = row
+        of(row).payment = rows.payment_row(row)
     for row in _rows(connection, EVENT, after, upto, "seq"):
-        of(row).events.append(row)
+        of(row).events.append(cast(EventRow, dict(row)))
     for row in _rows(connection, TRANSACTION, after, upto, "number"):
-        of(row).requests.append(row)
+        of(row).requests.append(rows.transaction_row(row))
     for row in _rows(connection, REFUND, after, upto, "refund_id"):
-        of(row).refunds.append(row)
+        of(row).refunds.append(rows.refund_row(row))
     for row in _rows(connection, SEAL, after, upto):
-        of(row).seal = row
+        of(row).seal = cast(SealRow, dict(row))
     connection.rollback()
     return [books[number] for number in sorted(books)]
 
 
-def _rows(connection: Connection, table: Table, after: int, upto: int, *order: str) -> list[Row]:
+def _rows(
+    connection: Connection, table: Table, after: int, upto: int, *order: str
+) -> Sequence[RowMapping]:
     owner = table.c.payment_id
     query = select(table).where(owner > after, owner <= upto)
     query = query.order_by(owner, *(table.c[name] for name in order))
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return connection.execute(query).mappings().all()

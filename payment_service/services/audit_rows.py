@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from payment_service.domain.vocabulary import DEAD
 from payment_service.services import audit_imports
 from payment_service.services.audit_chain import TOLD_FORMS, Mismatch, Told, follow
 from payment_service.services.audit_reading import Books
-from payment_service.services.moves.rows import Row
+from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.snapshots import HASHED, OF_REQUEST, kept
 
 
@@ -74,11 +74,11 @@ def _faults(books: Books) -> _Found:
     yield from _sums(books, payment)
 
 
-def _as_told(payment: Row) -> Row:
+def _as_told(payment: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: form(payment[name]) for name, form in TOLD_FORMS.items()}
 
 
-def _generated(payment: Row) -> _Found:
+def _generated(payment: PaymentRow) -> _Found:
     """What PostgreSQL makes of the status by itself, as long as nobody tells it otherwise."""
     status = payment["status"]
     said = {
@@ -88,7 +88,7 @@ def _generated(payment: Row) -> _Found:
     yield from _differing(_PAYMENT, payment, said, f"its status {status}")
 
 
-def _marked(books: Books, payment: Row) -> _Found:
+def _marked(books: Books, payment: PaymentRow) -> _Found:
     """What an import brought is marked, and has a seal. Only what a charge had taken over before
     there were seals has none; then its caller tells."""
     sealed = books.seal is not None
@@ -98,8 +98,8 @@ def _marked(books: Books, payment: Row) -> _Found:
         )
 
 
-def _told(books: Books, payment: Row, told: Told) -> _Found:
-    stands = _as_told(payment) | {"audit_head": payment["audit_head"]}
+def _told(books: Books, payment: PaymentRow, told: Told) -> _Found:
+    stands = {**_as_told(payment), "audit_head": payment["audit_head"]}
     if payment["audit_head"] is None or bytes(payment["audit_head"]) != told.payment["audit_head"]:
         what = (
             "its audit_head is not the last event's hash; or events were taken from the end, or"
@@ -115,7 +115,7 @@ def _told(books: Books, payment: Row, told: Told) -> _Found:
     yield from _refunds(books, told)
 
 
-def _requests(books: Books, payment: Row, told: Told) -> _Found:
+def _requests(books: Books, payment: PaymentRow, told: Told) -> _Found:
     there = {row["number"]: row for row in books.requests}
     for missing in sorted(told.mentioned - set(there)):
         what = "events speak of it, but it is gone, or its number or payment_id is another now"
@@ -128,7 +128,7 @@ def _requests(books: Books, payment: Row, told: Told) -> _Found:
             yield _request(number), "no event speaks of it", None
 
 
-def _kept_request(row: Row, said: Row) -> _Found:
+def _kept_request(row: TransactionRow, said: Mapping[str, Any]) -> _Found:
     # What begins a request is written before PostgreSQL gives it an id.
     names = [name for name in OF_REQUEST if name != "transaction_id" or name in said]
     wanted = {name: said.get(name) for name in names}
@@ -136,7 +136,7 @@ def _kept_request(row: Row, said: Row) -> _Found:
     yield from _differing(_request(row["number"]), stands, wanted, "the last event about it")
 
 
-def _follows_from(payment: Row, row: Row) -> _Found:
+def _follows_from(payment: PaymentRow, row: TransactionRow) -> _Found:
     """What every request has of its payment, whether an event says so or not."""
     said = {
         "reference": transaction_reference(payment["reference"], row["number"]),
@@ -145,7 +145,7 @@ def _follows_from(payment: Row, row: Row) -> _Found:
     yield from _differing(_request(row["number"]), row, said, "its payment")
 
 
-def _open(row: Row, payment: Row) -> bool:
+def _open(row: TransactionRow, payment: PaymentRow) -> bool:
     """A request that was begun while no event spoke of beginnings, and has not ended yet."""
     at_work = payment["status"] in ("PROCESSING", "REQUIRES_ACTION")
     return at_work and row["status"] == "PROCESSING" and row["type"] != "REFUND"
@@ -155,8 +155,9 @@ def _refunds(books: Books, told: Told) -> _Found:
     requests = {row["number"]: row for row in books.requests}
     missing = dict(told.refunds)
     for row in books.refunds:
-        request = requests.get(row["transaction_number"])
-        if (said := missing.pop(row["transaction_number"], None)) is None:
+        number = row["transaction_number"] or 0  # no request has that number
+        request: Mapping[str, object] | None = requests.get(number)
+        if (said := missing.pop(number, None)) is None:
             what = "no event speaks of it, or its transaction_number is another now"
             yield _refund(row), what, "transaction_number"
             continue
@@ -172,19 +173,19 @@ def _refunds(books: Books, told: Told) -> _Found:
         yield f"the row in refunds of request {number}", what, "transaction_number"
 
 
-def _sealed(books: Books, payment: Row, said: Row) -> _Found:
+def _sealed(books: Books, payment: PaymentRow, said: Mapping[str, Any]) -> _Found:
     """Checks an imported payment to which nothing has happened here."""
-    wanted = {name: value for name, value in said.items() if name != "audit_head"}
+    wanted: dict[str, Any] = {name: said[name] for name in said if name != "audit_head"}
     if said["status"] == "PENDING":
         wanted.pop("share")  # a later import may have moved it aside
     yield from _differing(_PAYMENT, payment, wanted, "the import")
     for row in books.requests:
         yield _request(row["number"]), "the import wrote none", None
     expected = audit_imports.refunds_of(said)
-    for row, refund in zip(books.refunds, expected, strict=False):
-        yield from _differing(_refund(row), row, refund, "the import")
-    for row in books.refunds[len(expected) :]:
-        yield _refund(row), "the import did not write it", None
+    for refund, written in zip(books.refunds, expected, strict=False):
+        yield from _differing(_refund(refund), refund, written, "the import")
+    for refund in books.refunds[len(expected) :]:
+        yield _refund(refund), "the import did not write it", None
     if len(books.refunds) < len(expected):
         yield "its row in refunds", "it is gone, or its payment_id is another now", "payment_id"
 
@@ -200,7 +201,7 @@ _NO_OUTCOME = (
 )
 
 
-def _untold(books: Books, payment: Row) -> _Found:
+def _untold(books: Books, payment: PaymentRow) -> _Found:
     """No event, and not imported: only a charge whose first request is under way is that."""
     if payment["status"] != "PROCESSING" or payment["version"] != 1:
         what = f"its status is {payment['status']}, its version {payment['version']}"
@@ -217,9 +218,10 @@ def _untold(books: Books, payment: Row) -> _Found:
     if first is None:
         yield _request(1), "the payment is being charged, but its request is gone", "number"
         return
+    stands: Mapping[str, object] = payment
     same = ("amount", "currency", "provider", "created_at", "description")
     wanted = {
-        **{name: payment[name] for name in same},
+        **{name: stands[name] for name in same},
         **dict.fromkeys(_NO_OUTCOME),
         "number": 1,
         "reference": transaction_reference(payment["reference"], 1),
@@ -228,19 +230,20 @@ def _untold(books: Books, payment: Row) -> _Found:
     yield from _differing(_request(first["number"]), first, wanted, "its payment")
     for row in books.requests[1:]:
         yield _request(row["number"]), "no event speaks of it", None
-    for row in books.refunds:
-        yield _refund(row), "no event speaks of it", None
+    for refund in books.refunds:
+        yield _refund(refund), "no event speaks of it", None
 
 
-def _sums(books: Books, payment: Row) -> _Found:
+def _sums(books: Books, payment: PaymentRow) -> _Found:
+    sums = {"refunded": payment["refunded"], "refund_pending": payment["refund_pending"]}
     for column, status in (("refunded", "SUCCESS"), ("refund_pending", "PENDING")):
         total = sum(row["amount"] for row in books.refunds if row["status"] == status)
-        if payment[column] != total:
-            what = f"its {column} is {payment[column]}, its rows in refunds add up to {total}"
+        if sums[column] != total:
+            what = f"its {column} is {sums[column]}, its rows in refunds add up to {total}"
             yield _PAYMENT, what, column
 
 
-def _differing(row: str, stands: Row, said: Row, who: str) -> _Found:
+def _differing(row: str, stands: Mapping[str, Any], said: Mapping[str, Any], who: str) -> _Found:
     for name, value in said.items():
         if (found := stands[name]) != value:
             if name in HASHED:  # nor is a log the place for them
@@ -254,7 +257,7 @@ def _request(number: int) -> str:
     return f"its row in transactions, number {number}"
 
 
-def _refund(row: Row) -> str:
+def _refund(row: RefundRow) -> str:
     return f"its row in refunds, refund_id {row['refund_id']}"
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime
+from typing import TypedDict, cast
 
 import structlog
 from sqlalchemy import ColumnElement, func, select, text, tuple_, update
@@ -53,7 +53,19 @@ class Standing:
     parked_total: int
 
 
-def parked(*, which: Which, limit: int = 100) -> list[dict[str, Any]]:
+class Parked(TypedDict):
+    """A delivery that waits for an operator, with its event's type."""
+
+    sink: str
+    payment_id: int
+    seq: int
+    type: str
+    attempts: int
+    parked_at: datetime
+    last_error: str | None
+
+
+def parked(*, which: Which, limit: int = 100) -> list[Parked]:
     """The parked deliveries, longest parked first, each with its event's type."""
     query = (
         select(DELIVERY, EVENT.c.type)
@@ -63,7 +75,7 @@ def parked(*, which: Which, limit: int = 100) -> list[dict[str, Any]]:
         .limit(limit)
     )
     with db.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        return [cast(Parked, dict(row)) for row in connection.execute(query).mappings()]
 
 
 def deliver(*, which: Which) -> int:
@@ -147,7 +159,7 @@ def standings() -> list[Standing]:
     return found
 
 
-def describe(row: dict[str, Any]) -> str:
+def describe(row: Parked) -> str:
     """One parked delivery as a line."""
     return (
         f"{row['sink']} payment {row['payment_id']} event {row['seq']} {row['type']}: parked "

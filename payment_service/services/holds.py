@@ -18,7 +18,7 @@ from payment_service.services import amounts, routing, standing
 from payment_service.services.moves import due, retries, rows, steps, transitions
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction, next_number, taken_by
-from payment_service.services.moves.rows import Row
+from payment_service.services.moves.rows import PaymentRow
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import News
 
@@ -63,7 +63,7 @@ def capture(*, payment_id: int, command: Capture, key: Key, caller: Caller) -> E
 def begin_on_hold(
     connection: Connection,
     *,
-    payment: Row,
+    payment: PaymentRow,
     kind: TransactionType,
     amount: int,
     caller: Caller,
@@ -99,7 +99,7 @@ def begin_on_hold(
     )
 
 
-def expect_free(connection: Connection, payment: Row, wanted: PaymentStatus) -> None:
+def expect_free(connection: Connection, payment: PaymentRow, wanted: PaymentStatus) -> None:
     """Raises unless the payment holds funds and nothing else is under way with them."""
     if payment["status"] == PaymentStatus.AUTHORIZED:
         return

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, and_, func, not_, or_, select, tuple_
 
 from payment_service.domain.errors import PaymentNotFound, RefundNotFound
-from payment_service.domain.vocabulary import PaymentStatus
+from payment_service.domain.vocabulary import PaymentStatus, Purpose
 from payment_service.extensions import db
 from payment_service.schemas.lists import Cursor, Page
-from payment_service.services.moves import rows
-from payment_service.services.moves.rows import PAYMENT, PAYMENT_COLUMNS, REFUND, TRANSACTION, Row
+from payment_service.services.moves import due, rows
+from payment_service.services.moves.rows import (
+    PAYMENT,
+    PAYMENT_COLUMNS,
+    REFUND,
+    TRANSACTION,
+    PaymentRow,
+    RefundRow,
+    TransactionRow,
+)
 
 
-def get_payment(*, payment_id: int) -> Row:
+class Detail(PaymentRow):
+    """A payment with its requests."""
+
+    transactions: list[TransactionRow]
+
+
+def get_payment(*, payment_id: int) -> Detail:
     """A payment with its `transactions`. Raises PaymentNotFound."""
     with db.engine.connect() as connection:
         payment = rows.read_payment(connection, payment_id)
@@ -23,18 +38,21 @@ def get_payment(*, payment_id: int) -> Row:
         return {**payment, "transactions": rows.read_transactions(connection, payment_id)}
 
 
-def get_of(*, column: str, value: int) -> Row:
-    """The payment of a trip or order: the live one, else the newest. Raises PaymentNotFound."""
+def get_of(*, column: str, value: int) -> Detail:
+    """The payment for the fare of a trip, or for an order: the live one, else the newest. What else
+    was paid for it, such as a tip, is another payment. Raises PaymentNotFound."""
+    live = due.live_of({column: value}, Purpose.FARE)
+    dead = and_(PAYMENT.c[column] == value, not_(PAYMENT.c.live), PAYMENT.c.purpose == Purpose.FARE)
     query = (
         select(PAYMENT.c.payment_id)
-        .where(_has(column, value), PAYMENT.c.share == 0)
+        .where(or_(live, dead), PAYMENT.c.share == 0)
         .order_by(PAYMENT.c.live.desc(), PAYMENT.c.created_at.desc(), PAYMENT.c.payment_id.desc())
         .limit(1)
     )
     return _get(query, f"there is no payment for {column.removesuffix('_id')} {value}")
 
 
-def get_by_transaction(*, provider_reference: str) -> Row:
+def get_by_transaction(*, provider_reference: str) -> Detail:
     """The payment that the provider knows under this reference. Raises PaymentNotFound."""
     query = (
         select(TRANSACTION.c.payment_id)
@@ -45,35 +63,35 @@ def get_by_transaction(*, provider_reference: str) -> Row:
     return _get(query, "no payment has this transaction")
 
 
-def list_payments(*, page: Page, filters: dict[str, Any]) -> dict[str, Any]:
+def list_payments(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
     """A page of payments as rows, newest first, with what the wire says about the page."""
     wanted = [_wanted(name, value) for name, value in filters.items()]
     return _page(PAYMENT, PAYMENT_COLUMNS, wanted, page, "payment_id", "payments")
 
 
-def get_refund(*, refund_id: int) -> Row:
+def get_refund(*, refund_id: int) -> RefundRow:
     """One refund. Raises RefundNotFound."""
     with db.engine.connect() as connection:
         query = select(REFUND).where(REFUND.c.refund_id == refund_id)
         found = connection.execute(query).mappings().one_or_none()
     if found is None:
         raise RefundNotFound(f"there is no refund {refund_id}")
-    return dict(found)
+    return rows.refund_row(found)
 
 
-def list_refunds(*, page: Page, filters: dict[str, Any]) -> dict[str, Any]:
+def list_refunds(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
     """A page of refunds as rows, newest first."""
     wanted = [REFUND.c[name] == value for name, value in filters.items()]
     return _page(REFUND, list(REFUND.c), wanted, page, "refund_id", "refunds")
 
 
-def list_refunds_of(*, payment_id: int, page: Page) -> dict[str, Any]:
+def list_refunds_of(*, payment_id: int, page: Page) -> Mapping[str, Any]:
     """A page of one payment's refunds. Raises PaymentNotFound."""
     get_payment(payment_id=payment_id)
     return list_refunds(page=page, filters={"payment_id": payment_id})
 
 
-def _get(query: Select, missing: str) -> Row:
+def _get(query: Select, missing: str) -> Detail:
     with db.engine.connect() as connection:
         payment_id = connection.execute(query).scalar_one_or_none()
     if payment_id is None:
@@ -128,7 +146,7 @@ def _page(
     page: Page,
     key: str,
     noun: str,
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     order = (table.c.created_at, table.c[key])
     query = select(*columns).where(*wanted).order_by(*(column.desc() for column in order))
     if page.cursor:

@@ -48,19 +48,21 @@ def _create(command: Create, key: Key | None, caller: Caller) -> Ending:
     payment = pricing.priced(command, caller)
     if command.provider:
         payment["provider"] = routing.route(command, payment)[0].name
-    payment |= {"status": PaymentStatus.PENDING, "version": 0}
+    payment["status"], payment["version"] = PaymentStatus.PENDING, 0
     moment = payment["created_at"]
     with due.crowded(), db.engine.begin() as connection:
         due.expect_due(connection, payment)
         columns = {name: value for name, value in payment.items() if value is not None}
+        del columns["payment_id"]  # PostgreSQL gives it
         payment["payment_id"] = connection.execute(
             insert(PAYMENT).values(columns).returning(PAYMENT.c.payment_id)
         ).scalar_one()
         change = transitions.plan(
-            payment={**payment, "status": None},
+            payment=payment,
             moment=moment,
             news=[News("payment.created", caller)],
-            changes={"status": PaymentStatus.PENDING},
+            changes={},
+            new=True,
         )
         transitions.apply(connection, change)
         return _keep(connection, key, Ending(change.payment, (), created=True))

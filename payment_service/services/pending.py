@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import cast
+
 from sqlalchemy import Connection, update
 
 from payment_service.domain import money
@@ -10,14 +13,14 @@ from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
 from payment_service.services import pricing
 from payment_service.services.moves import due, rows
-from payment_service.services.moves.rows import PAYMENT, Row
+from payment_service.services.moves.rows import PAYMENT, PaymentRow
 
 _PRICE = ("amount", "currency", "fare", "rider_id", "driver_id")
 _SAID_ANEW = frozenset({*pricing.COPIED, *_PRICE, "caller_reference", "metadata", "method"})
 """What of a payment may change until it is paid, its status apart."""
 
 
-def price(*, payment_id: int, to: PaymentStatus) -> Row:
+def price(*, payment_id: int, to: PaymentStatus) -> PaymentRow:
     """The payment with what it costs now: its trip is asked, and nothing is locked meanwhile.
 
     `to` is the status that is wanted. Raises PaymentNotFound, IllegalTransition, PaymentExists,
@@ -34,17 +37,24 @@ def price(*, payment_id: int, to: PaymentStatus) -> Row:
     return priced
 
 
-def lock(connection: Connection, payment_id: int, *, to: PaymentStatus) -> Row:
+def lock(connection: Connection, payment_id: int, *, to: PaymentStatus) -> PaymentRow:
     """The payment as it stands, locked, still PENDING and due. Raises as `price`."""
     return _expect_payable(connection, payment_id, to, lock=True)
 
 
-def at_price(standing: Row, priced: Row) -> Row:
+def at_price(standing: PaymentRow, priced: PaymentRow) -> PaymentRow:
     """The payment as it shall be: at that price, and with who rode."""
-    return standing | {name: priced[name] for name in _PRICE if priced[name] is not None}
+    return said_anew(standing, priced, _PRICE)
 
 
-def expect_price(standing: Row, priced: Row) -> None:
+def said_anew(standing: PaymentRow, asked: PaymentRow, names: Iterable[str]) -> PaymentRow:
+    """The payment with those of the named columns that `asked` says something of."""
+    said: Mapping[str, object] = asked
+    anew = {name: said[name] for name in names if said[name] is not None}
+    return cast(PaymentRow, {**standing, **anew})
+
+
+def expect_price(standing: PaymentRow, priced: PaymentRow) -> None:
     """Raises AmountMismatch unless the payment was created with that amount, or is history: that
     takes the fare."""
     if standing["imported"]:
@@ -61,7 +71,7 @@ def expect_price(standing: Row, priced: Row) -> None:
         )
 
 
-def rewrite(connection: Connection, standing: Row, asked: Row) -> Row:
+def rewrite(connection: Connection, standing: PaymentRow, asked: PaymentRow) -> PaymentRow:
     """Writes what is said anew of the locked payment, and gives it as it stands then: `standing`,
     with that taken from `asked`.
 
@@ -70,16 +80,17 @@ def rewrite(connection: Connection, standing: Row, asked: Row) -> Row:
     transaction is planned from what is given here, and tells it; nobody is told of a rewriting
     alone.
     """
-    anew = {name: asked[name] for name in _SAID_ANEW}
+    said: Mapping[str, object] = asked
+    anew = {name: said[name] for name in _SAID_ANEW}
     connection.execute(
         update(PAYMENT).where(PAYMENT.c.payment_id == standing["payment_id"]).values(anew)
     )
-    return standing | anew
+    return cast(PaymentRow, {**standing, **anew})
 
 
 def _expect_payable(
     connection: Connection, payment_id: int, to: PaymentStatus, *, lock: bool
-) -> Row:
+) -> PaymentRow:
     payment = rows.read_payment(connection, payment_id, lock=lock)
     if payment is None:
         raise PaymentNotFound(f"there is no payment {payment_id}")
@@ -92,5 +103,5 @@ def _expect_payable(
     return payment
 
 
-def _text(payment: Row) -> str:
+def _text(payment: PaymentRow) -> str:
     return f"{money.format_amount(payment['amount'], payment['currency'])} {payment['currency']}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import cast
 
 import structlog
 
@@ -15,7 +16,7 @@ from payment_service.domain.errors import FareTooHigh, InvalidRequest
 from payment_service.domain.references import payment_reference
 from payment_service.domain.vocabulary import Method, PaymentStatus, Purpose
 from payment_service.services import amounts
-from payment_service.services.moves.rows import PAYMENT_COLUMNS, Row
+from payment_service.services.moves.rows import PAYMENT_COLUMNS, PaymentRow
 from payment_service.telemetry import metrics
 from payment_service.trips import Trip
 
@@ -31,16 +32,16 @@ COPIED = (
     "description",
 )
 
-_ZERO = ("authorized", "captured", "refunded", "refund_pending", "share")
-_BLANK: Row = {
+_ZERO = ("payment_id", "amount", "authorized", "captured", "refunded", "refund_pending", "share")
+_BLANK = {
     **{column.name: 0 if column.name in _ZERO else None for column in PAYMENT_COLUMNS},
     "imported": False,
 }
 
 
-def draft(command: Create, caller: Caller, moment: datetime) -> Row:
+def draft(command: Create, caller: Caller, moment: datetime) -> PaymentRow:
     """A payment row of what was sent, with no amount yet and not written anywhere."""
-    return {
+    row = {
         **_BLANK,
         **{name: getattr(command, name) for name in COPIED},
         "purpose": Purpose.FARE,
@@ -55,9 +56,10 @@ def draft(command: Create, caller: Caller, moment: datetime) -> Row:
         "created_at": moment,
         "updated_at": moment,
     }
+    return cast(PaymentRow, row)
 
 
-def priced(command: Create, caller: Caller) -> Row:
+def priced(command: Create, caller: Caller) -> PaymentRow:
     """The payment to be with its amount: the trip's fare if the trip service is there to say.
 
     Raises AmountMismatch, InvalidRequest and what ask_trip raises.
@@ -105,7 +107,7 @@ def expect_below_ceiling(amount: int, currency: str) -> None:
     )
 
 
-def at_fare_of(payment: Row, trip: Trip) -> Row:
+def at_fare_of(payment: PaymentRow, trip: Trip) -> PaymentRow:
     """The payment at its trip's fare; rider and driver are the trip's unless they are known."""
     return payment | {
         "amount": trip.fare.total,
@@ -116,7 +118,7 @@ def at_fare_of(payment: Row, trip: Trip) -> Row:
     }
 
 
-def expect_driver(payment: Row, method: str) -> None:
+def expect_driver(payment: PaymentRow, method: str) -> None:
     """Raises InvalidRequest if the trip's cash has nobody who took it."""
     if method == Method.CASH and payment["trip_id"] and not payment["driver_id"]:
         raise InvalidRequest.field("driver_id", "CASH for a trip needs the driver who took it")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict, cast
 
 import structlog
 from redis import Redis
@@ -20,20 +21,34 @@ KEPT_SECONDS = 3600
 """An old version's copy is unreachable; this only clears it away."""
 
 
+class Offer(TypedDict):
+    """Who takes what where, as the wire says it."""
+
+    providerName: str
+    countryCode: str
+    currency: str
+    paymentMethod: str
+    isActive: bool
+
+
 def list_offers(
     *, country: str | None = None, currency: str | None = None, method: str | None = None
-) -> list[dict[str, Any]]:
+) -> list[Offer]:
     """The offers that fit all that is given (any case), in the catalog's order."""
     wanted = {"countryCode": country, "currency": currency, "paymentMethod": method}
     asked = {name: value.upper() for name, value in wanted.items() if value is not None}
     return [
         offer
         for offer in _catalog()
-        if all(offer[name].upper() == value for name, value in asked.items())
+        if all(_word(offer, name) == value for name, value in asked.items())
     ]
 
 
-def _catalog() -> list[dict[str, Any]]:
+def _word(offer: Mapping[str, object], name: str) -> str:
+    return str(offer[name]).upper()
+
+
+def _catalog() -> list[Offer]:
     """The whole catalog, a few dozen rows. The copy's key holds the version that the database
     raises at every edit, so a copy from before an edit is not found any more."""
     with db.engine.connect() as connection:
@@ -49,7 +64,7 @@ def _catalog() -> list[dict[str, Any]]:
     return offers
 
 
-def _offer(row: Any) -> dict[str, Any]:
+def _offer(row: Any) -> Offer:
     return {
         "providerName": row.provider_name,
         "countryCode": row.country_code,
@@ -59,16 +74,16 @@ def _offer(row: Any) -> dict[str, Any]:
     }
 
 
-def _kept(redis: Redis, name: str) -> list[dict[str, Any]] | None:
+def _kept(redis: Redis, name: str) -> list[Offer] | None:
     try:
         text: Any = redis.get(name)
-        return json.loads(text) if text else None
+        return cast(list[Offer], json.loads(text)) if text else None
     except (RedisError, ValueError):
         log.warning("catalog_cache_unavailable")
         return None
 
 
-def _keep(redis: Redis, name: str, offers: list[dict[str, Any]]) -> None:
+def _keep(redis: Redis, name: str, offers: list[Offer]) -> None:
     try:
         redis.set(name, json.dumps(offers), ex=KEPT_SECONDS)
     except RedisError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from payment_service.domain.receipts import Receipt, RefundLine
 from payment_service.domain.vocabulary import CAPTURED, RefundStatus
 from payment_service.extensions import db
 from payment_service.services.moves import refund_outcomes, rows
-from payment_service.services.moves.rows import REFUND, Row
+from payment_service.services.moves.rows import REFUND, PaymentRow
 
 
 def get(*, payment_id: int) -> Receipt:
@@ -32,9 +33,10 @@ def get(*, payment_id: int) -> Receipt:
         " caller_reference trip_id order_id rider_id driver_id user_id provider description"
     )
     zones: dict[str, Any] = _zones(payment)
+    row: Mapping[str, Any] = payment
     return Receipt(
         **zones,
-        **{name: payment[name] for name in same.split()},
+        **{name: row[name] for name in same.split()},
         paid_at=payment["captured_at"] or payment["created_at"],
         fare=_fare(payment),
         refunds=refunds,
@@ -49,7 +51,7 @@ def as_pdf(receipt: Receipt) -> bytes:
     return rendering.pdf(receipt, **_style())
 
 
-def _style() -> dict[str, Any]:
+def _style() -> Mapping[str, Any]:
     return {
         "locale": settings().receipt_locale,
         "timezone": settings().receipt_timezone,
@@ -57,7 +59,7 @@ def _style() -> dict[str, Any]:
     }
 
 
-def _fare(payment: Row) -> Fare | None:
+def _fare(payment: PaymentRow) -> Fare | None:
     """The fare as it was when it was charged; the trip may have changed since."""
     kept = payment["fare"]
     if kept is None:
@@ -71,13 +73,13 @@ def _fare(payment: Row) -> Fare | None:
     return Fare(total=total, currency=payment["currency"], **parts)
 
 
-def _zones(payment: Row) -> dict[str, str]:
+def _zones(payment: PaymentRow) -> dict[str, str]:
     """From where to where, if the trip said so when it was charged."""
     kept = payment["fare"] or {}
     return {name: kept[name] for name in ("pickup_zone", "drop_zone") if name in kept}
 
 
-def _read(payment_id: int) -> tuple[Row, tuple[RefundLine, ...]]:
+def _read(payment_id: int) -> tuple[PaymentRow, tuple[RefundLine, ...]]:
     """The payment and its refund lines as of one moment: a refund that comes in between two reads
     would make lines that don't add up."""
     given = or_(

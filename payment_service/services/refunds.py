@@ -34,7 +34,7 @@ from payment_service.services.moves.operations import (
     providers,
     taken_by,
 )
-from payment_service.services.moves.rows import REFUND, RefundRow, Row
+from payment_service.services.moves.rows import REFUND, PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import OPEN, News
 
@@ -66,7 +66,7 @@ def refund(*, payment_id: int, command: RefundPayment, key: Key, caller: Caller)
 def begin_refund(
     connection: Connection,
     *,
-    payment: Row,
+    payment: PaymentRow,
     amount: int,
     reason: str | None,
     caller: Caller,
@@ -108,7 +108,7 @@ def begin_refund(
 
 
 def _written(
-    connection: Connection, transaction: Row, reason: str | None, caller: Caller
+    connection: Connection, transaction: TransactionRow, reason: str | None, caller: Caller
 ) -> RefundRow:
     """The row of the refund that the request is about, as it is in the table now."""
     values = {
@@ -160,7 +160,7 @@ def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> R
     return standing
 
 
-def _by_hand(connection: Connection, payment: Row, number: int | None) -> bool:
+def _by_hand(connection: Connection, payment: PaymentRow, number: int | None) -> bool:
     if number is None:
         return False
     transaction = rows.find_transaction(
@@ -171,7 +171,7 @@ def _by_hand(connection: Connection, payment: Row, number: int | None) -> bool:
     return by_hand and transaction["status"] in OPEN
 
 
-def _refundable(connection: Connection, payment_id: int) -> Row:
+def _refundable(connection: Connection, payment_id: int) -> PaymentRow:
     payment = rows.read_payment(connection, payment_id, lock=True)
     if payment is None:
         raise PaymentNotFound(f"there is no payment {payment_id}")
@@ -185,7 +185,7 @@ def _refundable(connection: Connection, payment_id: int) -> Row:
     return payment
 
 
-def amount_to_refund(payment: Row, sent: SentAmount | None) -> int:
+def amount_to_refund(payment: PaymentRow, sent: SentAmount | None) -> int:
     currency = payment["currency"]
     left: int = payment["captured"] - payment["refunded"] - payment["refund_pending"]
     amount = amounts.in_minor_units(sent, currency)

@@ -26,7 +26,7 @@ from payment_service.providers.listing import Listed, Listing
 from payment_service.services import holds, refunds
 from payment_service.services.moves import outcomes, resolution, rows, steps, transitions
 from payment_service.services.moves.operations import new_transaction, providers
-from payment_service.services.moves.rows import PAYMENT, TRANSACTION, Row
+from payment_service.services.moves.rows import PAYMENT, TRANSACTION, PaymentRow, TransactionRow
 from payment_service.services.moves.transitions import News
 
 AT_ONCE = 500
@@ -107,7 +107,7 @@ def _compare(
 
 def _known(
     connection: Connection, listed: Iterable[Listed]
-) -> tuple[dict[str, int], dict[str, Row]]:
+) -> tuple[dict[str, int], dict[str, TransactionRow]]:
     """Our payments, and all their requests, by reference."""
     references = {one.reference.rpartition("-")[0] for one in listed}
     whose = select(PAYMENT.c.reference, PAYMENT.c.payment_id).where(
@@ -116,10 +116,10 @@ def _known(
     payments = {row.reference: row.payment_id for row in connection.execute(whose)}
     asked = select(TRANSACTION).where(TRANSACTION.c.payment_id.in_(payments.values()))
     found = connection.execute(asked).mappings()
-    return payments, {row["reference"]: dict(row) for row in found}
+    return payments, {row["reference"]: rows.transaction_row(row) for row in found}
 
 
-def _differs(ours: Row, one: Listed) -> bool:
+def _differs(ours: TransactionRow, one: Listed) -> bool:
     """Whether a look-up may bring news. What is open is looked up anyway."""
     if one.outcome is Outcome.APPROVED:
         return bool(ours["status"] == TransactionStatus.FAILED)
@@ -127,7 +127,7 @@ def _differs(ours: Row, one: Listed) -> bool:
     return refund and bool(ours["status"] == TransactionStatus.SUCCESS)
 
 
-def _is_double(ours: Row, one: Listed) -> bool:
+def _is_double(ours: TransactionRow, one: Listed) -> bool:
     done = ours["status"] == TransactionStatus.SUCCESS and one.outcome is Outcome.APPROVED
     return done and ours["provider_reference"] != one.provider_reference
 
@@ -147,7 +147,9 @@ def _adopt(provider: str, payment_id: int, number: int, one: Listed) -> str | No
     return None
 
 
-def _begin(connection: Connection, payment: Row, provider: str, number: int, one: Listed) -> None:
+def _begin(
+    connection: Connection, payment: PaymentRow, provider: str, number: int, one: Listed
+) -> None:
     request: Any = {"payment": payment, "amount": one.amount, "caller": WORKER, "number": number}
     if one.type is TransactionType.REFUND:
         refunds.begin_refund(connection, **request, reason=CAUSE, key=None, cause=CAUSE)

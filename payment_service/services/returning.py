@@ -17,7 +17,16 @@ from payment_service.extensions import db
 from payment_service.models import Delivery, Event, ImportSeal, total_deltas
 from payment_service.services import audit_reading, audit_rows
 from payment_service.services.moves import total_changes
-from payment_service.services.moves.rows import PAYMENT, PAYMENT_COLUMNS, REFUND, TRANSACTION, Row
+from payment_service.services.moves.rows import (
+    PAYMENT,
+    PAYMENT_COLUMNS,
+    REFUND,
+    TRANSACTION,
+    EventRow,
+    PaymentRow,
+    payment_row,
+)
+from payment_service.services.moves.total_changes import Delta
 from payment_service.services.replaced_database import PAGE, putting, rows_of
 
 CHUNK = 100
@@ -132,12 +141,14 @@ def _carry(replaced: Connection, ids: list[int]) -> list[int]:
     return []
 
 
-def _standing(connection: Connection, ids: list[int]) -> dict[int, Row]:
+def _standing(connection: Connection, ids: list[int]) -> dict[int, PaymentRow]:
     query = select(*PAYMENT_COLUMNS).where(PAYMENT.c.payment_id.in_(ids))
-    return {row["payment_id"]: dict(row) for row in connection.execute(query).mappings()}
+    return {row["payment_id"]: payment_row(row) for row in connection.execute(query).mappings()}
 
 
-def _added(before: dict[int, Row], payments: list[Row], events: list[Row]) -> list[Row]:
+def _added(
+    before: dict[int, PaymentRow], payments: list[PaymentRow], events: list[EventRow]
+) -> list[Delta]:
     """What the payments that come back add to the totals."""
     told: dict[int, list[Any]] = defaultdict(list)
     for event in events:

@@ -94,7 +94,8 @@ _MORE = text("""
 def bring_keys_back(replaced: Connection) -> int:
     """Each key as it stands in the replaced database, with its answer; those that were freed there
     are free. Gives how many came."""
-    came, last = 0, {"caller": "", "operation": "", "key": ""}
+    came = 0
+    last: dict[str, object] = {"caller": "", "operation": "", "key": ""}
     put = putting(IdempotencyKey.__table__)
     while page := _maps(replaced, _KEYS, {**last, "page": PAGE}):
         last = {name: page[-1][name] for name in last}
@@ -113,7 +114,7 @@ def bring_keys_back(replaced: Connection) -> int:
 
 def settle_deliveries(replaced: Connection) -> None:
     """What was delivered since the backup is not owed any more."""
-    last: dict[str, Any] = {"payment_id": 0, "sink": "", "seq": 0}
+    last: dict[str, object] = {"payment_id": 0, "sink": "", "seq": 0}
     put = putting(Delivery.__table__)
     while True:
         with db.engine.begin() as connection:
@@ -128,5 +129,5 @@ def settle_deliveries(replaced: Connection) -> None:
             connection.execute(_REAP, {"rows": json.dumps(reaped)})
 
 
-def _maps(connection: Connection, query: Any, values: dict[str, Any]) -> list[dict[str, Any]]:
+def _maps(connection: Connection, query: Any, values: dict[str, object]) -> list[dict[str, object]]:
     return [dict(row) for row in connection.execute(query, values).mappings()]

@@ -12,10 +12,10 @@ from payment_service.domain.errors import (
 from payment_service.domain.vocabulary import TransactionType
 from payment_service.providers.contract import Provider
 from payment_service.services.moves.operations import providers
-from payment_service.services.moves.rows import Row
+from payment_service.services.moves.rows import PaymentRow
 
 
-def route(command: HowToCharge, payment: Row) -> list[Provider]:
+def route(command: HowToCharge, payment: PaymentRow) -> list[Provider]:
     """Who is asked for the priced payment, in order; at least one.
 
     Raises MethodNotSupported, and InvalidRequest for the name of a provider that is not on.
@@ -61,7 +61,7 @@ def expect_step(amount: int, *, currency: str, provider: str) -> None:
         raise InvalidRequest.field("amount", _multiple(found.step(currency), currency))
 
 
-def expect_refundable(payment: Row, amount: int, *, provider: str) -> None:
+def expect_refundable(payment: PaymentRow, amount: int, *, provider: str) -> None:
     """Raises PartialRefundNotSupported, or InvalidRequest, for an amount (minor units) that the
     provider can't give back of the payment."""
     currency = payment["currency"]

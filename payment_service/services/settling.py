@@ -19,7 +19,7 @@ from payment_service.services import pending, pricing, standing
 from payment_service.services.moves import due, rows, transitions
 from payment_service.services.moves.answers import Ending
 from payment_service.services.moves.operations import providers
-from payment_service.services.moves.rows import PaymentChanges, Row
+from payment_service.services.moves.rows import PaymentChanges, PaymentRow
 from payment_service.services.moves.transitions import News
 
 _VERDICTS = {
@@ -54,7 +54,11 @@ def set_status(*, payment_id: int, command: SetStatus, caller: Caller) -> Ending
 
 
 def close(
-    connection: Connection, payment: Row, edge: states.Edge, caller: Caller, reason: str | None
+    connection: Connection,
+    payment: PaymentRow,
+    edge: states.Edge,
+    caller: Caller,
+    reason: str | None,
 ) -> Ending:
     """Ends the locked payment unpaid: cancelled, or cash that was not handed over."""
     failed = edge.to is PaymentStatus.FAILED
@@ -68,8 +72,8 @@ def close(
 
 def _take_cash(
     connection: Connection,
-    standing: Row,
-    priced: Row,
+    standing: PaymentRow,
+    priced: PaymentRow,
     edge: states.Edge,
     caller: Caller,
     reason: str | None,
@@ -91,8 +95,8 @@ def _take_cash(
 
 def _moved(
     connection: Connection,
-    before: Row,
-    payment: Row,
+    before: PaymentRow,
+    payment: PaymentRow,
     edge: states.Edge,
     caller: Caller,
     reason: str | None,
@@ -111,7 +115,7 @@ def _moved(
     return Ending(change.payment, transactions)
 
 
-def _edge(payment: Row, status: PaymentStatus) -> states.Edge:
+def _edge(payment: PaymentRow, status: PaymentStatus) -> states.Edge:
     """The edge that a person takes to that status. Raises IllegalTransition."""
     verdict = _VERDICTS.get(status)
     by_hand = providers().by_hand(payment["method"]) or verdict is Verdict.CANCELLED

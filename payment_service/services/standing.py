@@ -6,10 +6,10 @@ from sqlalchemy import Connection
 
 from payment_service.domain.errors import IllegalTransition, PaymentNotFound
 from payment_service.services.moves import rows
-from payment_service.services.moves.rows import Row
+from payment_service.services.moves.rows import PaymentRow
 
 
-def read(connection: Connection, payment_id: int, *, lock: bool = False) -> Row:
+def read(connection: Connection, payment_id: int, *, lock: bool = False) -> PaymentRow:
     """The payment as it stands. Raises PaymentNotFound."""
     payment = rows.read_payment(connection, payment_id, lock=lock)
     if payment is None:
@@ -17,7 +17,7 @@ def read(connection: Connection, payment_id: int, *, lock: bool = False) -> Row:
     return payment
 
 
-def illegal(payment: Row, wanted: str) -> IllegalTransition:
+def illegal(payment: PaymentRow, wanted: str) -> IllegalTransition:
     """The refusal of a status that can't be reached this way."""
     return IllegalTransition(
         f"a payment can't go from {payment['status']} to {wanted} this way",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, Select, select
 
 from payment_service import idempotency
 from payment_service.domain.callers import Caller
@@ -18,15 +18,12 @@ from payment_service.services import amounts, pending, pricing, routing
 from payment_service.services.moves import due, retries, rows, steps, transitions
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction, next_number
-from payment_service.services.moves.rows import PAYMENT, PAYMENT_COLUMNS, Row
+from payment_service.services.moves.rows import PAYMENT, PAYMENT_COLUMNS, PaymentRow
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import News
 
 _SAID = (*pricing.COPIED, "caller_reference", "fare")
 """What a later charge may say anew of a payment; what it leaves out stays."""
-
-_PLACES = ("trip_id", "order_id")
-"""What a payment stands for: each has one payment that is to be paid."""
 
 
 def charge_pending(*, payment_id: int, command: ChargePending, key: Key, caller: Caller) -> Ended:
@@ -46,7 +43,7 @@ def charge_pending(*, payment_id: int, command: ChargePending, key: Key, caller:
     return retries.once(key=key, caller=caller, begin=begin)
 
 
-def take_over_live(payment: Row, command: Charge, key: Key, caller: Caller) -> Move:
+def take_over_live(payment: PaymentRow, command: Charge, key: Key, caller: Caller) -> Move:
     """The trip or the order has a live payment: a PENDING one is charged, another refuses.
 
     Raises PaymentExists, AmountMismatch, KeyTaken, and what pricing.ask_trip raises.
@@ -57,23 +54,22 @@ def take_over_live(payment: Row, command: Charge, key: Key, caller: Caller) -> M
         if not standing:
             due.expect_due(connection, payment)
             raise idempotency.KeyTaken  # it died meanwhile: begin again
-        for name in _PLACES:
-            if None not in (standing[name], payment[name]) and standing[name] != payment[name]:
-                raise due.exists(standing["payment_id"], standing["status"])
+        there, named = due.places_of(standing), due.places_of(payment)
+        if any(there.get(name, value) != value for name, value in named.items()):
+            raise due.exists(standing["payment_id"], standing["status"])
         if standing["trip_id"] and not payment["trip_id"]:
             raise idempotency.KeyTaken  # it got a trip meanwhile: begin again, and ask for its fare
         # It takes the place of all that either names, so none of them may be paid.
-        named = {name: payment[name] for name in _PLACES if payment[name] is not None}
-        due.expect_due(connection, standing | named)
+        both = pending.said_anew(standing, payment, due.PLACES)
+        due.expect_due(connection, both)
         pending.expect_price(standing, payment)
-        asked = pending.at_price(standing, payment)
-        for name in _SAID:
-            asked[name] = payment[name] if payment[name] is not None else standing[name]
-        asked |= {"method": payment["method"], "metadata": payment["metadata"] or asked["metadata"]}
+        asked = pending.said_anew(pending.at_price(standing, payment), payment, _SAID)
+        asked["method"] = payment["method"]
+        asked["metadata"] = payment["metadata"] or asked["metadata"]
         return _take_over(connection, standing, asked, command, key, caller)
 
 
-def _with_its_trip(payment: Row, command: Charge) -> Row:
+def _with_its_trip(payment: PaymentRow, command: Charge) -> PaymentRow:
     """Where a charge names only an order, and its PENDING payment is a trip's: the payment to be at
     that trip's fare, as if the charge had named the trip.
 
@@ -86,7 +82,7 @@ def _with_its_trip(payment: Row, command: Charge) -> Row:
         if standing is None or standing["trip_id"] is None:
             return payment
         due.expect_due(connection, standing)
-    payment = payment | {"trip_id": standing["trip_id"]}
+    payment = {**payment, "trip_id": standing["trip_id"]}
     trip = pricing.ask_trip(payment["trip_id"], payment["currency"])
     if trip is not None:
         payment = pricing.at_fare_of(payment, trip)
@@ -94,45 +90,35 @@ def _with_its_trip(payment: Row, command: Charge) -> Row:
     return payment
 
 
-def lock_live(connection: Connection, payment: Row) -> Row | None:
+def lock_live(connection: Connection, payment: PaymentRow) -> PaymentRow | None:
     """The PENDING payment that stands in the place of the trip or the order, locked; None if there
     is none. Raises as `_pending_of`."""
     return _pending_of(connection, _live(payment).with_for_update())
 
 
-def _pending_of(connection: Connection, live: Select[Any]) -> Row | None:
+def _pending_of(connection: Connection, live: Select[Any]) -> PaymentRow | None:
     """The only one of the live payments of a trip or an order, which is PENDING.
 
     Raises PaymentExists if another one stands there, or if the trip and the order have one each.
     """
-    found = [dict(row) for row in connection.execute(live).mappings()]
+    found = [rows.payment_row(row) for row in connection.execute(live).mappings()]
     for other in found[1:] or found:
         if len(found) > 1 or other["status"] != PaymentStatus.PENDING:
             raise due.exists(other["payment_id"], other["status"])
     return found[0] if found else None
 
 
-def _live(payment: Row) -> Select[Any]:
+def _live(payment: PaymentRow) -> Select[Any]:
     """The payments that stand in the place of the payment's trip or order."""
-    wanted = [
-        PAYMENT.c[column] == payment[column] for column in _PLACES if payment[column] is not None
-    ]
-    return (
-        select(*PAYMENT_COLUMNS)
-        .where(
-            PAYMENT.c.live,
-            PAYMENT.c.purpose == payment["purpose"],
-            PAYMENT.c.share == payment["share"],
-            or_(*wanted),
-        )
-        .order_by(PAYMENT.c.payment_id)
-    )
+    live = due.live_of(due.places_of(payment), payment["purpose"])
+    in_place = PAYMENT.c.share == payment["share"]
+    return select(*PAYMENT_COLUMNS).where(live, in_place).order_by(PAYMENT.c.payment_id)
 
 
 def _take_over(
     connection: Connection,
-    standing: Row,
-    asked: Row,
+    standing: PaymentRow,
+    asked: PaymentRow,
     command: HowToCharge,
     key: Key,
     caller: Caller,

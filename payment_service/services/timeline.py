@@ -4,8 +4,9 @@ will happen next by itself."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import Connection, select
 
@@ -18,14 +19,41 @@ from payment_service.extensions import db
 from payment_service.models import Delivery, Event
 from payment_service.services.moves import rows
 from payment_service.services.moves.outcomes import ASKS
-from payment_service.services.moves.rows import Row
+from payment_service.services.moves.rows import PaymentRow, TransactionRow
 from payment_service.services.moves.transitions import OPEN
 
 EVENT = Event.__table__
 DELIVERY = Delivery.__table__
 
 
-def tell(*, payment_id: int) -> dict[str, Any]:
+class Moment(TypedDict):
+    """One entry of the time line."""
+
+    at: datetime
+    kind: str
+    what: str
+    actor: str | None
+    reason: str | None
+    details: Mapping[str, object]
+
+
+class Coming(TypedDict):
+    """What will happen by itself, and when."""
+
+    what: str
+    at: datetime
+
+
+class Timeline(TypedDict):
+    """What happened, oldest first, and what comes next."""
+
+    payment_id: int
+    events: list[Moment]
+    count: int
+    next: Coming | None
+
+
+def tell(*, payment_id: int) -> Timeline:
     """The time line. Raises PaymentNotFound."""
     with db.engine.connect() as connection:
         payment = rows.read_payment(connection, payment_id)
@@ -50,7 +78,7 @@ def tell(*, payment_id: int) -> dict[str, Any]:
 
 def _moment(
     at: datetime, kind: str, what: str, actor: str | None, reason: str | None, **details: Any
-) -> dict[str, Any]:
+) -> Moment:
     return {
         "at": at,
         "kind": kind,
@@ -61,12 +89,12 @@ def _moment(
     }
 
 
-def _events(connection: Connection, payment_id: int) -> list[dict[str, Any]]:
+def _events(connection: Connection, payment_id: int) -> list[Moment]:
     query = select(EVENT).where(EVENT.c.payment_id == payment_id).order_by(EVENT.c.seq)
     return [_event(row, json.loads(row.body)["data"]) for row in connection.execute(query)]
 
 
-def _event(row: Any, data: dict[str, Any]) -> dict[str, Any]:
+def _event(row: Any, data: Mapping[str, Any]) -> Moment:
     return _moment(
         row.occurred_at,
         "event",
@@ -82,7 +110,7 @@ def _event(row: Any, data: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _asked(row: Row, payment: Row) -> dict[str, Any]:
+def _asked(row: TransactionRow, payment: PaymentRow) -> Moment:
     waits = row["type"] in ASKS and row["status"] in OPEN
     fee = row["fee"]
     return _moment(
@@ -104,13 +132,13 @@ def _asked(row: Row, payment: Row) -> dict[str, Any]:
     )
 
 
-def _alarming(row: Row) -> bool:
+def _alarming(row: TransactionRow) -> bool:
     """Open for longer than anybody should have to wait; the same as payments_unresolved counts."""
     waited = datetime.now(UTC) - row["created_at"]
     return row["status"] in OPEN and waited.total_seconds() > settings().resolution_alarm_seconds
 
 
-def _deliveries(connection: Connection, payment_id: int) -> list[dict[str, Any]]:
+def _deliveries(connection: Connection, payment_id: int) -> list[Moment]:
     """Who heard what, and who is still to hear it. Those done long ago are reaped."""
     query = (
         select(DELIVERY)
@@ -120,7 +148,7 @@ def _deliveries(connection: Connection, payment_id: int) -> list[dict[str, Any]]
     return [_owed(row) for row in connection.execute(query)]
 
 
-def _owed(row: Any) -> dict[str, Any]:
+def _owed(row: Any) -> Moment:
     if row.done_at:
         at, how = row.done_at, "skipped" if row.parked_at else "delivered"
     elif row.parked_at:
@@ -140,19 +168,19 @@ def _owed(row: Any) -> dict[str, Any]:
     )
 
 
-def _next(payment: Row, transactions: list[Row]) -> dict[str, Any] | None:
+def _next(payment: PaymentRow, transactions: list[TransactionRow]) -> Coming | None:
     """What will happen next by itself, and when."""
-    due = [row for row in transactions if row["due_at"] is not None]
-    coming = [
+    coming: list[Coming] = [
         {
             "what": f"look up {row['reference']} at {row['provider']}"
             + ("" if row["status"] in OPEN else " once more, to be sure that it was not received"),
-            "at": row["due_at"],
+            "at": due_at,
         }
-        for row in due
+        for row in transactions
+        if (due_at := row["due_at"]) is not None
     ]
     if payment["expires_at"] is not None:
-        what = {
+        what: dict[str, str] = {
             PaymentStatus.AUTHORIZED: "the hold expires and is voided",
             PaymentStatus.REQUIRES_ACTION: "the wait for the payer ends",
         }

@@ -16,7 +16,7 @@ from payment_service.domain.vocabulary import RefundStatus, TransactionStatus, T
 from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.services.moves import rows
-from payment_service.services.moves.rows import RefundRow, Row
+from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.transitions import Change
 
 
@@ -38,9 +38,9 @@ class Ending:
     `replayed`: the key had been used before, and this is how that request stands by now.
     """
 
-    payment: Row
-    transactions: Sequence[Row]
-    request: Row | None = None
+    payment: PaymentRow
+    transactions: Sequence[TransactionRow]
+    request: TransactionRow | None = None
     refund: RefundRow | None = None
     created: bool = False
     answer: Answer | None = None
@@ -83,7 +83,7 @@ def written(ending: Ending, key: Key | None) -> Ending:
     return replace(ending, answer=writer(ending, key))
 
 
-def of_change(change: Change, earlier: Sequence[Row]) -> Ending:
+def of_change(change: Change, earlier: Sequence[TransactionRow]) -> Ending:
     """The end of the request whose outcome the change is. `earlier` are those before it."""
     if change.transaction is None:
         raise LookupError("the change is no request's outcome")

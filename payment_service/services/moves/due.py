@@ -7,7 +7,7 @@ it: history that was imported, and money that came in late and is given back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from psycopg2.errors import UniqueViolation
@@ -17,12 +17,29 @@ from sqlalchemy.exc import IntegrityError
 from payment_service import idempotency
 from payment_service.domain.errors import PaymentExists
 from payment_service.domain.vocabulary import PaymentStatus
-from payment_service.services.moves.rows import PAYMENT, Row
+from payment_service.services.moves.rows import PAYMENT, PaymentRow
 
 PAID = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED)
 
 
-def expect_due(connection: Connection, payment: Row) -> None:
+PLACES = ("trip_id", "order_id")
+"""What a payment stands for: each has one payment that is to be paid."""
+
+
+def places_of(payment: PaymentRow) -> dict[str, int]:
+    """The trip, the order, or both, that the payment stands for."""
+    places = {"trip_id": payment["trip_id"], "order_id": payment["order_id"]}
+    return {name: value for name, value in places.items() if value is not None}
+
+
+def live_of(places: Mapping[str, int], purpose: str) -> ColumnElement[bool]:
+    """The live payments that a trip, an order or either of them has for this purpose, on all
+    shares; share 0 is the one that stands in the place. `places` must name one at least."""
+    same = [PAYMENT.c[name] == value for name, value in places.items()]
+    return and_(PAYMENT.c.live, PAYMENT.c.purpose == purpose, or_(*same))
+
+
+def expect_due(connection: Connection, payment: PaymentRow) -> None:
     """Raises PaymentExists if another payment pays for the payment's trip or order, or stands in
     its place to do so."""
     others = _same(payment)
@@ -47,13 +64,13 @@ def exists(payment_id: int, status: str) -> PaymentExists:
     )
 
 
-def shares_beside(connection: Connection, payment: Row) -> set[int]:
+def shares_beside(connection: Connection, payment: PaymentRow) -> set[int]:
     """The shares that other live payments of the same trip or order have."""
     others = _same(payment)
     return set() if others is None else _shares(connection, select(PAYMENT.c.share).where(others))
 
 
-def is_paid_beside(connection: Connection, payment: Row) -> bool:
+def is_paid_beside(connection: Connection, payment: PaymentRow) -> bool:
     """Whether history that lies on another share has paid for the trip or order."""
     others = _same(payment)
     if others is None:
@@ -65,21 +82,12 @@ def _shares(connection: Connection, query: Select[int]) -> set[int]:
     return set(connection.execute(query).scalars())
 
 
-def _same(payment: Row) -> ColumnElement[bool] | None:
+def _same(payment: PaymentRow) -> ColumnElement[bool] | None:
     """The other live payments of the same trip or order; None if it has neither."""
-    same = [
-        PAYMENT.c[column] == payment[column]
-        for column in ("trip_id", "order_id")
-        if payment[column] is not None
-    ]
-    if not same:
+    places = places_of(payment)
+    if not places:
         return None
-    return and_(
-        PAYMENT.c.live,
-        PAYMENT.c.purpose == payment["purpose"],
-        PAYMENT.c.payment_id != payment.get("payment_id"),
-        or_(*same),
-    )
+    return and_(live_of(places, payment["purpose"]), PAYMENT.c.payment_id != payment["payment_id"])
 
 
 def _paid_beside() -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from payment_service.domain.vocabulary import TransactionStatus, TransactionType
 from payment_service.providers.contract import Operation
 from payment_service.providers.registry import Registry
 from payment_service.services.moves import outcomes
-from payment_service.services.moves.rows import Row
+from payment_service.services.moves.rows import PaymentRow, TransactionRow
 
 
 def providers() -> Registry:
@@ -24,7 +24,7 @@ def providers() -> Registry:
 
 def new_transaction(
     *,
-    payment: Row,
+    payment: PaymentRow,
     number: int,
     kind: TransactionType,
     amount: int,
@@ -32,7 +32,7 @@ def new_transaction(
     caller: Caller,
     moment: datetime,
     cause: str | None = None,
-) -> Row:
+) -> TransactionRow:
     """The row of a request that is about to be sent; `amount` in minor units.
 
     Due for a look-up once the request can no longer be on its way, should nobody finish it.
@@ -66,13 +66,15 @@ def new_transaction(
     }
 
 
-def next_number(earlier: Iterable[Row]) -> int:
+def next_number(earlier: Iterable[TransactionRow]) -> int:
     """That of the payment's next request: one that no reference has borne. There may be gaps, so
     it is not the count."""
     return max((row["number"] for row in earlier), default=0) + 1
 
 
-def operation_of(payment: Row, transaction: Row, earlier: Iterable[Row] = ()) -> Operation:
+def operation_of(
+    payment: PaymentRow, transaction: TransactionRow, earlier: Iterable[TransactionRow] = ()
+) -> Operation:
     """What the provider is asked, or is asked about. `earlier` are the payment's other requests,
     among which a capture, void or refund finds the charge that it is about."""
     charge = charge_of(earlier)
@@ -91,14 +93,16 @@ def operation_of(payment: Row, transaction: Row, earlier: Iterable[Row] = ()) ->
     )
 
 
-def taken_by(payment: Row, transactions: Iterable[Row]) -> str:
-    """The name of the provider that has, or holds, the payment's money."""
+def taken_by(payment: PaymentRow, transactions: Iterable[TransactionRow]) -> str:
+    """The name of the provider that has, or holds, the payment's money. Raises LookupError."""
     charge = charge_of(transactions)
-    name: str = charge["provider"] if charge else payment["provider"]
+    name = charge["provider"] if charge else payment["provider"]
+    if name is None:
+        raise LookupError(f"nobody has money of payment {payment['payment_id']}")
     return name
 
 
-def charge_of(transactions: Iterable[Row]) -> Row | None:
+def charge_of(transactions: Iterable[TransactionRow]) -> TransactionRow | None:
     """The newest charge or authorization that the provider took or is at work on."""
     asked = [
         row

@@ -19,7 +19,12 @@ from payment_service.domain.vocabulary import (
 )
 from payment_service.providers.contract import Outcome, Result
 from payment_service.services.moves import refund_outcomes, transitions
-from payment_service.services.moves.rows import PaymentChanges, RefundRow, Row
+from payment_service.services.moves.rows import (
+    PaymentChanges,
+    PaymentRow,
+    RefundRow,
+    TransactionRow,
+)
 from payment_service.services.moves.transitions import Change, News
 
 log = structlog.get_logger(__name__)
@@ -33,7 +38,7 @@ _STATUS = {
 }
 
 
-def verdict_of(result: Result, transaction: Row) -> Verdict | None:
+def verdict_of(result: Result, transaction: TransactionRow) -> Verdict | None:
     """The result as the table of edges names it; None where it decides nothing: the provider is not
     sure itself, or it waits for the payer as before, or where no payer can act."""
     if result.outcome is Outcome.PENDING:
@@ -46,8 +51,8 @@ def verdict_of(result: Result, transaction: Row) -> Verdict | None:
 
 def plan(
     *,
-    payment: Row,
-    transaction: Row,
+    payment: PaymentRow,
+    transaction: TransactionRow,
     refund: RefundRow | None,
     verdict: Verdict,
     result: Result,
@@ -89,7 +94,9 @@ def plan(
     return replace(change, contradicts=contradicts)
 
 
-def _noted(payment: Row, closed: Row, caller: Caller, moment: datetime) -> Change | None:
+def _noted(
+    payment: PaymentRow, closed: TransactionRow, caller: Caller, moment: datetime
+) -> Change | None:
     """The payment has moved on past this request. A no closes the request and moves nothing else;
     a yes that fits nowhere stays open, to be looked up and alarmed."""
     if closed["status"] != TransactionStatus.FAILED:
@@ -103,7 +110,7 @@ def _noted(payment: Row, closed: Row, caller: Caller, moment: datetime) -> Chang
     )
 
 
-def _is_news(transaction: Row, verdict: Verdict) -> bool:
+def _is_news(transaction: TransactionRow, verdict: Verdict) -> bool:
     if transaction["status"] == TransactionStatus.PROCESSING:
         return True
     if transaction["type"] == TransactionType.REFUND and verdict is Verdict.DECLINED:
@@ -113,7 +120,9 @@ def _is_news(transaction: Row, verdict: Verdict) -> bool:
     return transaction["status"] == TransactionStatus.FAILED and verdict is Verdict.APPROVED
 
 
-def _closed(transaction: Row, verdict: Verdict, result: Result, moment: datetime) -> Row:
+def _closed(
+    transaction: TransactionRow, verdict: Verdict, result: Result, moment: datetime
+) -> TransactionRow:
     """The transaction as the outcome leaves it."""
     approved = verdict is Verdict.APPROVED
     waiting = verdict is Verdict.REQUIRES_ACTION
@@ -142,7 +151,7 @@ def _failure_code(verdict: Verdict, result: Result) -> str:
 
 
 def _payment_changes(
-    payment: Row, closed: Row, to: PaymentStatus, result: Result, moment: datetime
+    payment: PaymentRow, closed: TransactionRow, to: PaymentStatus, result: Result, moment: datetime
 ) -> PaymentChanges:
     changes: PaymentChanges = {
         "status": to,
@@ -156,20 +165,23 @@ def _payment_changes(
         if to in (PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION)
         else moment,
     }
+    approved = closed["amount_approved"]
     if closed["type"] in ASKS:
         changes["provider_reference"] = closed["provider_reference"]
-        if closed["status"] == TransactionStatus.SUCCESS:
-            changes["authorized"] = closed["amount_approved"]
+        if approved is not None:
+            changes["authorized"] = approved
             changes["authorization_code"] = result.authorization_code
-    if to is PaymentStatus.SUCCESS:
-        changes["captured"] = closed["amount_approved"]
+    if to is PaymentStatus.SUCCESS and approved is not None:
+        changes["captured"] = approved
         changes["captured_at"] = moment
     if to in DEAD:
         changes["captured"] = 0
     return changes
 
 
-def _expiry(payment: Row, closed: Row, to: PaymentStatus, moment: datetime) -> datetime | None:
+def _expiry(
+    payment: PaymentRow, closed: TransactionRow, to: PaymentStatus, moment: datetime
+) -> datetime | None:
     """When a hold or a wait for the payer is over. One that stands again keeps its time; if it is
     over, and the void for it was in vain, the next is a little later."""
     lasts = {

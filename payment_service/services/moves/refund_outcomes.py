@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import RefundStatus, TransactionStatus, TransactionType
 from payment_service.services.moves import transitions
-from payment_service.services.moves.rows import RefundRow, Row
+from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.transitions import Change, News
 
 log = structlog.get_logger(__name__)
@@ -26,16 +27,16 @@ _AFTER_A_NO = timedelta(hours=1)
 _AFTER_SILENCE = timedelta(minutes=1)
 
 
-def pause_after(closed: Row) -> timedelta:
+def pause_after(closed: TransactionRow) -> timedelta:
     """How long the worker waits before it asks again to end the payment."""
     silent = closed["failure_code"] in ("provider_unavailable", "not_received")
     return _AFTER_SILENCE if silent else _AFTER_A_NO
 
 
 def plan(
-    payment: Row,
-    before: Row,
-    closed: Row,
+    payment: PaymentRow,
+    before: TransactionRow,
+    closed: TransactionRow,
     refund: RefundRow,
     verdict: Verdict,
     caller: Caller,
@@ -96,10 +97,10 @@ def plan(
 
 
 def _taken_back(
-    payment: Row,
-    closed: Row,
+    payment: PaymentRow,
+    closed: TransactionRow,
     refund: RefundRow,
-    details: dict[str, Any],
+    details: Mapping[str, Any],
     caller: Caller,
     moment: datetime,
 ) -> Change:
@@ -122,7 +123,7 @@ def _taken_back(
     )
 
 
-def _ended(refund: RefundRow, closed: Row, moment: datetime) -> RefundRow:
+def _ended(refund: RefundRow, closed: TransactionRow, moment: datetime) -> RefundRow:
     """The refund as the outcome of its request leaves it."""
     succeeded = closed["status"] == TransactionStatus.SUCCESS
     return {

@@ -17,7 +17,7 @@ from payment_service.extensions import db
 from payment_service.providers.contract import Outcome, OutcomeUnknown, Provider, Result
 from payment_service.services.moves import evidence, outcomes, rows, unsure
 from payment_service.services.moves.operations import operation_of, providers
-from payment_service.services.moves.rows import TRANSACTION, Row
+from payment_service.services.moves.rows import TRANSACTION, TransactionRow
 from payment_service.services.moves.transitions import OPEN
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ def resolve(*, payment_id: int, number: int, caller: Caller = WORKER) -> bool:
     return moved or _ask_again(transaction, "no_news")
 
 
-def _not_found(transaction: Row, provider: Provider, caller: Caller) -> bool:
+def _not_found(transaction: TransactionRow, provider: Provider, caller: Caller) -> bool:
     """The provider has not seen the request. That is believed only once nothing can be on its way
     any more, and then only when it says so twice."""
     if transaction["status"] not in OPEN:
@@ -131,7 +131,7 @@ def _not_found(transaction: Row, provider: Provider, caller: Caller) -> bool:
 
 
 def _ask_again(
-    transaction: Row,
+    transaction: TransactionRow,
     why: str,
     *,
     no_later_than: datetime | None = None,

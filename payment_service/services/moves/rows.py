@@ -1,4 +1,5 @@
-"""Payments and transactions as the money path carries them: plain dicts, one entry a column.
+"""Payments, transactions and refunds as the money path carries them: plain dicts, one entry a
+column, whose types mypy knows.
 
 An ORM object would be tied to a session and so to a connection, which must not be held while a
 provider is asked.
@@ -7,14 +8,84 @@ provider is asked.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from sqlalchemy import Connection, RowMapping, select
 
 from payment_service.domain import jsontext
 from payment_service.models import Payment, Refund, Transaction
 
-Row = dict[str, Any]
+
+class PaymentRow(TypedDict):
+    """One intent to collect an amount; amounts in minor units of `currency`."""
+
+    payment_id: int  # 0 until the row is written
+    trip_id: int | None
+    order_id: int | None
+    rider_id: int | None
+    driver_id: int | None
+    user_id: int | None
+    parent_payment_id: int | None
+    purpose: str
+    share: int
+    amount: int
+    currency: str
+    authorized: int
+    captured: int
+    refunded: int
+    refund_pending: int
+    method: str
+    provider: str | None
+    imported: bool
+    status: str
+    reference: str
+    caller: str
+    caller_reference: str | None
+    payment_token: str | None
+    provider_reference: str | None
+    authorization_code: str | None
+    failure_code: str | None
+    failure_message: str | None
+    next_action: dict[str, Any] | None
+    description: str | None
+    metadata: dict[str, str]
+    fare: dict[str, str] | None
+    version: int
+    audit_head: bytes | None
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
+    captured_at: datetime | None
+    expires_at: datetime | None
+
+
+class TransactionRow(TypedDict):
+    """One request to a provider about a payment; amounts in minor units."""
+
+    payment_id: int  # 0 until the payment is written
+    number: int
+    transaction_id: NotRequired[int]  # PostgreSQL gives it
+    type: str
+    status: str
+    amount: int
+    amount_approved: int | None
+    currency: str
+    provider: str
+    provider_account: str | None
+    provider_reference: str | None
+    reference: str
+    fee: int | None
+    failure_code: str | None
+    failure_message: str | None
+    description: str | None
+    cause: str | None
+    request_id: str | None
+    created_at: datetime
+    occurred_at: datetime | None
+    send_before: datetime
+    due_at: datetime | None
+    lookups: int
+    not_found_at: datetime | None
 
 
 class RefundRow(TypedDict):
@@ -34,6 +105,31 @@ class RefundRow(TypedDict):
     created_at: datetime
     updated_at: datetime
     completed_at: datetime | None
+
+
+class EventRow(TypedDict):
+    """What happened to a payment, as it is kept."""
+
+    payment_id: int
+    seq: int
+    type: str
+    from_status: str | None
+    to_status: str
+    actor: str
+    request_id: str | None
+    reason: str | None
+    occurred_at: datetime
+    body: str
+    chain: bytes
+    snapshot: str | None
+
+
+class SealRow(TypedDict):
+    """What an imported payment has instead of a first event."""
+
+    payment_id: int
+    sealed_at: datetime
+    content: str
 
 
 class PaymentChanges(TypedDict, total=False):
@@ -66,21 +162,23 @@ _GENERATED = {"live", "rare_status"}
 PAYMENT_COLUMNS = [column for column in PAYMENT.c if column.name not in _GENERATED]
 
 
-def read_payment(connection: Connection, payment_id: int, *, lock: bool = False) -> Row | None:
+def read_payment(
+    connection: Connection, payment_id: int, *, lock: bool = False
+) -> PaymentRow | None:
     """The payment as it stands, with `lock` held until the connection's transaction ends."""
     query = select(*PAYMENT_COLUMNS).where(PAYMENT.c.payment_id == payment_id)
     found = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
-    return dict(found) if found else None
+    return payment_row(found) if found else None
 
 
-def read_transactions(connection: Connection, payment_id: int) -> list[Row]:
+def read_transactions(connection: Connection, payment_id: int) -> list[TransactionRow]:
     """The payment's requests to providers, oldest first."""
     query = (
         select(TRANSACTION)
         .where(TRANSACTION.c.payment_id == payment_id)
         .order_by(TRANSACTION.c.number)
     )
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return [transaction_row(row) for row in connection.execute(query).mappings()]
 
 
 def read_refund(connection: Connection, payment_id: int, number: int) -> RefundRow:
@@ -91,20 +189,30 @@ def read_refund(connection: Connection, payment_id: int, number: int) -> RefundR
     return refund_row(connection.execute(query).mappings().one())
 
 
+def payment_row(found: RowMapping) -> PaymentRow:
+    """A row of payments, read with PAYMENT_COLUMNS."""
+    return cast(PaymentRow, dict(found))
+
+
+def transaction_row(found: RowMapping) -> TransactionRow:
+    """A row of transactions, read with all its columns."""
+    return cast(TransactionRow, dict(found))
+
+
 def refund_row(found: RowMapping) -> RefundRow:
     """A row of refunds, read with all its columns."""
     return cast(RefundRow, dict(found))
 
 
-def find_transaction(transactions: list[Row], number: int) -> Row:
+def find_transaction(transactions: list[TransactionRow], number: int) -> TransactionRow:
     """The request of that number."""
     return next(row for row in transactions if row["number"] == number)
 
 
-def is_history(payment: Row) -> bool:
+def is_history(payment: PaymentRow) -> bool:
     """Imported, and as the file said: what happened to it did so before our time, at a provider
     that is not known here. What is charged or settled here has events from then on."""
-    return bool(payment["imported"] and payment["audit_head"] is None)
+    return payment["imported"] and payment["audit_head"] is None
 
 
 def dumped(value: Any) -> str | None:

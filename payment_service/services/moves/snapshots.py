@@ -8,14 +8,19 @@ before must then hold null in it, because their events say nothing of it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Column, DateTime
 
 from payment_service.domain import jsontext
-from payment_service.services.moves.rows import PAYMENT_COLUMNS, TRANSACTION, Row
+from payment_service.services.moves.rows import (
+    PAYMENT_COLUMNS,
+    TRANSACTION,
+    PaymentRow,
+    TransactionRow,
+)
 
 UNSEEN = {
     ("transactions", "due_at"): "when to look up next; it moves with each look-up",
@@ -102,7 +107,7 @@ OF_REQUEST: dict[str, Form] = {
 }
 
 
-def of(payment: Row, requests: Iterable[Row]) -> str:
+def of(payment: PaymentRow, requests: Iterable[TransactionRow]) -> str:
     """The JSON text that an event keeps. `requests` are those that its change began or ended."""
     return jsontext.dumps(
         {
@@ -112,9 +117,9 @@ def of(payment: Row, requests: Iterable[Row]) -> str:
     )
 
 
-def kept(row: Row, forms: dict[str, Form]) -> Row:
+def kept(row: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, object]:
     """The row's columns in these forms, those that are null left out."""
-    found = {}
+    found: dict[str, object] = {}
     # A request that is about to be written has no transaction_id yet.
     for name, form in forms.items():
         if (value := row.get(name)) is not None and (value := form(value)) is not None:

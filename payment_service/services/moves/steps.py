@@ -42,7 +42,13 @@ from payment_service.services.moves import (
 )
 from payment_service.services.moves.answers import Ending
 from payment_service.services.moves.operations import new_transaction, operation_of, providers
-from payment_service.services.moves.rows import TRANSACTION, PaymentChanges, RefundRow, Row
+from payment_service.services.moves.rows import (
+    TRANSACTION,
+    PaymentChanges,
+    PaymentRow,
+    RefundRow,
+    TransactionRow,
+)
 from payment_service.services.moves.transitions import News
 from payment_service.statements import hot
 
@@ -55,27 +61,27 @@ class Move:
     for the answer. `fallbacks` are the providers to try if this one surely was not reached.
     """
 
-    payment: Row
-    transaction: Row
+    payment: PaymentRow
+    transaction: TransactionRow
     caller: Caller
     key: Key | None = None
     refund: RefundRow | None = None
-    earlier: tuple[Row, ...] = ()
+    earlier: tuple[TransactionRow, ...] = ()
     fallbacks: tuple[str, ...] = ()
 
 
 def begin(
     connection: Connection,
     *,
-    payment: Row,
-    transaction: Row,
+    payment: PaymentRow,
+    transaction: TransactionRow,
     news: Sequence[News],
     caller: Caller,
     key: Key | None,
     changes: PaymentChanges,
     refund: RefundRow | None = None,
     fallbacks: tuple[str, ...] = (),
-    before: Row | None = None,
+    before: PaymentRow | None = None,
 ) -> Move:
     """Begins a move of a payment that the connection's transaction holds locked: claims the key,
     changes the payment, writes the request. `before` as in transitions.plan. Raises
@@ -230,7 +236,7 @@ def _reroute(connection: Connection, move: Move) -> Move | None:
     if move.key and not idempotency.point_to(connection, move.key, number=number):
         return None
     provider, *others = move.fallbacks
-    failed = {
+    failed: TransactionRow = {
         **move.transaction,
         "status": TransactionStatus.FAILED,
         "failure_code": "provider_unavailable",

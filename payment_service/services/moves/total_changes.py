@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
 
 from payment_service.domain import money
 from payment_service.domain.vocabulary import PaymentStatus
-from payment_service.services.moves.rows import Row
+
+
+class Counted(TypedDict):
+    """What of a payment's row the totals care about."""
+
+    provider: str | None
+    imported: bool
+    method: str
+    currency: str
+    status: str
+    captured: int
+    refunded: int
+    audit_head: bytes | None
+
+
+class Delta(TypedDict):
+    """What is added to the sums under these four words; amounts in minor units."""
+
+    provider: str
+    method: str
+    currency: str
+    status: str
+    payments: int
+    created: int
+    entered: int
+    captured: int
+    refunds: int
+    refunded: int
+
 
 # In the totals a payment is counted under its status from its first event on. One that a charge
 # created is PROCESSING until then, and /metrics counts the few of those from their index.
 _UNCOUNTED = PaymentStatus.PROCESSING
 
 
-def of(before: Row, after: Row) -> list[dict[str, Any]]:
+def of(before: Counted, after: Counted) -> list[Delta]:
     """What the change of a payment's row adds to the totals."""
     found = []
     first = before["audit_head"] is None and not before["imported"]
@@ -35,8 +63,8 @@ def of(before: Row, after: Row) -> list[dict[str, Any]]:
 
 
 def replayed(
-    before: Row | None, payment: Row, told: Iterable[dict[str, Any]]
-) -> list[dict[str, Any]]:
+    before: Counted | None, payment: Counted, told: Iterable[Mapping[str, Any]]
+) -> list[Delta]:
     """What a payment adds to the totals that comes from elsewhere with its past: `told` is the data
     of its events since it stood as `before`; None if it was not here at all."""
     data = list(told)
@@ -46,39 +74,63 @@ def replayed(
         return [_imported(payment)] if payment["imported"] else []
     if standing is None:
         first = data[0]
-        standing = {**_standing(first), "status": first["from_status"], "audit_head": None}
-        standing |= {"captured": 0, "refunded": 0, "imported": payment["imported"]}
+        standing = _standing(first, payment["imported"])
+        standing["status"], standing["audit_head"] = first["from_status"], None
+        standing["captured"] = standing["refunded"] = 0
         if payment["imported"]:
             # It was PENDING in the file, and moved later: counted under what the file said.
-            for name in ("method", "currency"):
-                standing[name] = first.get(f"from_{name}", first[name])
+            standing["method"] = first.get("from_method", first["method"])
+            standing["currency"] = first.get("from_currency", first["currency"])
             standing["provider"] = "import"
             found.append(_imported(standing))
-    for after in map(_standing, data):
+    for event in data:
+        after = _standing(event, payment["imported"])
         found += of(standing, after)
         standing = after
     return found
 
 
-def _standing(data: dict[str, Any]) -> Row:
+def _standing(data: Mapping[str, Any], imported: bool) -> Counted:
     """The payment after an event, as far as the totals care."""
     currency = data["currency"]
     return {
-        **{name: data[name] for name in ("provider", "method", "currency", "status")},
+        "provider": data["provider"],
+        "imported": imported,
+        "method": data["method"],
+        "currency": currency,
+        "status": data["status"],
         "captured": money.parse_amount(data["amount_captured"], currency),
         "refunded": money.parse_amount(data["amount_refunded"], currency),
         "audit_head": b"told",
     }
 
 
-def _imported(row: Row) -> dict[str, Any]:
+def _imported(row: Counted) -> Delta:
     """What seeding counted for a row of a file."""
-    counts = {name: row[name] for name in ("captured", "refunded")}
-    refunds = int(row["refunded"] > 0)
-    return _delta(row, payments=1, created=1, entered=1, refunds=refunds, **counts)
+    captured, refunded = row["captured"], row["refunded"]
+    counts = {"captured": captured, "refunds": int(refunded > 0), "refunded": refunded}
+    return _delta(row, payments=1, created=1, entered=1, **counts)
 
 
-def _delta(row: Row, **counts: int) -> dict[str, Any]:
-    zero = dict.fromkeys(("payments", "created", "entered", "captured", "refunds", "refunded"), 0)
-    labels = {name: row[name] for name in ("method", "currency", "status")}
-    return {**labels, "provider": row["provider"] or "none", **zero, **counts}
+def _delta(
+    row: Counted,
+    *,
+    payments: int = 0,
+    created: int = 0,
+    entered: int = 0,
+    captured: int = 0,
+    refunds: int = 0,
+    refunded: int = 0,
+) -> Delta:
+    return {
+        "provider": row["provider"] or "none",
+        "method": row["method"],
+        "currency": row["currency"],
+        "status": row["status"],
+        "payments": payments,
+        "created": created,
+        "entered": entered,
+        "captured": captured,
+        "refunds": refunds,
+        "refunded": refunded,
+    }

@@ -3,10 +3,10 @@ faster, with its events, deliveries, totals and the caller's answer, or not at a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, PoolProxiedConnection
 
@@ -17,7 +17,13 @@ from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.idempotency import Key
 from payment_service.outbox import routes
 from payment_service.services.moves import snapshots, total_changes, writing
-from payment_service.services.moves.rows import PaymentChanges, RefundRow, Row, dumped
+from payment_service.services.moves.rows import (
+    PaymentChanges,
+    PaymentRow,
+    RefundRow,
+    TransactionRow,
+    dumped,
+)
 
 OPEN = (TransactionStatus.PROCESSING, TransactionStatus.REQUIRES_ACTION)
 
@@ -33,7 +39,7 @@ class News:
     type: str
     caller: Caller
     reason: str | None = None
-    data: dict[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,26 +48,27 @@ class Change:
     events. `contradicts` says that evidence overturns what callers had been told.
     """
 
-    before: Row
-    standing: Row
-    payment: Row
-    transaction: Row | None
+    before: PaymentRow
+    standing: PaymentRow
+    payment: PaymentRow
+    transaction: TransactionRow | None
     refund: RefundRow | None
     news: Sequence[News]
-    events: Sequence[dict[str, Any]]
+    events: Sequence[Mapping[str, Any]]
     contradicts: bool = False
 
 
 def plan(
     *,
-    payment: Row,
+    payment: PaymentRow,
     moment: datetime,
     news: Sequence[News],
     changes: PaymentChanges,
-    transaction: Row | None = None,
+    transaction: TransactionRow | None = None,
     refund: RefundRow | None = None,
-    asked: Row | None = None,
-    before: Row | None = None,
+    asked: TransactionRow | None = None,
+    before: PaymentRow | None = None,
+    new: bool = False,
 ) -> Change:
     """A change of `payment`, as it stands, to `changes` at `moment`, told as `news`. Nothing is
     written. Raises NotWritten for a change that `apply` does not write.
@@ -69,12 +76,13 @@ def plan(
     `transaction` is the request whose outcome this is, as it shall be, `refund` the refund that it
     was about; `asked` is one that begins with this change, which the caller writes. `before` is the
     payment as it stood until another statement of this transaction wrote more of it: the totals
-    have counted it like that.
+    have counted it like that. `new`: the row was just written, and comes from no status.
     """
     if unwritten := changes.keys() - writing.WRITTEN:
         raise NotWritten(f"apply does not write {sorted(unwritten)} of a payment")
-    after = {**payment, **changes, "updated_at": moment}
-    after["version"] = payment["version"] + len(news)
+    version = payment["version"] + len(news)
+    after: PaymentRow = {**payment, **changes, "updated_at": moment, "version": version}
+    from_status = None if new else payment["status"]
     told = []
     head = payment["audit_head"]
     snapshot = snapshots.of(after, [row for row in (transaction, asked) if row])
@@ -84,14 +92,14 @@ def plan(
             seq=seq,
             event_type=item.type,
             occurred_at=moment,
-            data=_event_data(payment, after, transaction, item),
+            data=_event_data(from_status, after, transaction, item),
         )
         head = events.chained(head, body, snapshot)
         told.append(
             {
                 "seq": seq,
                 "type": item.type,
-                "from_status": payment["status"],
+                "from_status": from_status,
                 "to_status": after["status"],
                 "actor": item.caller.actor,
                 "request_id": item.caller.request_id,
@@ -108,7 +116,8 @@ def plan(
 def amended(change: Change, changes: PaymentChanges) -> Change:
     """The same change with more of the payment's columns changed: planned anew, because the
     events say what becomes of the row."""
-    planned: Any = {name: change.payment[name] for name in writing.WRITTEN}
+    shall_be: Mapping[str, object] = change.payment
+    planned = cast(PaymentChanges, {name: shall_be[name] for name in writing.WRITTEN})
     again = plan(
         payment=change.standing,
         moment=change.payment["updated_at"],
@@ -140,7 +149,7 @@ def apply_unless_moved(
 
     With a `key`, the caller's answer is kept too; `answer` None is a provisional one.
     """
-    values: Row = {
+    values: dict[str, object] = {
         **change.payment,
         "old_version": change.before["version"],
         "next_action": dumped(change.payment["next_action"]),
@@ -154,7 +163,9 @@ def apply_unless_moved(
     return writing.APPLY.one(connection, values) is not None
 
 
-def _event_data(before: Row, after: Row, transaction: Row | None, news: News) -> dict[str, Any]:
+def _event_data(
+    from_status: str | None, after: PaymentRow, transaction: TransactionRow | None, news: News
+) -> Mapping[str, Any]:
     """The `data` of the CloudEvent, as docs/events.md describes it."""
     currency = after["currency"]
     data = {
@@ -168,7 +179,7 @@ def _event_data(before: Row, after: Row, transaction: Row | None, news: News) ->
         "purpose": after["purpose"],
         "method": after["method"],
         "provider": after["provider"],
-        "from_status": before["status"],
+        "from_status": from_status,
         "status": after["status"],
         "amount": money.format_amount(after["amount"], currency),
         "amount_captured": money.format_amount(after["captured"], currency),
@@ -181,10 +192,10 @@ def _event_data(before: Row, after: Row, transaction: Row | None, news: News) ->
         "request_id": news.caller.request_id,
         "reason": news.reason,
     }
-    return data | news.data
+    return {**data, **news.data}
 
 
-def _deliveries(change: Change) -> list[dict[str, Any]]:
+def _deliveries(change: Change) -> list[dict[str, object]]:
     return [
         {"sink": sink, "seq": event["seq"]}
         for event in change.events
@@ -192,12 +203,16 @@ def _deliveries(change: Change) -> list[dict[str, Any]]:
     ]
 
 
-def taken_from(standing: Row) -> dict[str, Any]:
+def taken_from(standing: PaymentRow) -> Mapping[str, object]:
     """For the data of an event by which a PENDING payment may leave these behind: what the totals
     had counted it under."""
-    return {f"from_{name}": standing[name] for name in ("provider", "method", "currency")}
+    return {
+        "from_provider": standing["provider"],
+        "from_method": standing["method"],
+        "from_currency": standing["currency"],
+    }
 
 
-def edge_of(payment: Row, trigger: str, verdict: states.Verdict) -> states.Edge:
+def edge_of(payment: PaymentRow, trigger: str, verdict: states.Verdict) -> states.Edge:
     """The edge from where the payment stands. Raises states.IllegalEdge."""
     return states.edge(payment["status"], trigger, verdict)

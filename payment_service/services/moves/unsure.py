@@ -4,7 +4,6 @@ is said, so that the next look-up can go by the provider's id, and told once."""
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -15,7 +14,12 @@ from payment_service.extensions import db
 from payment_service.providers.contract import Result
 from payment_service.services.moves import rows, transitions
 from payment_service.services.moves.outcomes import ASKS
-from payment_service.services.moves.rows import PaymentChanges, RefundRow, Row
+from payment_service.services.moves.rows import (
+    PaymentChanges,
+    PaymentRow,
+    RefundRow,
+    TransactionRow,
+)
 from payment_service.services.moves.transitions import OPEN, Change, News
 
 
@@ -49,8 +53,8 @@ def keep_locked(
 
 def plan(
     *,
-    payment: Row,
-    transaction: Row,
+    payment: PaymentRow,
+    transaction: TransactionRow,
     refund: RefundRow | None,
     result: Result,
     caller: Caller,
@@ -63,21 +67,19 @@ def plan(
     """
     if transaction["status"] == TransactionStatus.SUCCESS:
         return None
-    heard = {"provider_reference": result.provider_reference, "fee": result.fee}
-    new: dict[str, Any] = {
-        name: value
-        for name, value in heard.items()
-        if value is not None and value != transaction[name]
-    }
+    known: TransactionRow = {**transaction}
+    noted: dict[str, object] = {}
+    if result.provider_reference not in (None, transaction["provider_reference"]):
+        known["provider_reference"] = result.provider_reference
+        noted["provider_reference"] = result.provider_reference
+    if result.fee is not None and result.fee != transaction["fee"]:
+        known["fee"] = result.fee
+        noted["fee"] = money.format_amount(result.fee, payment["currency"])
     changes = _shown(payment, transaction, result)
-    if not new and not changes:
-        return None
-    noted = dict(new)
-    if "fee" in new:
-        noted["fee"] = money.format_amount(new["fee"], payment["currency"])
     if "next_action" in changes:
         noted["next_action"] = True  # an event is for ever, and no place for a payer's secret
-    known: Row = {**transaction, **new}
+    if not noted and not changes:
+        return None
     if refund is not None:
         refund = {**refund, "provider_reference": known["provider_reference"]}
     return transitions.plan(
@@ -90,7 +92,7 @@ def plan(
     )
 
 
-def _shown(payment: Row, transaction: Row, result: Result) -> PaymentChanges:
+def _shown(payment: PaymentRow, transaction: TransactionRow, result: Result) -> PaymentChanges:
     """What of it the payment shows, while it is this request that it waits for."""
     changes: PaymentChanges = {}
     if transaction["type"] not in ASKS or transaction["status"] not in OPEN:

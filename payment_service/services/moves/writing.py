@@ -13,7 +13,7 @@ from payment_service.services.moves.rows import (
     TRANSACTION,
     PaymentChanges,
     RefundRow,
-    Row,
+    TransactionRow,
 )
 from payment_service.statements import Statement
 
@@ -103,15 +103,15 @@ _NO_REFUND = dict.fromkeys(("refund_id", *(f"r_{name}" for name in _END)))
 _NO_KEY = dict.fromkeys(("caller", "operation", "key", "answer_status", "answer_body"))
 
 
-def transaction_values(transaction: Row | None) -> Row:
+def transaction_values(transaction: TransactionRow | None) -> Mapping[str, object]:
     """What APPLY needs of a request whose outcome the change is."""
     if transaction is None:
         return _NO_TRANSACTION
-    outcome = {f"t_{name}": transaction[name] for name in _OUTCOME}
-    return {"number": transaction["number"], **outcome}
+    row: Mapping[str, object] = transaction
+    return {"number": transaction["number"], **{f"t_{name}": row[name] for name in _OUTCOME}}
 
 
-def refund_values(refund: RefundRow | None) -> Row:
+def refund_values(refund: RefundRow | None) -> Mapping[str, object]:
     """What it needs of a refund that ends with the request."""
     if refund is None:
         return _NO_REFUND
@@ -119,7 +119,7 @@ def refund_values(refund: RefundRow | None) -> Row:
     return {"refund_id": refund["refund_id"], **{f"r_{name}": row[name] for name in _END}}
 
 
-def key_values(key: Key | None, answer: tuple[int, str] | None) -> Row:
+def key_values(key: Key | None, answer: tuple[int, str] | None) -> Mapping[str, object]:
     """What it needs of the caller's key, and of the answer to be kept."""
     if key is None:
         return _NO_KEY
