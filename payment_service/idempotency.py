@@ -15,58 +15,65 @@ from payment_service.config import settings
 from payment_service.domain import jsontext
 from payment_service.domain.errors import IdempotencyKeyInProgress, IdempotencyKeyReused
 from payment_service.extensions import db
+from payment_service.models import IdempotencyKey
+from payment_service.models.columns import sql_types
 from payment_service.statements import Disconnected, Statement, hot
 
-_TYPES = {
-    "caller": "text",
-    "operation": "text",
-    "key": "text",
-    "now": "timestamptz",
-    "status": "smallint",
-    "body": "text",
-}
+_TABLE = IdempotencyKey.__table__
+_KEY = "caller = :caller AND operation = :operation AND key = :key"
 
 # An answered key is gone once its time is over, reaped or not. An unanswered one stays until
 # somebody has been told how it ended.
+_OVER = "idempotency_keys.expires_at <= :now AND idempotency_keys.answer_body IS NOT NULL"
+
+CLAIM_ANEW = f"""ON CONFLICT (caller, operation, key) DO UPDATE SET
+        {", ".join(f"{c.name} = EXCLUDED.{c.name}" for c in _TABLE.c if not c.primary_key)}
+        WHERE {_OVER}"""
+"""What an INSERT of a claim does where the key was used before: nothing, but for one that is over.
+Takes :now."""
+
+KEEP_ANSWER = f"""UPDATE idempotency_keys SET
+        answer_status = coalesce(answer_status, :answer_status),
+        answer_body = coalesce(answer_body, :answer_body), locked_until = NULL
+        WHERE {_KEY} AND payment_id = :payment_id"""  # noqa: S608 - our own columns
+"""Keeps the answer about the payment that the key was claimed for, unless another was kept first;
+an answer of null is a provisional one."""
+
 _FIND = Statement(
     "find_key",
-    """
+    f"""
     SELECT fingerprint, payment_id, transaction_number, locked_until, answer_status, answer_body
     FROM idempotency_keys
-    WHERE caller = :caller AND operation = :operation AND key = :key
-      AND (expires_at > :now OR answer_body IS NULL)
-    """,
-    _TYPES,
+    WHERE {_KEY} AND NOT ({_OVER})
+    """,  # noqa: S608 - our own columns
+    {**sql_types(_TABLE), "now": "timestamptz"},
 )
-_STORE = """
-    UPDATE idempotency_keys SET answer_status = coalesce(answer_status, :status),
-        answer_body = coalesce(answer_body, :body), locked_until = NULL
-    WHERE caller = :caller AND operation = :operation AND key = :key AND payment_id = :payment_id
+_STORE = f"""
+    {KEEP_ANSWER}
     RETURNING answer_status, answer_body
 """
-_RELEASE = """
+_RELEASE = f"""
     UPDATE idempotency_keys SET locked_until = NULL
-    WHERE caller = :caller AND operation = :operation AND key = :key AND answer_body IS NULL
+    WHERE {_KEY} AND answer_body IS NULL
     RETURNING transaction_number
-"""
-_CLAIM = """
+"""  # noqa: S608 - our own columns
+_CLAIM = f"""
     INSERT INTO idempotency_keys (caller, operation, key, fingerprint, payment_id,
         transaction_number, locked_until, answer_status, answer_body, created_at, expires_at)
     VALUES (:caller, :operation, :key, :fingerprint, :payment_id, :number, :locked_until,
         :answer_status, :answer_body, :now, :expires_at)
-    ON CONFLICT (caller, operation, key) DO UPDATE SET
-        fingerprint = EXCLUDED.fingerprint, payment_id = EXCLUDED.payment_id,
-        transaction_number = EXCLUDED.transaction_number, locked_until = EXCLUDED.locked_until,
-        answer_status = EXCLUDED.answer_status, answer_body = EXCLUDED.answer_body,
-        created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at
-    WHERE idempotency_keys.expires_at <= :now AND idempotency_keys.answer_body IS NOT NULL
+    {CLAIM_ANEW}
     RETURNING key
-"""
-_FREE = """
+"""  # noqa: S608 - our own columns
+_POINT = f"""
+    UPDATE idempotency_keys SET transaction_number = :number
+    WHERE {_KEY} AND answer_body IS NULL AND locked_until > :now
+"""  # noqa: S608 - our own columns
+_FREE = f"""
     DELETE FROM idempotency_keys
-    WHERE caller = :caller AND operation = :operation AND key = :key
+    WHERE {_KEY}
       AND answer_body IS NULL AND locked_until IS NOT NULL
-"""
+"""  # noqa: S608 - our own columns
 REAPED_AT_ONCE = 5000
 
 _REAP = """
@@ -199,13 +206,8 @@ def point_to(connection: Connection, key: Key, *, number: int) -> bool:
 
     False, and nothing done, if a retry took the key over: then nobody may send any more.
     """
-    pointed = text(
-        "UPDATE idempotency_keys SET transaction_number = :number"
-        " WHERE caller = :caller AND operation = :operation AND key = :key"
-        " AND answer_body IS NULL AND locked_until > :now"
-    )
     values = {**key.columns(), "number": number, "now": datetime.now(UTC)}
-    return connection.execute(pointed, values).rowcount == 1
+    return connection.execute(text(_POINT), values).rowcount == 1
 
 
 def store(
@@ -213,7 +215,8 @@ def store(
 ) -> tuple[int, str]:
     """Keeps a definite answer about the payment that the key was claimed for, unless another was
     kept first. Gives the one that counts."""
-    values = {**key.columns(), "payment_id": payment_id, "status": status, "body": body}
+    answer = {"answer_status": status, "answer_body": body}
+    values = {**key.columns(), **answer, "payment_id": payment_id}
     kept = connection.execute(text(_STORE), values).one_or_none()
     return (kept.answer_status, kept.answer_body) if kept else (status, body)
 

@@ -57,17 +57,18 @@ MUTANTS = (
     Mutant(
         "key claim: the second request with a key gets nothing",
         f"{SERVICES}/charges.py",
-        """        WHERE idempotency_keys.expires_at <= :now AND idempotency_keys.answer_body IS NOT NULL
-        RETURNING payment_id""",
-        "        RETURNING payment_id",
+        "        {idempotency.CLAIM_ANEW}",
+        "        ON CONFLICT (caller, operation, key) DO UPDATE SET payment_id = EXCLUDED.payment_id",
         ("tests/test_races.py", "tests/test_idempotency.py"),
     ),
     Mutant(
         "key claim on the other paths",
         "payment_service/idempotency.py",
-        """    WHERE idempotency_keys.expires_at <= :now AND idempotency_keys.answer_body IS NOT NULL
-    RETURNING key""",
-        "    RETURNING key",
+        """
+        WHERE {_OVER}\"\"\"
+""",
+        """\"\"\"
+""",
         ("tests/test_idempotency.py",),
     ),
     Mutant(
@@ -108,7 +109,7 @@ MUTANTS = (
     Mutant(
         "expiry of keys on read",
         "payment_service/idempotency.py",
-        "AND (expires_at > :now OR answer_body IS NULL)",
+        "AND NOT ({_OVER})",
         "AND :now IS NOT NULL",
         ("tests/test_idempotency.py",),
     ),
@@ -182,7 +183,7 @@ MUTANTS = (
     Mutant(
         "what a provider says again while it is not sure is no news",
         f"{SERVICES}/moves/unsure.py",
-        "    if not new and not changes:",
+        "    if not noted and not changes:",
         "    if False:",
         ("tests/test_unsure.py",),
     ),
@@ -252,6 +253,31 @@ MUTANTS = (
         ("tests/test_guards.py", "tests/test_moves_race.py"),
     ),
     Mutant(
+        "a refund ends by the statement that moves its payment",
+        f"{SERVICES}/moves/writing.py",
+        "FROM l WHERE refunds.refund_id = :refund_id",
+        "FROM l WHERE refunds.refund_id = -:refund_id",
+        ("tests/test_refunds.py",),
+    ),
+    Mutant(
+        "a refund that is taken back keeps the time at which it was given",
+        f"{SERVICES}/moves/refund_outcomes.py",
+        """        refund={
+            **_ended(refund, closed, moment),
+            "completed_at": refund["completed_at"] or moment,
+        },
+""",
+        "        refund=_ended(refund, closed, moment),\n",
+        ("tests/test_evidence.py", "tests/test_receipts.py", "tests/test_audit.py"),
+    ),
+    Mutant(
+        "the payment of a trip is its fare's, and not its tip",
+        f"{SERVICES}/moves/due.py",
+        "PAYMENT.c.live, PAYMENT.c.purpose == purpose, or_(*same)",
+        "PAYMENT.c.live, or_(*same)",
+        ("tests/test_payments.py",),
+    ),
+    Mutant(
         "a change that is not written raises",
         f"{SERVICES}/moves/transitions.py",
         "    if not apply_unless_moved(connection, change):",
@@ -268,26 +294,23 @@ MUTANTS = (
     Mutant(
         "the answer is kept by the statement that makes it true",
         f"{SERVICES}/moves/writing.py",
-        "answer_status = :answer_status, answer_body = :answer_body, locked_until = NULL",
-        "answer_status = CASE WHEN :answer_status > 0 THEN NULL END,"
-        " answer_body = left(:answer_body, 0) || NULL, locked_until = NULL",
+        "        {KEEP_ANSWER} AND EXISTS (SELECT FROM l)",
+        "        {KEEP_ANSWER} AND EXISTS (SELECT FROM l) AND :answer_status < 0",
         ("tests/test_idempotency.py",),
     ),
     Mutant(
         "the first kept answer wins",
         "payment_service/idempotency.py",
-        """SET answer_status = coalesce(answer_status, :status),
-        answer_body = coalesce(answer_body, :body), locked_until = NULL""",
-        "SET answer_status = :status, answer_body = :body, locked_until = NULL",
+        """answer_status = coalesce(answer_status, :answer_status),
+        answer_body = coalesce(answer_body, :answer_body), locked_until = NULL""",
+        "answer_status = :answer_status, answer_body = :answer_body, locked_until = NULL",
         ("tests/test_idempotency.py",),
     ),
     Mutant(
         "an answer is kept under its own payment's key only",
         "payment_service/idempotency.py",
-        """AND key = :key AND payment_id = :payment_id
-    RETURNING answer_status""",
-        """AND key = :key AND (payment_id = :payment_id OR true)
-    RETURNING answer_status""",
+        "WHERE {_KEY} AND payment_id = :payment_id",
+        "WHERE {_KEY} AND (payment_id = :payment_id OR true)",
         ("tests/test_idempotency.py",),
     ),
     Mutant(

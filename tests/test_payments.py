@@ -697,3 +697,26 @@ def test_what_stands_at_the_root_answers_under_api(client: FlaskClient, path: st
 def test_other_prefixes_are_not_there(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+
+
+def test_a_trips_payment_is_that_of_its_fare_and_not_its_tip(
+    app: Flask, client: FlaskClient
+) -> None:
+    """A tip is a payment of its own beside the fare's, and mostly the newer one."""
+    order_id = a_number()
+    paid = a_charged_payment(client, order_id=order_id, amount="10.00")
+    execute(
+        app,
+        "INSERT INTO payments (order_id, purpose, amount, currency, method, status, reference,"
+        " caller, authorized, captured, created_at, updated_at)"
+        " VALUES (:order_id, 'TIP', 100, 'INR', 'CARD', 'SUCCESS', :reference, 'test', 100, 100,"
+        " now(), now())",
+        order_id=order_id,
+        reference=a_key(),
+    )
+    assert len(payments_of(app, order_id=order_id)) == 2
+    found = client.get(f"/v1/payments/order/{order_id}").json
+    assert found["payment_id"] == paid["payment_id"]
+    execute(app, "UPDATE payments SET trip_id = order_id WHERE order_id = :id", id=order_id)
+    found = client.get(f"/v1/payments/trip/{order_id}").json
+    assert (found["payment_id"], found["purpose"]) == (paid["payment_id"], "FARE")

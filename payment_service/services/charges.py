@@ -9,13 +9,22 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.commands import Charge
 from payment_service.domain.errors import InvalidRequest
 from payment_service.idempotency import Key
+from payment_service.models import IdempotencyKey
+from payment_service.models.columns import sql_types
 from payment_service.services import pricing, routing, takeover
 from payment_service.services.moves import retries
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction
-from payment_service.services.moves.rows import dumped
+from payment_service.services.moves.rows import PAYMENT, TRANSACTION, dumped
 from payment_service.services.moves.steps import Move
 from payment_service.statements import Statement, hot
+
+_SAID = (
+    *pricing.COPIED,
+    *("amount", "currency", "method", "provider", "reference", "caller", "caller_reference"),
+    *("metadata", "fare"),
+)
+"""What a charge says of its payment; the other columns begin as the table says."""
 
 # Claim of the key, payment and request in one statement: all, or nothing at all. A live payment
 # for the trip or the order (any unique index), or history that paid for the trip and lies on
@@ -24,7 +33,7 @@ from payment_service.statements import Statement, hot
 # Nothing returned means that the key was claimed by another request while this one waited.
 _BEGIN = Statement(
     "begin_charge",
-    """
+    f"""
     WITH n AS (
         SELECT nextval(pg_get_serial_sequence('payments', 'payment_id')) AS payment_id
     ), k AS (
@@ -32,20 +41,11 @@ _BEGIN = Statement(
             transaction_number, locked_until, created_at, expires_at)
         SELECT :caller, :operation, :key, :fingerprint, n.payment_id, 1, :locked_until, :now,
             :key_expires_at FROM n
-        ON CONFLICT (caller, operation, key) DO UPDATE SET
-            fingerprint = EXCLUDED.fingerprint, payment_id = EXCLUDED.payment_id,
-            transaction_number = 1, locked_until = EXCLUDED.locked_until,
-            answer_status = NULL, answer_body = NULL, created_at = EXCLUDED.created_at,
-            expires_at = EXCLUDED.expires_at
-        WHERE idempotency_keys.expires_at <= :now AND idempotency_keys.answer_body IS NOT NULL
+        {idempotency.CLAIM_ANEW}
         RETURNING payment_id
     ), p AS (
-        INSERT INTO payments (payment_id, trip_id, order_id, rider_id, driver_id, user_id, amount,
-            currency, method, provider, status, reference, caller, caller_reference,
-            payment_token, description, metadata, fare, created_at, updated_at)
-        SELECT k.payment_id, :trip_id, :order_id, :rider_id, :driver_id, :user_id, :amount,
-            :currency, :method, :provider, 'PROCESSING', :reference, :caller, :caller_reference,
-            :payment_token, :description, :metadata, :fare, :now, :now FROM k
+        INSERT INTO payments (payment_id, status, created_at, updated_at, {", ".join(_SAID)})
+        SELECT k.payment_id, 'PROCESSING', :now, :now, {", ".join(f":{c}" for c in _SAID)} FROM k
         WHERE NOT EXISTS (
             SELECT FROM payments h WHERE h.live AND h.trip_id = :trip_id AND h.purpose = 'FARE'
                 AND h.share > 0 AND h.status IN ('SUCCESS', 'PARTIALLY_REFUNDED')
@@ -59,18 +59,13 @@ _BEGIN = Statement(
         RETURNING payment_id, transaction_id
     )
     SELECT payment_id, transaction_id FROM t
-    """,
+    """,  # noqa: S608 - our own columns
     {
-        **dict.fromkeys(("trip_id", "order_id", "rider_id", "driver_id", "user_id"), "bigint"),
-        **dict.fromkeys(("now", "locked_until", "key_expires_at", "send_before"), "timestamptz"),
-        **dict.fromkeys(("caller", "operation", "key", "fingerprint", "currency"), "text"),
-        **dict.fromkeys(("method", "provider", "reference", "caller_reference"), "text"),
-        **dict.fromkeys(("payment_token", "description", "type", "t_reference"), "text"),
-        "amount": "bigint",
-        "metadata": "json",
-        "fare": "json",
-        "request_id": "text",
-        "due_at": "timestamptz",
+        **sql_types(IdempotencyKey.__table__),
+        **sql_types(TRANSACTION),
+        **sql_types(PAYMENT),
+        "t_reference": "text",
+        **dict.fromkeys(("now", "key_expires_at"), "timestamptz"),
     },
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from payment_service.idempotency import Key
+from payment_service.idempotency import KEEP_ANSWER, Key
 from payment_service.models import IdempotencyKey
 from payment_service.models.columns import sql_types
 from payment_service.services.moves.rows import (
@@ -88,10 +88,7 @@ APPLY = Statement(
             provider text, method text, currency text, status text, payments bigint,
             created bigint, entered bigint, captured bigint, refunds bigint, refunded bigint)
     ), k AS (
-        UPDATE idempotency_keys SET
-            answer_status = :answer_status, answer_body = :answer_body, locked_until = NULL
-        FROM l WHERE caller = :caller AND operation = :operation AND key = :key
-            AND answer_body IS NULL
+        {KEEP_ANSWER} AND EXISTS (SELECT FROM l)
     )
     SELECT payment_id FROM l
     """,  # noqa: S608 - our own columns
