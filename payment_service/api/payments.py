@@ -166,7 +166,7 @@ def get(payment_id: int) -> Mapping[str, Any]:
 def get_of_trip(trip_id: int) -> Mapping[str, Any]:
     """Read the payment of a trip
 
-    The live one, else the newest.
+    The one for its fare: the live one, else the newest. A tip is another payment.
     """
     return listings.get_of(column="trip_id", value=trip_id)
 

@@ -157,10 +157,12 @@ def apply_unless_moved(
         "deliveries": jsontext.dumps(_deliveries(change)),
         "deltas": jsontext.dumps(total_changes.of(change.before, change.payment)),
         **writing.transaction_values(change.transaction),
-        **writing.refund_values(change.refund),
         **writing.key_values(key, answer),
     }
-    return writing.APPLY.one(connection, values) is not None
+    if change.refund is None:
+        return writing.APPLY.one(connection, values) is not None
+    values |= writing.refund_values(change.refund)
+    return writing.APPLY_REFUND.one(connection, values) is not None
 
 
 def _event_data(
