@@ -268,7 +268,7 @@ MUTANTS = (
         },
 """,
         "        refund=_ended(refund, closed, moment),\n",
-        ("tests/test_receipts_api.py",),
+        ("tests/test_refunds.py",),
     ),
     Mutant(
         "the payment of a trip is its fare's, and not its tip",

@@ -11,7 +11,11 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from payment_service.domain.callers import WORKER
 from payment_service.domain.money import format_amount
+from payment_service.domain.states import Verdict
+from payment_service.providers.contract import Outcome, Result
+from payment_service.services.moves import evidence
 from tests.books import (
     a_charged_payment,
     a_pending_payment,
@@ -359,3 +363,25 @@ def test_every_refund_has_its_request_and_its_events(
         "refund.succeeded",
         "payment.refunded",
     ]
+
+
+def test_a_refund_that_is_taken_back_keeps_the_time_at_which_it_was_given(
+    app: Flask, client: FlaskClient
+) -> None:
+    """A receipt shows when it was given, and when it was taken back."""
+    payment = a_charged_payment(client)
+    answer = post(client, f"/v1/payments/{payment['payment_id']}/refund", amount="1.00")
+    before = client.get(f"/v1/refunds/{answer.json['refund_id']}").json
+    with app.app_context():
+        assert evidence.accept(
+            payment_id=payment["payment_id"],
+            number=2,
+            verdict=Verdict.DECLINED,
+            result=Result(Outcome.DECLINED),
+            caller=WORKER,
+        )
+    back = client.get(f"/v1/refunds/{answer.json['refund_id']}").json
+    assert (back["status"], back["failure_code"]) == ("FAILED", "taken_back")
+    assert back["completed_at"] == before["completed_at"] == before["updated_at"]
+    assert back["updated_at"] > before["updated_at"]
+    assert payment_row(app, payment["payment_id"])["status"] == "SUCCESS"
