@@ -95,7 +95,9 @@ class Histories(Steps):
         """The same key for another request, an end to a hold that is none: nothing moves."""
         paid, ask = self._asks()[which % len(self._asks())]
         if reuse:
-            other = Ask(**{**vars(ask), "command": {**ask.command, "amount_minor": 7}})
+            # A field that every command takes: an amount is none of a void's or a charge's by id.
+            command = {**ask.command, "idempotency_key": a_key()}
+            other = Ask(**{**vars(ask), "command": command})
             with pytest.raises(IdempotencyKeyReused):
                 self._send(paid, other)
         elif paid.status not in ("AUTHORIZED", "CANCELLED"):
