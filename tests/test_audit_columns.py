@@ -19,13 +19,15 @@ from payment_service.models import Event, ImportSeal
 from payment_service.services import audit
 from payment_service.services.audit_rows import Broken
 from payment_service.services.moves import snapshots
-from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION, Row
+from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
 from tests.books import post
 from tests.fixtures import MakeApp, an_order
 from tests.histories import MOST
 from tests.sandbox_calls import arm
 from tests.sandbox_server import Sandbox
 from tests.sisters import apps_on, give_back, pay
+
+Row = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[1]
 
