@@ -22,7 +22,7 @@ def route(command: HowToCharge, payment: PaymentRow) -> list[Provider]:
     """
     method, currency = payment["method"], payment["currency"]
     named = command.provider
-    found = [_named(named)] if named else providers().route(method, currency)
+    found = [_named(named, method)] if named else providers().route(method, currency)
     able = [provider for provider in found if provider.takes(method=method, currency=currency)]
     if not able:
         who, field = (named, "provider") if named else ("no provider", "method")
@@ -38,10 +38,10 @@ def route(command: HowToCharge, payment: PaymentRow) -> list[Provider]:
     return willing
 
 
-def _named(name: str) -> Provider:
+def _named(name: str, method: str) -> Provider:
     if found := providers().find(name):
         return found
-    raise InvalidRequest.field("provider", f"{name} is not on here")
+    raise InvalidRequest.field("provider", f"{name} is not on here, or takes no {method}")
 
 
 def _multiple(step: int, currency: str) -> str:
