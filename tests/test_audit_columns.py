@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from payment_service.services.audit_rows import Broken
 from payment_service.services.moves import snapshots
 from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
 from tests.books import post
-from tests.fixtures import MakeApp, an_order
+from tests.fixtures import MakeApp, a_key, an_order
 from tests.histories import MOST
 from tests.sandbox_calls import arm
 from tests.sandbox_server import Sandbox
@@ -105,7 +104,7 @@ def of_all_kinds(app: Flask, sandbox: Sandbox, history: Path) -> None:
         post(client, f"/v1/payments/{refused}/refund", reason="too late")
     pay(app, payment_token="tok_decline_do_not_honor")
     post(client, "/v1/payments/charge", **an_order(payment_token="tok_pending"))
-    lost = secrets.token_hex(8)
+    lost = a_key()
     arm(sandbox, "refund", "do_and_lose_answer", match={"token": lost})
     post(client, f"/v1/payments/{pay(app, payment_token=lost)}/refund")
     ended = {"capture": {"amount": "60.00"}, "cancel": {}}
@@ -255,7 +254,7 @@ def test_of_a_charge_without_an_outcome_little_is_known(
 ) -> None:
     """No event speaks of it yet, but payment and request must say the same."""
     app = apps_on(fresh_database, make_app)()
-    order = an_order(payment_token=secrets.token_hex(8), description="To the airport")
+    order = an_order(payment_token=a_key(), description="To the airport")
     arm(sandbox, "charge", "do_and_lose_answer", match={"token": order["payment_token"]})
     answer = post(app.test_client(), "/v1/payments/charge", **order)
     assert (answer.status_code, answer.json["status"]) == (202, "PROCESSING")
