@@ -55,6 +55,21 @@ def _each_check() -> Iterator[Mutant]:
 MUTANTS = (
     *_each_check(),
     Mutant(
+        "not received is not believed of a request whose id the provider has told",
+        f"{SERVICES}/moves/evidence.py",
+        """    if verdict is Verdict.NOT_RECEIVED and transaction["provider_reference"] is not None:
+        return None  #""",
+        "    #",
+        ("tests/test_unsure.py",),
+    ),
+    Mutant(
+        "restore: a list that broke off before a charge stops nothing",
+        f"{SERVICES}/relisting.py",
+        "    except (IllegalEdge, NobodyHasIt, IntegrityError, psycopg2.IntegrityError):",
+        "    except (IllegalEdge, IntegrityError, psycopg2.IntegrityError):",
+        ("tests/test_restoring_elsewhere.py",),
+    ),
+    Mutant(
         "key claim: the second request with a key gets nothing",
         f"{SERVICES}/charges.py",
         "        {idempotency.CLAIM_ANEW}",

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from flask_migrate import downgrade
 
+from payment_service.domain.vocabulary import TransactionType
 from payment_service.providers.contract import Outcome, OutcomeUnknown
+from payment_service.providers.listing import Listed
 from payment_service.providers.sandbox import SandboxProvider
+from payment_service.services import relisting
 from tests.books import a_charged_payment, a_pending_payment, post
 from tests.fixtures import a_key, a_number
 from tests.patience import LIMITS
@@ -225,6 +228,23 @@ def test_the_providers_can_be_asked_again_later(house: House) -> None:
     assert done.exit_code == 0, done.output
     found = {row["reference"]: row["amount"] for row in unknown(done.output)}
     assert found[lost["reference"]] == "42.00"
+
+
+@pytest.mark.parametrize("kind", [TransactionType.REFUND, TransactionType.CAPTURE])
+def test_a_list_that_broke_off_before_the_charge_stops_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: TransactionType
+) -> None:
+    """What came after it is listed, and nobody here knows who has the money."""
+    created = a_pending_payment(house.client)
+    now = datetime.now(UTC)
+    alone = Listed(kind, f"{created['reference']}-2", 1000, "INR", Outcome.APPROVED, "their-1", now)
+    provider = house.app.extensions["providers"].get("sandbox")
+    monkeypatch.setattr(provider, "since", lambda moment: iter([alone]))
+    with house.app.app_context():
+        found = relisting.ask(since=now)
+    why = f"it does not fit its payment, {created['payment_id']}"
+    assert found.unknown == [("sandbox", alone, why)]
+    assert house.client.get(f"/v1/payments/{created['payment_id']}").json["status"] == "PENDING"
 
 
 def test_the_sandbox_lists_by_pages_what_changed_since(provider: Sandbox) -> None:

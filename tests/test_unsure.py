@@ -14,9 +14,10 @@ from payment_service.providers.contract import Operation, Outcome, Result
 from payment_service.providers.sandbox import SandboxProvider
 from payment_service.services import audit
 from tests.books import execute, post, row, rows
-from tests.clocks import look_up
+from tests.clocks import an_hour_later, look_up
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.patience import CLOCKLESS
+from tests.sandbox_calls import arm
 from tests.sandbox_server import Sandbox
 
 CHARGE = "/v1/payments/charge"
@@ -149,3 +150,19 @@ def test_a_payer_who_must_act_later_is_told_so(house: Flask, provider: Talking) 
     payment = client.get(f"/v1/payments/{payment_id}").json
     assert (payment["status"], payment["next_action"]) == ("REQUIRES_ACTION", SCAN)
     assert payment["expires_at"] == answer.json["expires_at"]
+
+
+def test_who_named_its_id_for_a_request_has_received_it(
+    house: Flask, provider: Talking, sandbox: Sandbox
+) -> None:
+    """However often it says later that it has never heard of it."""
+    provider.says |= {"provider_reference": "their-9"}
+    told = charge(house.test_client()).json
+    payment_id, reference = told["payment_id"], told["transactions"][0]["reference"]
+    arm(sandbox, "lookup", "lookup_not_found", times=3, match={"reference": reference})
+    for _ in range(3):
+        an_hour_later(house, payment_id)
+        look_up(house, payment_id)
+    request = row(house, "SELECT * FROM transactions WHERE payment_id = :id", id=payment_id)
+    assert (request["status"], request["lookups"]) == ("PROCESSING", 3)
+    assert request["due_at"] is not None

@@ -25,7 +25,7 @@ from payment_service.providers.contract import Extra, Outcome, OutcomeUnknown
 from payment_service.providers.listing import Listed, Listing
 from payment_service.services import holds, refunds
 from payment_service.services.moves import outcomes, resolution, rows, steps, transitions
-from payment_service.services.moves.operations import new_transaction, providers
+from payment_service.services.moves.operations import NobodyHasIt, new_transaction, providers
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION, PaymentRow, TransactionRow
 from payment_service.services.moves.transitions import News
 
@@ -141,7 +141,7 @@ def _adopt(provider: str, payment_id: int, number: int, one: Listed) -> str | No
             if payment is None or payment["currency"] != one.currency:
                 return "its payment is in another currency"
             _begin(connection, payment, provider, number, one)
-    except (IllegalEdge, IntegrityError, psycopg2.IntegrityError):
+    except (IllegalEdge, NobodyHasIt, IntegrityError, psycopg2.IntegrityError):
         return f"it does not fit its payment, {payment_id}"
     resolution.resolve(payment_id=payment_id, number=number)
     return None

@@ -60,6 +60,8 @@ def accept_locked(
     if payment is None:
         raise LookupError(f"no payment {payment_id}")
     transaction = rows.find_transaction(rows.read_transactions(connection, payment_id), number)
+    if verdict is Verdict.NOT_RECEIVED and transaction["provider_reference"] is not None:
+        return None  # it named its id for the request, so it has received it, whatever it says now
     is_refund = transaction["type"] == TransactionType.REFUND
     refund = rows.read_refund(connection, payment_id, number) if is_refund else None
     change = outcomes.plan(

@@ -93,12 +93,16 @@ def operation_of(
     )
 
 
+class NobodyHasIt(LookupError):
+    """No provider has taken, or holds, money of the payment."""
+
+
 def taken_by(payment: PaymentRow, transactions: Iterable[TransactionRow]) -> str:
-    """The name of the provider that has, or holds, the payment's money. Raises LookupError."""
+    """The name of the provider that has, or holds, the payment's money. Raises NobodyHasIt."""
     charge = charge_of(transactions)
     name = charge["provider"] if charge else payment["provider"]
     if name is None:
-        raise LookupError(f"nobody has money of payment {payment['payment_id']}")
+        raise NobodyHasIt(f"nobody has money of payment {payment['payment_id']}")
     return name
 
 

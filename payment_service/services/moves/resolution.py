@@ -104,7 +104,7 @@ def resolve(*, payment_id: int, number: int, caller: Caller = WORKER) -> bool:
 
 def _not_found(transaction: TransactionRow, provider: Provider, caller: Caller) -> bool:
     """The provider has not seen the request. That is believed only once nothing can be on its way
-    any more, and then only when it says so twice."""
+    any more, and then only when it says so twice; and never if it had named its id for it."""
     if transaction["status"] not in OPEN:
         return _ask_again(transaction, "still_not_found")
     now = datetime.now(UTC)
@@ -119,7 +119,7 @@ def _not_found(transaction: TransactionRow, provider: Provider, caller: Caller) 
         return _ask_again(
             transaction, "not_found_once", no_later_than=(first or now) + gap, seen_missing=now
         )
-    return evidence.accept(
+    moved = evidence.accept(
         payment_id=transaction["payment_id"],
         number=transaction["number"],
         verdict=Verdict.NOT_RECEIVED,
@@ -128,6 +128,7 @@ def _not_found(transaction: TransactionRow, provider: Provider, caller: Caller) 
         ),
         caller=caller,
     )
+    return moved or _ask_again(transaction, "not_found_but_known_there")
 
 
 def _ask_again(
