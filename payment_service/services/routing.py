@@ -25,8 +25,10 @@ def route(command: HowToCharge, payment: PaymentRow) -> list[Provider]:
     found = [_named(named, method)] if named else providers().route(method, currency)
     able = [provider for provider in found if provider.takes(method=method, currency=currency)]
     if not able:
-        who, field = (named, "provider") if named else ("no provider", "method")
-        raise MethodNotSupported.field(field, f"{who} takes {method} in {currency} here")
+        what = f"{method} in {currency} here"
+        if named:
+            raise MethodNotSupported.field("provider", f"{named} takes no {what}")
+        raise MethodNotSupported.field("method", f"no provider takes {what}")
     fitting = [provider for provider in able if payment["amount"] % provider.step(currency) == 0]
     if not fitting:
         step = min(provider.step(currency) for provider in able)

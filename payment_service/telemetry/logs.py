@@ -3,14 +3,33 @@ number in any."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
 Mask = Callable[[str], str]
+
+
+class Unfailing(io.TextIOBase):
+    """The file, but that a line which can't be written is lost: whoever read it has gone, or the
+    disk is full. A request must not fail for that, least of all when its money has moved."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
 
 
 def configure(*, level: str, output: str, mask: Mask) -> None:
@@ -35,7 +54,7 @@ def configure(*, level: str, output: str, mask: Mask) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, Unfailing(sys.stdout))),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
