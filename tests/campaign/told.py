@@ -11,7 +11,7 @@ from typing import Any
 
 IN_PROGRESS = "idempotency_key_in_progress"
 # Nothing stands under the key after these, by contract; the same request may come again.
-RETRIED = {202, 429, 500, 502, 503, 504}
+RETRIED = {202, 408, 429, 500, 502, 503, 504}
 KEPT = {200, 201, 402}
 
 
