@@ -3,6 +3,7 @@ came in late is given back."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import structlog
@@ -14,7 +15,7 @@ from payment_service.domain.vocabulary import PaymentStatus, TransactionStatus, 
 from payment_service.extensions import db
 from payment_service.services import holds, refunds
 from payment_service.services.moves import rows, steps
-from payment_service.services.moves.rows import PAYMENT, TRANSACTION
+from payment_service.services.moves.rows import PAYMENT, TRANSACTION, TransactionRow
 from payment_service.services.moves.steps import Move
 
 log = structlog.get_logger(__name__)
@@ -78,12 +79,14 @@ def _begin(connection: Connection, payment_id: int) -> Move | None:
     payment = rows.read_payment(connection, payment_id, lock=True)
     if payment is None or payment["expires_at"] is None:
         return None
-    if payment["expires_at"] > datetime.now(UTC) or _voiding(connection, payment_id):
+    earlier = rows.read_transactions(connection, payment_id)
+    if payment["expires_at"] > datetime.now(UTC) or _voiding(earlier):
         return None
     if payment["status"] in (PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION):
         return holds.begin_on_hold(
             connection,
             payment=payment,
+            earlier=earlier,
             kind=TransactionType.VOID,
             amount=payment["authorized"] or payment["amount"],
             caller=WORKER,
@@ -94,6 +97,7 @@ def _begin(connection: Connection, payment_id: int) -> Move | None:
         return refunds.begin_refund(
             connection,
             payment=payment,
+            earlier=earlier,
             amount=payment["captured"] - payment["refunded"],
             reason=SURPLUS,
             caller=WORKER,
@@ -103,8 +107,8 @@ def _begin(connection: Connection, payment_id: int) -> Move | None:
     return None
 
 
-def _voiding(connection: Connection, payment_id: int) -> bool:
+def _voiding(requests: Iterable[TransactionRow]) -> bool:
     return any(
         row["type"] == TransactionType.VOID and row["status"] == TransactionStatus.PROCESSING
-        for row in rows.read_transactions(connection, payment_id)
+        for row in requests
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -18,7 +19,7 @@ from payment_service.services import amounts, routing, standing
 from payment_service.services.moves import due, retries, rows, steps, transitions
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction, next_number, taken_by
-from payment_service.services.moves.rows import PaymentRow
+from payment_service.services.moves.rows import PaymentRow, TransactionRow
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import News
 
@@ -50,6 +51,7 @@ def capture(*, payment_id: int, command: Capture, key: Key, caller: Caller) -> E
             return begin_on_hold(
                 connection,
                 payment=payment,
+                earlier=earlier,
                 kind=TransactionType.CAPTURE,
                 amount=amount,
                 caller=caller,
@@ -64,6 +66,7 @@ def begin_on_hold(
     connection: Connection,
     *,
     payment: PaymentRow,
+    earlier: Sequence[TransactionRow],
     kind: TransactionType,
     amount: int,
     caller: Caller,
@@ -76,7 +79,6 @@ def begin_on_hold(
 
     `number` is that of a request which the provider has already, and a restore had lost. `share`
     is where the payment stands from now on, if it moves."""
-    earlier = rows.read_transactions(connection, payment["payment_id"])
     transaction = new_transaction(
         payment=payment,
         number=number or next_number(earlier),
@@ -92,6 +94,7 @@ def begin_on_hold(
         connection,
         payment=payment,
         transaction=transaction,
+        earlier=earlier,
         news=[News(edge.event, caller, cause, {"asked": kind})],
         caller=caller,
         key=key,

@@ -102,6 +102,7 @@ def cancel(*, payment_id: int, command: Cancel, key: Key | None, caller: Caller)
             return holds.begin_on_hold(
                 connection,
                 payment=payment,
+                earlier=rows.read_transactions(connection, payment_id),
                 kind=TransactionType.VOID,
                 amount=payment["authorized"],
                 caller=caller,

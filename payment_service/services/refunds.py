@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, insert, select
@@ -54,6 +55,7 @@ def refund(*, payment_id: int, command: RefundPayment, key: Key, caller: Caller)
             return begin_refund(
                 connection,
                 payment=payment,
+                earlier=earlier,
                 amount=amount,
                 reason=command.reason,
                 caller=caller,
@@ -67,6 +69,7 @@ def begin_refund(
     connection: Connection,
     *,
     payment: PaymentRow,
+    earlier: Sequence[TransactionRow],
     amount: int,
     reason: str | None,
     caller: Caller,
@@ -77,7 +80,6 @@ def begin_refund(
     """Begins a refund of the locked payment with the provider that took the money.
 
     `number` is that of a request which the provider has already, and a restore had lost."""
-    earlier = rows.read_transactions(connection, payment["payment_id"])
     transaction = new_transaction(
         payment=payment,
         number=number or next_number(earlier),
@@ -99,6 +101,7 @@ def begin_refund(
         connection,
         payment=payment,
         transaction=transaction,
+        earlier=earlier,
         news=[News("refund.requested", caller, reason, {"refund": details})],
         caller=caller,
         key=key,

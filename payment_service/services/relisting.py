@@ -151,10 +151,15 @@ def _begin(
     connection: Connection, payment: PaymentRow, provider: str, number: int, one: Listed
 ) -> None:
     request: Any = {"payment": payment, "amount": one.amount, "caller": WORKER, "number": number}
+    earlier = rows.read_transactions(connection, payment["payment_id"])
     if one.type is TransactionType.REFUND:
-        refunds.begin_refund(connection, **request, reason=CAUSE, key=None, cause=CAUSE)
+        refunds.begin_refund(
+            connection, **request, earlier=earlier, reason=CAUSE, key=None, cause=CAUSE
+        )
     elif one.type not in outcomes.ASKS:
-        holds.begin_on_hold(connection, **request, kind=one.type, key=None, cause=CAUSE)
+        holds.begin_on_hold(
+            connection, **request, earlier=earlier, kind=one.type, key=None, cause=CAUSE
+        )
     else:
         edge = transitions.edge_of(payment, one.type, Verdict.ASKED)
         if one.amount != payment["amount"]:
@@ -166,6 +171,7 @@ def _begin(
             connection,
             payment=payment,
             transaction=transaction,
+            earlier=earlier,
             news=[News(edge.event, WORKER, CAUSE)],
             caller=WORKER,
             key=None,

@@ -144,6 +144,7 @@ def _take_over(
         payment=pending.rewrite(connection, standing, asked),
         before=standing,
         transaction=transaction,
+        earlier=earlier,
         news=[News(edge.event, caller, None, transitions.taken_from(standing))],
         caller=caller,
         key=key,

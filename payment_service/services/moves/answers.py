@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from sqlalchemy import Connection
 
 from payment_service import idempotency
-from payment_service.domain.vocabulary import RefundStatus, TransactionStatus, TransactionType
+from payment_service.domain.vocabulary import RefundStatus, TransactionStatus
 from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.services.moves import rows
@@ -117,24 +117,11 @@ def tell(*, payment_id: int, number: int, key: Key | None) -> Ending:
 
 def tell_locked(connection: Connection, *, payment_id: int, number: int, key: Key | None) -> Ending:
     """As `tell`, in the connection's transaction, which must end soon: it locks the payment."""
-    ending = written(_standing(connection, payment_id, number), key)
+    # Locked, so that nobody moves it meanwhile: an answer that is kept must not show half a move.
+    ending = written(Ending(*rows.lock_request(connection, payment_id, number)), key)
     if key is None or (answer := to_keep(ending)) is None:
         return ending
     status, body = idempotency.store(
         connection, key, payment_id=payment_id, status=answer[0], body=answer[1]
     )
     return replace(ending, answer=Answer(status, body))
-
-
-def _standing(connection: Connection, payment_id: int, number: int) -> Ending:
-    # Locked, so that nobody moves it between this and the next read: an answer that is kept must
-    # not show half of a move.
-    payment = rows.read_payment(connection, payment_id, lock=True)
-    if payment is None:
-        raise LookupError(f"no payment {payment_id}")
-    transactions = rows.read_transactions(connection, payment_id)
-    transaction = rows.find_transaction(transactions, number)
-    refund = None
-    if transaction["type"] == TransactionType.REFUND:
-        refund = rows.read_refund(connection, payment_id, number)
-    return Ending(payment, transactions, transaction, refund)

@@ -12,7 +12,6 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import (
     DEAD,
-    TransactionType,
 )
 from payment_service.extensions import db
 from payment_service.providers.contract import Result
@@ -56,14 +55,9 @@ def accept_locked(
     caller: Caller,
 ) -> Change | None:
     """As `accept`, in the connection's transaction, which must end soon: it locks the payment."""
-    payment = rows.read_payment(connection, payment_id, lock=True)
-    if payment is None:
-        raise LookupError(f"no payment {payment_id}")
-    transaction = rows.find_transaction(rows.read_transactions(connection, payment_id), number)
+    payment, _, transaction, refund = rows.lock_request(connection, payment_id, number)
     if verdict is Verdict.NOT_RECEIVED and transaction["provider_reference"] is not None:
         return None  # it named its id for the request, so it has received it, whatever it says now
-    is_refund = transaction["type"] == TransactionType.REFUND
-    refund = rows.read_refund(connection, payment_id, number) if is_refund else None
     change = outcomes.plan(
         payment=payment,
         transaction=transaction,

@@ -8,11 +8,12 @@ provider is asked.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from sqlalchemy import Connection, RowMapping, select
 
 from payment_service.domain import jsontext
+from payment_service.domain.vocabulary import TransactionType
 from payment_service.models import Payment, Refund, Transaction
 
 
@@ -187,6 +188,29 @@ def read_refund(connection: Connection, payment_id: int, number: int) -> RefundR
         REFUND.c.payment_id == payment_id, REFUND.c.transaction_number == number
     )
     return refund_row(connection.execute(query).mappings().one())
+
+
+class LockedRequest(NamedTuple):
+    """A request with its payment, which is locked, and all requests of that; `refund` is what one
+    of type REFUND is about."""
+
+    payment: PaymentRow
+    transactions: list[TransactionRow]
+    transaction: TransactionRow
+    refund: RefundRow | None
+
+
+def lock_request(connection: Connection, payment_id: int, number: int) -> LockedRequest:
+    """Locks the payment before its requests are read, so that all of it is of one moment, until the
+    connection's transaction ends. Raises LookupError, NoResultFound."""
+    payment = read_payment(connection, payment_id, lock=True)
+    if payment is None:
+        raise LookupError(f"no payment {payment_id}")
+    transactions = read_transactions(connection, payment_id)
+    transaction = find_transaction(transactions, number)
+    is_refund = transaction["type"] == TransactionType.REFUND
+    refund = read_refund(connection, payment_id, number) if is_refund else None
+    return LockedRequest(payment, transactions, transaction, refund)
 
 
 def payment_row(found: RowMapping) -> PaymentRow:

@@ -75,6 +75,7 @@ def begin(
     *,
     payment: PaymentRow,
     transaction: TransactionRow,
+    earlier: Sequence[TransactionRow],
     news: Sequence[News],
     caller: Caller,
     key: Key | None,
@@ -84,8 +85,8 @@ def begin(
     before: PaymentRow | None = None,
 ) -> Move:
     """Begins a move of a payment that the connection's transaction holds locked: claims the key,
-    changes the payment, writes the request. `before` as in transitions.plan. Raises
-    idempotency.KeyTaken."""
+    changes the payment, writes the request. `earlier` are those before it, `before` is as in
+    transitions.plan. Raises idempotency.KeyTaken."""
     moment = transaction["created_at"]
     if key is not None:
         idempotency.claim(
@@ -95,7 +96,6 @@ def begin(
             number=transaction["number"],
             now=moment,
         )
-    earlier = tuple(rows.read_transactions(connection, payment["payment_id"]))
     change = transitions.plan(
         payment=payment,
         moment=moment,
@@ -114,7 +114,7 @@ def begin(
         caller,
         key,
         refund,
-        earlier,
+        tuple(earlier),
         fallbacks,
     )
 

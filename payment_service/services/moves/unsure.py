@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from payment_service.domain import money
 from payment_service.domain.callers import Caller
-from payment_service.domain.vocabulary import TransactionStatus, TransactionType
+from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.extensions import db
 from payment_service.providers.contract import Result
 from payment_service.services.moves import rows, transitions
@@ -33,16 +33,12 @@ def keep(*, payment_id: int, number: int, result: Result, caller: Caller) -> Non
 def keep_locked(
     connection: Connection, *, payment_id: int, number: int, result: Result, caller: Caller
 ) -> None:
-    """The same within the connection's transaction, which must end soon: it locks the payment."""
-    payment = rows.read_payment(connection, payment_id, lock=True)
-    if payment is None:
-        raise LookupError(f"no payment {payment_id}")
-    transaction = rows.find_transaction(rows.read_transactions(connection, payment_id), number)
-    is_refund = transaction["type"] == TransactionType.REFUND
+    """As `keep`, in the connection's transaction, which must end soon: it locks the payment."""
+    payment, _, transaction, refund = rows.lock_request(connection, payment_id, number)
     change = plan(
         payment=payment,
         transaction=transaction,
-        refund=rows.read_refund(connection, payment_id, number) if is_refund else None,
+        refund=refund,
         result=result,
         caller=caller,
         moment=datetime.now(UTC),
