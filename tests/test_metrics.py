@@ -269,12 +269,6 @@ def test_counters_never_go_down(service: Service, own: Flask, sandbox: Sandbox) 
     assert len(made) <= len(rows(own, "SELECT 1 FROM payments")) <= len(made) + len(refused)
 
 
-def test_a_process_that_has_just_begun_counts_nothing(service: Service) -> None:
-    """Its file is there before anything is in it."""
-    (service.directory / "metrics" / "counter_4194304.db").touch()
-    assert scrape(service)
-
-
 def test_two_workers_fold_nothing_twice(service: Service, own: Flask) -> None:
     service.start_worker()
     answers = at_once([lambda: a_charge(service) for _ in range(40)])

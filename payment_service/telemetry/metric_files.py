@@ -5,9 +5,9 @@ write to a page of theirs ends the process (SIGBUS). Here their bytes are writte
 used, and a process that can't have them counts on unseen. And what dead processes counted stays in
 files of their own, which each scrape reads. Here it is folded into one file for each kind.
 
-A file is held (flock) for as long as its process lives, so process ids mean nothing. Which files
-count is in the manifest, which one rename changes: a scrape sees all of a fold or nothing of it,
-and a fold that is killed at any line is finished by the next.
+A file is held (flock) for as long as its process lives, and its name never comes again, so process
+ids mean nothing. Which files count is in the manifest, which one rename changes: a scrape sees all
+of a fold or nothing of it, and a fold that is killed at any line is finished by the next.
 """
 
 # mypy: allow-untyped-calls, allow-untyped-defs
@@ -22,6 +22,7 @@ import json
 import mmap
 import os
 import struct
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -51,18 +52,20 @@ class Counts(MmapedDict):
     """A process's counts of one kind; in its own memory where its file can have no room."""
 
     def __init__(self, filename: str) -> None:
+        """Counts in `counter_4711-<random>.db` where prometheus_client says counter_4711.db."""
+        asked = Path(filename)
+        path = asked.with_stem(f"{asked.stem}-{uuid.uuid4().hex}")
         self._held: Any = io.BytesIO()
         try:
-            Path(filename).parent.mkdir(parents=True, exist_ok=True)
-            self._held = _hold(filename)
-            _write_zeros(self._held, FIRST_BYTES)
-            super().__init__(filename)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._held = _hold(path)
+            super().__init__(str(path))
         except OSError as error:
-            self._fname = filename
+            self._fname = str(path)
             self._f, self._positions, self._used, self._capacity = self._held, {}, 8, FIRST_BYTES
             self._m = mmap.mmap(-1, FIRST_BYTES)
             self._m[:4] = struct.pack("i", self._used)
-            _warn(filename, error)
+            _warn(self._fname, error)
 
     def _init_value(self, key: str) -> None:
         # Its length, the key padded to eight bytes, value and time.
@@ -91,16 +94,20 @@ def _warn(filename: str, error: OSError) -> None:
     log.warning("metrics_have_no_room", file=filename, error=str(error))
 
 
-def _hold(filename: str) -> IO[bytes]:
-    """Opens the file, and holds it until it is closed; a fold may take it away in between, and then
-    it is made anew."""
-    while True:
-        file = Path(filename).open("a+b")  # noqa: SIM115  it is for whoever asks to close it
+def _hold(path: Path) -> IO[bytes]:
+    """Makes the file and holds it until it is closed. Nobody sees it by its name before it is held
+    and has its first bytes."""
+    unnamed = path.with_suffix(".new")
+    file = unnamed.open("x+b")
+    try:
         fcntl.flock(file, fcntl.LOCK_SH)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), Path(filename).stat()):
-                return file
+        _write_zeros(file, FIRST_BYTES)
+        unnamed.replace(path)
+    except OSError:
         file.close()
+        unnamed.unlink(missing_ok=True)
+        raise
+    return file
 
 
 def _write_zeros(file: IO[bytes], size: int) -> None:
@@ -114,9 +121,8 @@ def merged(directory: Path) -> list[Metric]:
     """What all processes counted, the dead included."""
     for _ in range(TRIES):
         manifest = _manifest(directory)
-        files = [str(path) for path in _counting(directory, manifest) if _is_filled(path)]
-        # Folded away meanwhile, or made anew under that name and empty yet.
-        with contextlib.suppress(FileNotFoundError, struct.error):
+        files = [str(path) for path in _counting(directory, manifest)]
+        with contextlib.suppress(FileNotFoundError):  # folded away meanwhile
             found = list(MultiProcessCollector.merge(files))
             if _manifest(directory) == manifest:
                 return found
@@ -163,7 +169,7 @@ def _fold(directory: Path, manifest: dict[str, Any], dead: list[Path]) -> None:
 
 
 def _remove_taken(directory: Path, manifest: dict[str, Any]) -> None:
-    """Removes the files that a fold has added up; their names may be used again after that."""
+    """Removes the files that a fold has added up."""
     for path in directory.glob("*_folded-*.db"):
         if path.name not in manifest["files"]:
             path.unlink()  # of a fold that did not come to its end, or taken
@@ -176,7 +182,7 @@ def _remove_taken(directory: Path, manifest: dict[str, Any]) -> None:
 def _sum(parts: Iterable[Path]) -> bytes:
     """Writes one file with the sums of these files."""
     sums: dict[str, float] = defaultdict(float)
-    for path in filter(_is_filled, parts):
+    for path in parts:
         for key, value, *_ in MmapedDict.read_all_values_from_file(path):
             sums[key] += value
     entries = []
@@ -210,15 +216,8 @@ def _counting(directory: Path, manifest: dict[str, Any]) -> Iterator[Path]:
 
 
 def _kind(path: Path) -> str:
-    """`gauge_sum` of gauge_sum_4711.db."""
+    """`gauge_sum` of gauge_sum_4711-<random>.db."""
     return path.stem.rpartition("_")[0]
-
-
-def _is_filled(path: Path) -> bool:
-    """Whether the file has its first bytes; it is made before they are written."""
-    with contextlib.suppress(FileNotFoundError):
-        return path.stat().st_size > 0
-    return False
 
 
 def _is_dead(path: Path, stack: contextlib.ExitStack) -> bool:
