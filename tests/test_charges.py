@@ -239,6 +239,18 @@ def test_a_trip_that_names_its_currency_decides(
     assert (answer.json["amount"], answer.json["currency"]) == (text, currency)
 
 
+@pytest.mark.parametrize("sent", [{"amount": "2.50"}, {"amount_minor": 250}, {"amount": "2.505"}])
+@pytest.mark.parametrize("path", [CHARGE, "/v1/payments"])
+def test_as_much_of_another_currency_is_not_the_fare(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, path: str, sent: dict[str, Any]
+) -> None:
+    trip_id = a_trip(sandbox, total_fare="2.50", currency="USD")
+    answer = post(client, path, trip_id=trip_id, currency="INR", **sent)
+    assert (answer.status_code, answer.json["code"]) == (422, "amount_mismatch")
+    assert (answer.json["expected_amount"], answer.json["currency"]) == ("2.50", "USD")
+    assert payments_of(app, trip_id=trip_id) == []
+
+
 @pytest.mark.parametrize("sent", [{"amount": "104.85"}, {"amount": 105}, {"amount_minor": 10487}])
 def test_a_sent_amount_that_is_not_the_fare_is_refused(
     app: Flask, client: FlaskClient, sandbox: Sandbox, sent: dict[str, Any]

@@ -288,6 +288,8 @@ def test_cash_is_pending_until_a_person_says_that_it_was_handed_back(
     url = f"/v1/refunds/{refund['refund_id']}"
     done = client.patch(f"{url}/status", json={"status": "success", "reason": "at the desk"})
     assert (done.status_code, done.json["status"]) == (200, "SUCCESS")
+    told = client.get(f"/v1/payments/{payment['payment_id']}/events").json["events"]
+    assert [one["reason"] for one in told if one["what"] == "refund.succeeded"] == ["at the desk"]
     stands = payment_row(app, payment["payment_id"])
     assert (stands["status"], stands["refunded"]) == ("PARTIALLY_REFUNDED", 2500)
     final = post(client, refund_url(payment), key, amount="25.00")

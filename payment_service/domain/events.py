@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,27 +16,6 @@ VERSION = "v1"
 def iso(moment: datetime) -> str:
     """A moment as the wire writes it: UTC, ISO 8601 with microseconds and Z."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
-
-
-@dataclass(frozen=True)
-class Event:
-    """One fact about a payment, as it is stored and delivered.
-
-    `seq` counts the payment's events by its version; `body` is the CloudEvent as text, whose
-    bytes the hash covers; `chain` is the hash after this event.
-    """
-
-    payment_id: int
-    seq: int
-    type: str
-    from_status: str | None
-    to_status: str
-    actor: str
-    request_id: str | None
-    reason: str | None
-    occurred_at: datetime
-    body: str
-    chain: bytes
 
 
 def chained(head: bytes | None, body: str, snapshot: str | None) -> bytes:

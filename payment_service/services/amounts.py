@@ -31,10 +31,14 @@ def required_amount(sent: SentAmount | None, currency: str) -> int:
     return amount
 
 
-def expect(sent: SentAmount | None, currency: str, wanted: int) -> None:
-    """Raises AmountMismatch if an amount was sent and is not `wanted` (minor units)."""
-    amount = in_minor_units(sent, currency)
-    if amount is not None and amount != wanted:
+def expect(
+    sent: SentAmount | None, currency: str, wanted: int, *, sent_currency: str | None
+) -> None:
+    """Raises AmountMismatch if an amount was sent and is not `wanted` (minor units of `currency`),
+    or was said to be in another currency: 5.00 of one is not 5.00 of another."""
+    elsewhere = sent is not None and sent_currency not in (None, currency)
+    amount = None if elsewhere else in_minor_units(sent, currency)
+    if elsewhere or amount not in (None, wanted):
         text = money.format_amount(wanted, currency)
         raise AmountMismatch(
             f"the amount must be {text} {currency}, or be left out",

@@ -201,7 +201,7 @@ def _hear_refund(told: Told, row: EventRow, caller: str, refund: Mapping[str, An
     known = told.refunds[number]
     succeeded = row["type"] == "refund.succeeded"
     # One that is taken back keeps the time at which it was given.
-    back = row["reason"] == TAKEN_BACK and known["completed_at"] is not None
+    back = not succeeded and row["reason"] == TAKEN_BACK and known["completed_at"] is not None
     known |= {
         "status": "SUCCESS" if succeeded else "FAILED",
         "updated_at": at,

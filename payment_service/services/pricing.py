@@ -70,7 +70,12 @@ def priced(command: Create, caller: Caller) -> PaymentRow:
         payment["amount"] = amounts.required_amount(command.amount, payment["currency"])
     else:
         payment = at_fare_of(payment, trip)
-        amounts.expect(command.amount, payment["currency"], payment["amount"])
+        amounts.expect(
+            command.amount,
+            payment["currency"],
+            payment["amount"],
+            sent_currency=command.currency,
+        )
     expect_driver(payment, payment["method"])
     return payment
 

@@ -153,6 +153,7 @@ def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> R
                 failure_message=command.reason,
             ),
             caller=caller,
+            reason=command.reason,
         )
         standing = rows.refund_row(connection.execute(query).mappings().one())
     if not moved:

@@ -86,7 +86,12 @@ def _with_its_trip(payment: PaymentRow, command: Charge) -> PaymentRow:
     trip = pricing.ask_trip(payment["trip_id"], payment["currency"])
     if trip is not None:
         payment = pricing.at_fare_of(payment, trip)
-        amounts.expect(command.amount, payment["currency"], payment["amount"])
+        amounts.expect(
+            command.amount,
+            payment["currency"],
+            payment["amount"],
+            sent_currency=command.currency,
+        )
     return payment
 
 

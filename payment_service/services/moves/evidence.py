@@ -53,8 +53,10 @@ def accept_locked(
     verdict: Verdict,
     result: Result,
     caller: Caller,
+    reason: str | None = None,
 ) -> Change | None:
-    """As `accept`, in the connection's transaction, which must end soon: it locks the payment."""
+    """As `accept`, in the connection's transaction, which must end soon: it locks the payment.
+    `reason` is a person's, where a person is the evidence."""
     payment, _, transaction, refund = rows.lock_request(connection, payment_id, number)
     if verdict is Verdict.NOT_RECEIVED and transaction["provider_reference"] is not None:
         return None  # it named its id for the request, so it has received it, whatever it says now
@@ -66,6 +68,7 @@ def accept_locked(
         result=result,
         caller=caller,
         moment=datetime.now(UTC),
+        reason=reason,
     )
     if change is None:
         return None

@@ -58,9 +58,10 @@ def plan(
     result: Result,
     caller: Caller,
     moment: datetime,
+    reason: str | None = None,
 ) -> Change | None:
     """What the `verdict` of `transaction` changes; None if it moves nothing. `refund` is the
-    row that a request of type REFUND is about.
+    row that a request of type REFUND is about, `reason` that of a person who says it was given.
 
     A repeat and weaker news (a late no after a yes) move nothing. Evidence that money moved after
     we had said that it did not, does.
@@ -71,7 +72,9 @@ def plan(
     if transaction["type"] == TransactionType.REFUND:
         if refund is None:
             raise LookupError(f"the refund of {transaction['reference']} is not here")
-        return refund_outcomes.plan(payment, transaction, closed, refund, verdict, caller, moment)
+        return refund_outcomes.plan(
+            payment, transaction, closed, refund, verdict, caller, moment, reason
+        )
     if transaction["cause"] == "expiry" and verdict is Verdict.APPROVED:
         verdict = Verdict.EXPIRED
     try:

@@ -41,8 +41,10 @@ def plan(
     verdict: Verdict,
     caller: Caller,
     moment: datetime,
+    reason: str | None,
 ) -> Change | None:
-    """A refund's end: the ceiling's pending part is settled, the payment's status follows.
+    """A refund's end: the ceiling's pending part is settled, the payment's status follows. `reason`
+    is that of a person who says that it was given.
 
     One that comes in after it was given up has nothing pending any more.
     """
@@ -82,7 +84,7 @@ def plan(
         refund=_ended(refund, closed, moment),
         moment=moment,
         news=[
-            News("refund.succeeded", caller, None, details | data),
+            News("refund.succeeded", caller, reason, details | data),
             News(edge.event, caller),
         ],
         changes={
