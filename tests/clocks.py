@@ -16,10 +16,12 @@ from tests.books import execute, row
 
 
 def due(app: Flask, payment_id: int) -> None:
-    """The next look-up of the payment is due; no other time passes."""
+    """The next look-up of the payment is due, before all that other tests have left behind: the
+    later this is said, the longer it has been due. No other time passes."""
     execute(
         app,
-        "UPDATE transactions SET due_at = now() WHERE payment_id = :id AND due_at IS NOT NULL",
+        "UPDATE transactions SET due_at = timestamptz '2020-01-01' - (now() - '2020-01-01')"
+        " WHERE payment_id = :id AND due_at IS NOT NULL",
         id=payment_id,
     )
 

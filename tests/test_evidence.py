@@ -114,7 +114,8 @@ def test_with_another_live_payment_the_late_one_is_given_back_by_itself(
     assert _looked_up(client, failed["payment_id"])["status"] == status
     with app.app_context():
         assert audit.verify(payment_id=failed["payment_id"]).broken == ()
-        expiry.run_once()
+        while expiry.run_once()["ended"]:
+            pass  # other tests left some behind
     late = client.get(f"/v1/payments/{failed['payment_id']}").json
     assert late["status"] == ended
     of_order = client.get(f"/v1/payments/order/{order['order_id']}").json

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from payment_service import idempotency
 from payment_service.domain.errors import IdempotencyKeyInProgress
 from payment_service.extensions import db
-from payment_service.services.moves import answers, resolution, retries, steps
+from payment_service.services.moves import answers, retries, steps
 from tests.books import (
     a_charged_payment,
     a_pending_payment,
@@ -30,6 +30,7 @@ from tests.books import (
     row,
     rows,
 )
+from tests.clocks import look_up
 from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.sandbox_calls import arm, decide, disarm, eventually
 from tests.sandbox_server import Sandbox, running_sandbox
@@ -64,14 +65,8 @@ def key_row(app: Flask, key: str) -> dict[str, Any]:
 
 def settle(app: Flask, order_id: int) -> str:
     """The worker's look-ups until the order's payment has a final status."""
-    execute(
-        app,
-        "UPDATE transactions SET due_at = now() WHERE due_at IS NOT NULL"
-        " AND payment_id IN (SELECT payment_id FROM payments WHERE order_id = :id)",
-        id=order_id,
-    )
-    with app.app_context():
-        resolution.run_once()
+    for payment in payments_of(app, order_id=order_id):
+        look_up(app, payment["payment_id"])
     status: str = payments_of(app, order_id=order_id)[-1]["status"]
     return status
 

@@ -27,6 +27,7 @@ from tests.books import (
     post,
     rows,
 )
+from tests.clocks import look_up
 from tests.fixtures import MakeApp, a_key, a_number
 from tests.sandbox_calls import arm, decide
 from tests.sandbox_server import Sandbox
@@ -321,16 +322,8 @@ def test_a_persons_word_moves_only_cash(client: FlaskClient) -> None:
 
 
 def test_the_worker_does_not_settle_cash(app: Flask, client: FlaskClient) -> None:
-    from payment_service.services.moves import resolution
-
     payment, _, refund = a_cash_refund(client, "1.00")
-    execute(
-        app,
-        "UPDATE transactions SET due_at = now() WHERE payment_id = :id AND due_at IS NOT NULL",
-        id=payment["payment_id"],
-    )
-    with app.app_context():
-        resolution.run_once()
+    look_up(app, payment["payment_id"])
     assert client.get(f"/v1/refunds/{refund['refund_id']}").json["status"] == "PENDING"
 
 
