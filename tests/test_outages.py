@@ -150,6 +150,7 @@ def test_outages_of_everybody_and_killed_relays_lose_nothing(
         ), "each is counted once, however often it was sent"
 
 
+@pytest.mark.slow
 def test_one_service_down_for_a_while_holds_up_no_other(
     fresh_database: str, make_app: MakeApp, sandbox: Sandbox, tmp_path: Path
 ) -> None:

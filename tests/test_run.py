@@ -222,6 +222,7 @@ def test_requests_in_flight_are_answered_before_the_end(place: Place) -> None:
     assert process.wait(PATIENCE) == 0
 
 
+@pytest.mark.slow
 def test_at_a_second_start_the_data_is_still_there(place: Place) -> None:
     shutil.rmtree(place.var)
     for statement in ("CREATE TABLE kept (n int)", "SELECT count(*) FROM kept"):
@@ -243,6 +244,7 @@ def test_a_command_on_the_database_gives_back_its_exit_code(place: Place) -> Non
     assert missing.stderr == "run: no-such-program: No such file or directory\n"
 
 
+@pytest.mark.slow
 def test_what_a_killed_supervisor_left_is_stopped_first(place: Place) -> None:
     first = place.up()
     # Ready is who has one web process; the others may be on their way.
@@ -263,6 +265,7 @@ def test_what_a_killed_supervisor_left_is_stopped_first(place: Place) -> None:
     assert place.processes() == []
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_comes_back(place: Place) -> None:
     place.up()
 
@@ -292,6 +295,7 @@ def lives_again(place: Place, name: str) -> bool:
     return any(server.name == name and server.alive() for server in databases.running(place.var))
 
 
+@pytest.mark.slow
 def test_a_process_that_can_not_stay_up_ends_the_run(place: Place) -> None:
     process = place.up()
     (place.var / "worker-dies").touch()
@@ -369,6 +373,7 @@ def test_tables_that_can_not_be_made_are_one_line(place: Place) -> None:
     assert refusal(place, UPGRADE_CODE="4").startswith("run: flask db upgrade failed (exit 4)")
 
 
+@pytest.mark.slow
 def test_one_run_at_a_time_per_var_dir(place: Place) -> None:
     first = place.up()
     second = place.call()

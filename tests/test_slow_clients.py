@@ -218,6 +218,7 @@ def test_where_all_places_are_taken_the_oldest_half_request_goes(
         crowd.leave()
 
 
+@pytest.mark.slow
 def test_an_end_in_good_order(make_service: MakeService, app: Flask, sandbox: Sandbox) -> None:
     """What is under way is answered; half a request holds nobody up, however long it may take."""
     service = make_service(REQUEST_READ_SECONDS="600", WEB_GRACEFUL_TIMEOUT="300")
