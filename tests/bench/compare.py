@@ -1,7 +1,9 @@
-"""What a change or a setting does to a charge's CPU time: variants in turn, in one run.
+"""What a change or a setting does to the CPU time of a charge, or of a read: variants in turn, in
+one run, and with reads a bare Flask view among them.
 
 git worktree add /tmp/before HEAD~1
 python -m tests.bench.compare --rounds 8 /tmp/before . .,DB_POOL_SIZE=3
+python -m tests.bench.compare --what "get by id" --what replay /tmp/before .
 
 A variant is a checkout and settings. On a machine that others share, the CPU time of the same code
 differs by a third from minute to minute; medians of rounds in turn can be compared.
@@ -12,11 +14,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from tests.bench import charges, filling, world
+from tests.bench import charges, filling, reads, world
 from tests.bench.__main__ import SMALL_ROWS
+from tests.bench.bare import Bare
+from tests.bench.reads import Target
 from tests.bench.world import Servers
 from tests.running_service import Service
 
@@ -28,7 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=3.0, help="of a round")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("variants", nargs="+", metavar="CHECKOUT[,SETTING=VALUE...]")
+    parser.add_argument("--what", action="append", choices=["charge", *reads.KINDS])
+    parser.add_argument("variants", nargs="+", metavar="CHECKOUT[,SETTING=VALUE...] or bare")
     asked = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
@@ -39,18 +47,55 @@ def main() -> None:
             stack.enter_context(world.started(_service(servers, number, variant), worker=False))
             for number, variant in enumerate(asked.variants)
         ]
-        for service in services:
-            _one(servers, service, 2.0)  # warm
-        found: list[list[dict[str, float]]] = [[] for _ in services]
-        for _ in range(asked.rounds):
-            for service, rounds in zip(services, found, strict=True):
-                rounds.append(_one(servers, service, asked.seconds))
-    for variant, rounds in zip(asked.variants, found, strict=True):
-        parts = {name: median(one[name] for one in rounds) for name in rounds[0]}
-        print(variant, ", ".join(f"{name} {value:.0f}" for name, value in parts.items()))
+        for what in asked.what or ["charge"]:
+            _compare(servers, what, dict(zip(asked.variants, services, strict=True)), asked)
+
+
+def _compare(servers: Servers, what: str, services: dict[str, Service], asked: Any) -> None:
+    rounds: dict[str, Callable[[float], dict[str, float]]]
+    if what == "charge":
+        rounds = {name: partial(_one, servers, service) for name, service in services.items()}
+    else:
+        rounds = _reads(servers, what, services)
+    for one in rounds.values():
+        one(2.0)  # warm
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in rounds}
+    for _ in range(asked.rounds):
+        for name, one in rounds.items():
+            found[name].append(one(asked.seconds))
+    for name, ones in found.items():
+        parts = {part: median(one[part] for one in ones) for part in ones[0]}
+        print(f"{what}: {name}", ", ".join(f"{part} {value:.0f}" for part, value in parts.items()))
+
+
+def _reads(
+    servers: Servers, what: str, services: dict[str, Service]
+) -> dict[str, Callable[[float], dict[str, float]]]:
+    rounds = {}
+    for number, (name, service) in enumerate(services.items()):
+        if isinstance(service, Bare):
+            file = servers.directory / "constant.paths"
+            file.write_text("/\n")
+            ask = ("paths.lua", file)
+        else:
+            ask = reads.an_ask(servers, Target(service, f"variant{number}", SMALL_ROWS), what)
+        rounds[name] = partial(_one_read, servers, service, ask)
+    return rounds
+
+
+def _one_read(
+    servers: Servers, service: Service, ask: tuple[str, Path], seconds: float
+) -> dict[str, float]:
+    """CPU microseconds of a read, of gunicorn and PostgreSQL, and reads a second."""
+    done = reads.one_round(servers, service, ask, seconds)
+    if done.load.not_2xx:
+        raise RuntimeError(f"{service.tree}: {done.load}")
+    return {"all": done.cpu_us, "reads/s": done.load.rate}
 
 
 def _service(servers: Servers, number: int, variant: str) -> Service:
+    if variant == "bare":
+        return Bare(servers.directory / "bare")
     tree, *settings = variant.split(",")
     database = f"variant{number}"
     servers.migrated(database)

@@ -1,9 +1,9 @@
-"""What a charge costs in Python, by part: py-spy's samples, times the CPU time of a charge.
+"""What a charge or a read costs in Python, by part: py-spy's samples, times its CPU time.
 
 pip install py-spy
-python -m tests.bench.profile [--seconds 20] [--svg docs/charge.svg] [--live]
+python -m tests.bench.profile [--what charge] [--seconds 20] [--svg docs/charge.svg] [--live]
 
-Without --live the charges are made on one thread of one process (tests.bench.loop). Samples are of
+Without --live the requests are made on one thread of one process (tests.bench.loop). Samples are of
 whoever holds the GIL: all others would count a busy machine's waiting as the service's work.
 """
 
@@ -36,7 +36,10 @@ PARTS = {
         "limits/",
         "redis/",
     ),
-    "SQL: psycopg2, statements.py": ("payment_service/statements.py",),
+    "SQL: psycopg2, statements.py": (
+        "payment_service/statements.py",
+        "payment_service/queries.py",
+    ),
     "pool: SQLAlchemy": ("sqlalchemy/",),
     "logs: structlog": ("structlog/",),
     "metrics: exporter, prometheus": ("prometheus_flask_exporter/", "prometheus_client/"),
@@ -60,6 +63,9 @@ _PROGRAM = str(Path(sys.executable).with_name("py-spy"))
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument(
+        "--what", default="charge", choices=["charge", "replay", "get", "list", "events"]
+    )
     parser.add_argument("--svg", type=Path, help="also write a flame graph there")
     parser.add_argument("--live", action="store_true", help="a gunicorn worker under load, --gil")
     asked = parser.parse_args()
@@ -72,23 +78,23 @@ def main() -> None:
         if asked.live:
             live(servers, asked.seconds, asked.svg or Path("charge.svg"))
             return
-        spent, samples = alone(servers, asked.seconds, asked.svg)
+        spent, samples = alone(servers, asked.what, asked.seconds, asked.svg)
         for part, share in shares(samples):
             print(f"{part:<36} {100 * share:5.1f} %  {spent['user_us'] * share:6.0f} us")
         print(f"{'kernel: sockets, the log':<36}          {spent['kernel_us']:6.0f} us")
         total = spent["user_us"] + spent["kernel_us"]
-        print(f"{'a charge, without gunicorn':<36}          {total:6.0f} us")
+        print(f"{asked.what + ', without gunicorn':<36}          {total:6.0f} us")
 
 
 def alone(
-    servers: Servers, seconds: int, svg: Path | None
+    servers: Servers, what: str, seconds: int, svg: Path | None
 ) -> tuple[dict[str, float], list[tuple[str, int]]]:
-    """CPU microseconds of a charge on one thread, unwatched, and the samples of another run."""
-    spent = _looped(servers, seconds)
+    """CPU microseconds of a request on one thread, unwatched, and the samples of another run."""
+    spent = _looped(servers, what, seconds)
     raw = servers.directory / "samples"
-    _looped(servers, seconds, ["-f", "raw", "-o", str(raw)])
+    _looped(servers, what, seconds, ["-f", "raw", "-o", str(raw)])
     if svg:
-        _looped(servers, seconds, ["-f", "flamegraph", "-o", str(svg)])
+        _looped(servers, what, seconds, ["-f", "flamegraph", "-o", str(svg)])
         svg.write_text(svg.read_text().replace(_PROGRAM, "py-spy"))  # its title is its command
     lines = (line.rsplit(" ", 1) for line in raw.read_text().splitlines())
     return spent, [(stack, int(count)) for stack, count in lines if "(bench/loop.py" in stack]
@@ -114,9 +120,11 @@ def live(servers: Servers, seconds: int, svg: Path) -> None:
     print(f"{svg}: {load.rate:.0f} charges/s while it was watched")
 
 
-def _looped(servers: Servers, seconds: int, spying: list[str] | None = None) -> dict[str, float]:
-    """What the loop of charges printed about its own time."""
-    command = [sys.executable, "-m", "tests.bench.loop", str(seconds)]
+def _looped(
+    servers: Servers, what: str, seconds: int, spying: list[str] | None = None
+) -> dict[str, float]:
+    """What the loop printed about its own time."""
+    command = [sys.executable, "-m", "tests.bench.loop", str(seconds), what]
     env = servers.service("loop", DATABASE).env
     with (servers.directory / "loop.log").open("ab") as log:
         loop = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.PIPE)

@@ -46,17 +46,20 @@ def measure(
     servers: Servers, small: Target, big: Target, bare: Service, seconds: float
 ) -> dict[str, Any]:
     """Medians over alternating rounds; `ratio` is small's rate to big's, 1.0 if size is free."""
-    asks = {target.database: _asks(servers, target) for target in (small, big)}
+    asks = {
+        target.database: {kind: an_ask(servers, target, kind) for kind in KINDS}
+        for target in (small, big)
+    }
     found: dict[str, Any] = {}
     constant = servers.directory / "constant.paths"
     constant.write_text("/\n")
     for kind in asks[small.database]:
         rounds: dict[str, list[Read]] = {"small": [], "big": [], "bare": []}
         for _ in range(ROUNDS):
-            rounds["bare"].append(_read(servers, bare, ("paths.lua", constant), seconds))
+            rounds["bare"].append(one_round(servers, bare, ("paths.lua", constant), seconds))
             for name, target in (("small", small), ("big", big)):
                 ask = asks[target.database][kind]
-                rounds[name].append(_read(servers, target.service, ask, seconds))
+                rounds[name].append(one_round(servers, target.service, ask, seconds))
         found[kind] = _shown(rounds)
     return {"small_rows": small.rows, "big_rows": big.rows, **found}
 
@@ -78,7 +81,8 @@ def _shown(rounds: Mapping[str, list[Read]]) -> dict[str, Any]:
     }
 
 
-def _read(servers: Servers, service: Service, ask: tuple[str, Path], seconds: float) -> Read:
+def one_round(servers: Servers, service: Service, ask: tuple[str, Path], seconds: float) -> Read:
+    """One run of wrk, watched."""
     assert service.web is not None
     script, file = ask
     meter = Meter({"web": service.web.pid, "postgres": servers.postgres.process.pid})
@@ -88,23 +92,15 @@ def _read(servers: Servers, service: Service, ask: tuple[str, Path], seconds: fl
     return Read(load, 1e6 * (spent["web"] + spent["postgres"]) / max(1, load.requests))
 
 
-def _asks(servers: Servers, target: Target) -> dict[str, tuple[str, Path]]:
-    """wrk's script and its file for each kind of read."""
-    writers: dict[str, tuple[str, Callable[[], list[str]]]] = {
-        "replay": ("replays.lua", lambda: _charged(target)),
-        "get by id": ("paths.lua", lambda: _ids(target)),
-        "list, first page": ("paths.lua", lambda: [f"{PREFIX}?limit={PAGE}"]),
-        "list, deep cursor": ("paths.lua", lambda: _cursors(servers, target)),
-    }
-    found = {}
-    for kind, (script, lines) in writers.items():
-        file = servers.directory / f"{target.database}-{kind.replace(' ', '-')}"
-        file.write_text("\n".join(lines()) + "\n")
-        found[kind] = (script, file)
-    return found
+def an_ask(servers: Servers, target: Target, kind: str) -> tuple[str, Path]:
+    """wrk's script and its file for that kind of read."""
+    script, lines = KINDS[kind]
+    file = servers.directory / f"{target.database}-{kind.replace(' ', '-')}"
+    file.write_text("\n".join(lines(servers, target)) + "\n")
+    return script, file
 
 
-def _charged(target: Target) -> list[str]:
+def _charged(servers: Servers, target: Target) -> list[str]:
     """Charges that are made now, to be replayed: a key and its body a line."""
     lines = []
     for number in range(KEYS):
@@ -118,7 +114,7 @@ def _charged(target: Target) -> list[str]:
     return lines
 
 
-def _ids(target: Target) -> list[str]:
+def _ids(servers: Servers, target: Target) -> list[str]:
     return [f"{PREFIX}/{one}" for one in random.sample(range(1, target.rows + 1), _some(target))]
 
 
@@ -136,3 +132,15 @@ def _cursors(servers: Servers, target: Target) -> list[str]:
 
 def _some(target: Target) -> int:
     return min(PATHS, target.rows)
+
+
+def _first_page(servers: Servers, target: Target) -> list[str]:
+    return [f"{PREFIX}?limit={PAGE}"]
+
+
+KINDS: dict[str, tuple[str, Callable[[Servers, Target], list[str]]]] = {
+    "replay": ("replays.lua", _charged),
+    "get by id": ("paths.lua", _ids),
+    "list, first page": ("paths.lua", _first_page),
+    "list, deep cursor": ("paths.lua", _cursors),
+}
