@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from payment_service.domain.errors import IdempotencyKeyInProgress, IdempotencyK
 from payment_service.extensions import db
 from payment_service.models import IdempotencyKey
 from payment_service.models.columns import sql_types
-from payment_service.statements import Disconnected, Statement, hot
+from payment_service.statements import Statement
 
 _TABLE = IdempotencyKey.__table__
 _KEY = "caller = :caller AND operation = :operation AND key = :key"
@@ -39,13 +39,14 @@ KEEP_ANSWER = f"""UPDATE idempotency_keys SET
 """Keeps the answer about the payment that the key was claimed for, unless another was kept first;
 an answer of null is a provisional one."""
 
+CLAIMED = f"""
+    fingerprint, payment_id, transaction_number, locked_until, answer_status, answer_body
+    FROM idempotency_keys WHERE {_KEY}"""
+"""What a SELECT gives of a key's claim; found() reads it."""
+
 _FIND = Statement(
     "find_key",
-    f"""
-    SELECT fingerprint, payment_id, transaction_number, locked_until, answer_status, answer_body
-    FROM idempotency_keys
-    WHERE {_KEY} AND NOT ({_OVER})
-    """,  # noqa: S608 - our own columns
+    f"SELECT {CLAIMED} AND NOT ({_OVER})",
     {**sql_types(_TABLE), "now": "timestamptz"},
 )
 _STORE = f"""
@@ -86,10 +87,6 @@ _REAP = """
 """
 
 
-class KeyTaken(Exception):
-    """Another request claimed the key in the meantime; look at it again."""
-
-
 @dataclass(frozen=True)
 class Key:
     """A caller's key on one operation (method and path), with what the body said."""
@@ -113,8 +110,17 @@ class Found:
     answer_body: str | None
 
 
+class KeyTaken(Exception):
+    """Another request claimed the key: what was found of it, or None where it is to be looked at
+    again, because that happened in the meantime."""
+
+    def __init__(self, found: Found | None = None) -> None:
+        super().__init__(found)
+        self.found = found
+
+
 class _Claim(NamedTuple):
-    """A row of idempotency_keys, as _FIND reads it."""
+    """A row of idempotency_keys, as CLAIMED reads it."""
 
     fingerprint: str
     payment_id: int | None
@@ -143,14 +149,13 @@ def find(key: Key) -> Found | None:
     request holds the lock.
     """
     now = datetime.now(UTC)
-    try:
-        row = _read(key, now)
-    except Disconnected:
-        # A connection that died with the last restart of the database is met by this read, for
-        # which asking once more is harmless.
-        row = _read(key, now)
-    if row is None:
-        return None
+    rows = _FIND.read({**key.columns(), "now": now})
+    return found(key, rows[0], now) if rows else None
+
+
+def found(key: Key, claimed: Sequence[Any], now: datetime) -> Found:
+    """The key's claim as CLAIMED gave it. Raises as `find` does."""
+    row = _Claim(*claimed)
     if row.fingerprint != key.fingerprint:
         raise _reused(row.fingerprint, key.fingerprint)
     if row.answer_body is None and row.locked_until is not None and row.locked_until > now:
@@ -159,12 +164,6 @@ def find(key: Key) -> Found | None:
             retry_after=1,
         )
     return Found(row.payment_id, row.transaction_number, row.answer_status, row.answer_body)
-
-
-def _read(key: Key, now: datetime) -> _Claim | None:
-    with hot() as connection:
-        row = _FIND.one(connection, {**key.columns(), "now": now})
-    return _Claim(*row) if row else None
 
 
 def claim(

@@ -30,7 +30,8 @@ _SAID = (
 # for the trip or the order (any unique index), or history that paid for the trip and lies on
 # another share (services/moves/due.py), leaves `p` empty; the scalar sub-select then makes
 # payment_id null in the request, and that violation takes the claim of the key back with it.
-# Nothing returned means that the key was claimed by another request while this one waited.
+# A key that was claimed before comes back with its claim: a retry is told in this one trip. Nothing
+# returned means that the key was claimed by another request while this one waited.
 _BEGIN = Statement(
     "begin_charge",
     f"""
@@ -58,7 +59,8 @@ _BEGIN = Statement(
             :t_reference, :description, :request_id, :now, :send_before, :due_at FROM k
         RETURNING payment_id, transaction_id
     )
-    SELECT payment_id, transaction_id FROM t
+    SELECT transaction_id, NULL, payment_id, NULL, NULL, NULL, NULL FROM t
+    UNION ALL SELECT NULL, {idempotency.CLAIMED} AND NOT EXISTS (SELECT FROM k)
     """,  # noqa: S608 - our own columns
     {
         **sql_types(IdempotencyKey.__table__),
@@ -76,7 +78,7 @@ def charge(*, command: Charge, key: Key, caller: Caller) -> Ended:
     Raises domain errors; api/errors.py has their statuses.
     """
     # A trip is asked for its fare first, so a finished key is worth a look before that. An order
-    # is not, and its begin finds the key claimed just as well: one round trip less.
+    # is not, and its begin gives the key's claim just as well: one round trip less.
     return retries.once(
         key=key,
         caller=caller,
@@ -122,7 +124,11 @@ def _begin(command: Charge, key: Key, caller: Caller) -> Move:
         return takeover.take_over_live(payment, command, key, caller)
     if written is None:
         raise idempotency.KeyTaken
-    payment["payment_id"], transaction["transaction_id"] = written
-    transaction["payment_id"] = payment["payment_id"]
+    transaction_id, *claimed = written
+    if transaction_id is None:
+        raise idempotency.KeyTaken(idempotency.found(key, claimed, moment))
+    _, payment_id, *_ = claimed
+    transaction["transaction_id"] = transaction_id
+    payment["payment_id"] = transaction["payment_id"] = payment_id
     fallbacks = tuple(provider.name for provider in willing[1:])
     return Move(payment, transaction, caller, key, fallbacks=fallbacks)

@@ -33,7 +33,9 @@ def once(
             continue
         try:
             move = begin()
-        except idempotency.KeyTaken:
+        except idempotency.KeyTaken as taken:
+            if key and taken.found and (ended := resume(key=key, found=taken.found, caller=caller)):
+                return ended
             continue
         except DomainError:
             # Two tries of one request may overlap, and what refuses this one may be the other's own
