@@ -1,0 +1,92 @@
+"""One limit for all processes: reads are counted while the database is at work, and exactly."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import redis
+import requests
+from flask import Flask, g
+from sqlalchemy import event
+
+from payment_service.extensions import db
+from tests.books import payments_of
+from tests.fixtures import MakeApp, StartService, a_key, a_number, an_order
+from tests.patience import PATIENCE
+
+PROCESSES = 3
+ALLOWED, ASKED = 45, 90
+
+
+def a_limit() -> str:
+    """One that no other test counts under."""
+    return f"{ALLOWED} per {2 + a_number() % 300} day"
+
+
+def test_the_count_of_three_processes_is_exact(start_service: StartService) -> None:
+    """Reads, charges and what is refused at once: as many are answered as the limit says, and each
+    of the others is told that it is one too many. Who is over it charges nothing."""
+    limit = a_limit()
+    urls = [start_service(RATE_LIMIT=limit).url for _ in range(PROCESSES)]
+
+    def ask(number: int) -> tuple[str, int]:
+        url = urls[number % PROCESSES]
+        if number % 4 == 0:
+            sent = requests.post(
+                f"{url}/v1/payments/charge",
+                json=an_order(),
+                headers={"Idempotency-Key": a_key()},
+                timeout=PATIENCE,
+            )
+            return "charge", sent.status_code
+        path = "/v1/payments?limit=1" if number % 4 == 1 else "/v1/payments/999999999999"
+        return "read", requests.get(url + path, timeout=PATIENCE).status_code
+
+    with ThreadPoolExecutor(12) as pool:
+        told = Counter(pool.map(ask, range(ASKED)))
+    refused = sum(count for (_, status), count in told.items() if status == 429)
+    assert ASKED - refused == ALLOWED, told
+    assert {status for _, status in told} == {200, 201, 404, 429}, told
+
+
+def test_a_read_does_not_wait_for_its_count(make_app: MakeApp) -> None:
+    """The hit is on its way while the database is asked; a change is counted before it begins."""
+    app = make_app(rate_limit=a_limit())
+    on_its_way: list[bool] = []
+    with app.app_context():
+        engines = list(db.engines.values())
+    for engine in engines:
+        event.listen(engine, "checkout", lambda *_: on_its_way.append("rate_limit" in g))
+    client = app.test_client()
+    assert client.get("/v1/payments?limit=1").status_code == 200
+    assert on_its_way == [True]
+    client.post("/v1/payments/1/cancel")
+    assert set(on_its_way[1:]) == {False}
+
+
+def test_who_is_over_the_limit_changes_nothing(make_app: MakeApp, app: Flask) -> None:
+    client = make_app(rate_limit=f"2 per {2 + a_number() % 300} day").test_client()
+    for _ in range(2):
+        assert client.get("/v1/payments?limit=1").status_code == 200
+    order = an_order()
+    refused = [
+        client.post("/v1/payments/charge", json=order, headers={"Idempotency-Key": a_key()}),
+        client.get("/v1/payments?limit=1"),
+        client.get("/v1/no/such/page"),
+    ]
+    for answer in refused:
+        assert (answer.status_code, answer.json["code"]) == (429, "too_many_requests")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert answer.headers["X-Request-ID"]
+    assert payments_of(app, order_id=order["order_id"]) == []
+
+
+def test_a_redis_that_has_lost_its_scripts_counts_on(make_app: MakeApp, redis_url: str) -> None:
+    client = make_app(rate_limit=a_limit()).test_client()
+    assert client.get("/v1/payments?limit=1").status_code == 200
+    server: Any = redis.Redis.from_url(redis_url)
+    server.script_flush()
+    told = [client.get("/v1/payments?limit=1").status_code for _ in range(ALLOWED)]
+    assert told == [200] * (ALLOWED - 1) + [429]
