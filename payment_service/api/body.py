@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any, NoReturn
 
 from flask import Request, current_app, g, request
@@ -124,9 +125,8 @@ def refuse_surprises() -> None:
     if "\x00" in request.path:
         raise NotFound
     view = current_app.view_functions.get(request.endpoint or "")
-    documented = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", [])
-    queries = [parameter["schema"] for parameter in documented if parameter["in"] == "query"]
-    _refuse_card_numbers({name: field for query in queries for name, field in query.fields.items()})
+    known, queries, reads_body = _read_by(view)
+    _refuse_card_numbers(known)
     if view is None:
         return
     if request.args and not queries and request.path.startswith("/v1/"):
@@ -135,8 +135,17 @@ def refuse_surprises() -> None:
             f"unknown query parameters: {', '.join(names)}",
             {name: ["Unknown field."] for name in names},
         )
-    if not any(parameter["in"] == "json" for parameter in documented) and _has_body():
+    if not reads_body and _has_body():
         raise InvalidRequest("no body is read here; send none")
+
+
+@cache
+def _read_by(view: Any) -> tuple[Mapping[str, fields.Field[Any]], bool, bool]:
+    """The query parameters that a view reads, whether it reads any, and whether it reads a body."""
+    documented = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", [])
+    queries = [parameter["schema"] for parameter in documented if parameter["in"] == "query"]
+    known = {name: field for query in queries for name, field in query.fields.items()}
+    return known, bool(queries), any(parameter["in"] == "json" for parameter in documented)
 
 
 def _has_body() -> bool:

@@ -62,6 +62,8 @@ def in_url(text: str) -> bool:
 
 def masked(text: str) -> str:
     """`text`, or if it holds card numbers, percent-encoded or not, its plain form without them."""
+    if len(text) < SHORTEST:
+        return text  # as most of what is logged
     for form in _decoded(text):
         plain = _in_ascii(form)
         if places := list(_places(plain)):
@@ -140,6 +142,8 @@ def _as_on_a_card(groups: list[re.Match[str]]) -> bool:
 def _decoded(text: str) -> Iterator[str]:
     """`text`, and what it says when it is decoded as an URL, once or more often."""
     yield text
+    if "%" not in text:
+        return
     for _ in range(DECODED):
         text, before = _ENCODED.sub(_bytes_meant, text), text
         if text == before:

@@ -15,7 +15,7 @@ VERSION = "v1"
 
 def iso(moment: datetime) -> str:
     """A moment as the wire writes it: UTC, ISO 8601 with microseconds and Z."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def chained(head: bytes | None, body: str, snapshot: str | None) -> bytes:
