@@ -73,6 +73,7 @@ class Steps(RuleBasedStateMachine):
         self.orders = [a_number() for _ in range(3)]
         self.paid: list[Paid] = []
         self.touched: list[Paid] = []
+        self.editions: dict[str, Any] = {}
 
     def _charge(
         self, order: int, amount: int, hold: bool, ending: str | None, *, by_id: bool = False

@@ -23,7 +23,7 @@ from payment_service.domain.errors import (
     IdempotencyKeyReused,
     RefundExceedsCaptured,
 )
-from payment_service.services import audit
+from payment_service.services import audit, reading
 from tests.fixtures import MakeApp, a_key
 from tests.model import ENDINGS, Ask
 from tests.model_steps import Steps, World
@@ -178,6 +178,14 @@ class Histories(Steps):
         kept = Counter(p.order for p in self.paid if p.held or p.taken > p.given)
         settled = [order for order in kept if all(p.still for p in self.paid if p.order == order)]
         assert all(kept[order] <= 1 for order in settled), kept
+
+    @invariant()
+    def an_edition_is_one_body(self) -> None:
+        """What is shown of a payment does not change unless its edition does."""
+        with self.world.app.app_context():
+            for paid in self.paid:
+                seen = reading.get_payment(payment_id=paid.payment_id)
+                assert self.editions.setdefault(seen.edition, seen.row) == seen.row, vars(paid)
 
     @invariant()
     def nothing_was_sent_twice(self) -> None:

@@ -76,6 +76,19 @@ class Blueprint(flask_smorest.Blueprint):
 
         return decorate
 
+    def tagged(self, schema: type[Schema], **kwargs: Any) -> Callable[[View], View]:
+        """Documents an answer that has a tag, and that is not sent to who has it (api/reads.py)."""
+
+        def decorate(view: View) -> View:
+            view = self.alt_response(
+                304, description="Nothing changed since the tag that was sent"
+            )(view)
+            view = self.response(200, schema, headers=openapi.TAGGED, **kwargs)(view)
+            documented: View = self.doc(parameters=[openapi.IF_NONE_MATCH])(view)
+            return documented
+
+        return decorate
+
     def refuses(self, *statuses: int) -> Callable[[View], View]:
         """Documents problems that are this view's own."""
 
@@ -124,7 +137,7 @@ class Api(SmorestApi):
         openapi.describe(self.spec, ProblemSchema, PROBLEM, kinds())
 
     def _register_etag_headers(self) -> None:
-        """flask-smorest would describe ETag headers; no answer of ours has one."""
+        """flask-smorest would describe ETag headers in its own way; ours are openapi.TAGGED."""
 
     def _register_pagination_header(self) -> None:
         """flask-smorest would describe a paging header; our lists have next_cursor instead."""

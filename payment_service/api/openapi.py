@@ -30,6 +30,17 @@ KEY_PARAMETER: dict[str, Any] = {
     "example": "trip-32-charge",
 }
 
+IF_NONE_MATCH = "IfNoneMatch"
+"""The header's name among the document's components."""
+
+IF_NONE_MATCH_PARAMETER: dict[str, Any] = {
+    "name": "If-None-Match",
+    "description": "The ETag of an answer that the caller has: 304 without a body if it still is "
+    "what would be answered.",
+    "schema": {"type": "string"},
+    "example": '"1.0.0-32.5.1763632800.000000"',
+}
+
 SETTINGS: dict[str, Any] = {
     "API_TITLE": "Payment service",
     "API_VERSION": VERSION,
@@ -100,6 +111,13 @@ REPLAYED = {
     }
 }
 
+TAGGED = {
+    "ETag": {
+        "description": "Another one as soon as anything in the answer is different",
+        "schema": {"type": "string"},
+    }
+}
+
 
 class Converter(OpenAPIConverter):
     """The members of an AnswerSchema are always there, but for those that say otherwise."""
@@ -166,6 +184,7 @@ def describe(spec: APISpec, problem: type[Schema], content_type: str, kinds: lis
     spec.options["info"] = {**spec.options["info"], "description": ABOUT + "".join(table)}
     spec.components.security_scheme("bearerAuth", BEARER)
     spec.components.parameter(KEY, "header", KEY_PARAMETER, lazy=True)
+    spec.components.parameter(IF_NONE_MATCH, "header", IF_NONE_MATCH_PARAMETER, lazy=True)
     for status in sorted({kind.status for kind in kinds}):
         codes = [kind for kind in kinds if kind.status == status]
         told = [f"- `{kind.code}`: {_line(kind)}" for kind in codes]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
 
+from payment_service.api import reads
 from payment_service.api.auth import caller
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import optional_key, required_key, respond
@@ -17,12 +17,16 @@ from payment_service.services import (
     holds,
     listings,
     payments,
+    reading,
     settling,
     takeover,
     timeline,
 )
 
 blueprint = Blueprint("payments", __name__, description="Charge, watch and steer payments")
+
+DETAIL, PAGE = schemas.PaymentDetailSchema(), schemas.PaymentListSchema()
+TIMELINE = schemas.TimelineSchema()
 
 ID = "<id:payment_id>"
 Body = dict[str, Any]
@@ -140,66 +144,69 @@ def set_status(command: commands.SetStatus, payment_id: int) -> Response:
 @blueprint.get("/payments", operation="listPayments")
 @blueprint.arguments(schemas.PaymentQuery, location="query")
 @blueprint.response(200, schemas.PaymentListSchema)
-def list_payments(query: Body) -> Mapping[str, Any]:
+def list_payments(query: Body) -> Response:
     """List payments, newest first
 
     By limit and offset, by page and page_size, or by cursor, which costs the same on every page.
     The filters must all fit.
     """
-    return listings.list_payments(**query)
+    return reads.page(PAGE.write(listings.list_payments(**query)))
 
 
 @blueprint.get(f"/payments/{ID}", operation="getPayment")
-@blueprint.response(200, schemas.PaymentDetailSchema)
+@blueprint.tagged(schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
-def get(payment_id: int) -> Mapping[str, Any]:
+def get(payment_id: int) -> Response:
     """Read one payment
 
     With its transactions, which are the requests to providers about it.
     """
-    return listings.get_payment(payment_id=payment_id)
+    return reads.tell(reading.get_payment(payment_id=payment_id, known=reads.known()), DETAIL.write)
 
 
 @blueprint.get("/payments/trip/<id:trip_id>", operation="getTripPayment")
-@blueprint.response(200, schemas.PaymentDetailSchema)
+@blueprint.tagged(schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
-def get_of_trip(trip_id: int) -> Mapping[str, Any]:
+def get_of_trip(trip_id: int) -> Response:
     """Read the payment of a trip
 
     The one for its fare: the live one, else the newest. A tip is another payment.
     """
-    return listings.get_of(column="trip_id", value=trip_id)
+    seen = reading.get_of(column="trip_id", value=trip_id, known=reads.known())
+    return reads.tell(seen, DETAIL.write)
 
 
 @blueprint.get("/payments/order/<id:order_id>", operation="getOrderPayment")
-@blueprint.response(200, schemas.PaymentDetailSchema)
+@blueprint.tagged(schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
-def get_of_order(order_id: int) -> Mapping[str, Any]:
+def get_of_order(order_id: int) -> Response:
     """Read the payment of an order
 
     The live one, else the newest.
     """
-    return listings.get_of(column="order_id", value=order_id)
+    seen = reading.get_of(column="order_id", value=order_id, known=reads.known())
+    return reads.tell(seen, DETAIL.write)
 
 
 @blueprint.get("/payments/transaction/<transaction_id>", operation="getPaymentByTransaction")
-@blueprint.response(200, schemas.PaymentDetailSchema)
+@blueprint.tagged(schemas.PaymentDetailSchema)
 @blueprint.refuses(404)
-def get_by_transaction(transaction_id: str) -> Mapping[str, Any]:
+def get_by_transaction(transaction_id: str) -> Response:
     """Read a payment by the provider's reference
 
     The payment that the provider knows under it.
     """
-    return listings.get_by_transaction(provider_reference=transaction_id)
+    seen = reading.get_by_transaction(provider_reference=transaction_id, known=reads.known())
+    return reads.tell(seen, DETAIL.write)
 
 
 @blueprint.get(f"/payments/{ID}/events", operation="getPaymentEvents")
-@blueprint.response(200, schemas.TimelineSchema)
+@blueprint.tagged(schemas.TimelineSchema)
 @blueprint.refuses(404)
-def get_events(payment_id: int) -> Mapping[str, Any]:
+def get_events(payment_id: int) -> Response:
     """Read what happened to a payment
 
     Oldest first: events, transactions and what operators did; and what will happen next, and when,
     if something is due.
     """
-    return timeline.tell(payment_id=payment_id)
+    return reads.tagged(reads.page(TIMELINE.write(timeline.tell(payment_id=payment_id))))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
 
+from payment_service.api import reads
 from payment_service.api.auth import caller
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import required_key, respond
 from payment_service.domain import commands
 from payment_service.schemas import refunds as schemas
 from payment_service.schemas.lists import ListQuery
-from payment_service.services import listings, refunds
+from payment_service.services import listings, reading, refunds
 
 blueprint = Blueprint("refunds", __name__, description="Give captured funds back")
+
+REFUND, PAGE = schemas.RefundSchema(), schemas.RefundListSchema()
 
 ID = "<id:payment_id>"
 REFUND_ID = "<id:refund_id>"
@@ -59,44 +61,46 @@ def create(command: commands.RefundNamedPayment) -> Response:
 @blueprint.get("/refunds", operation="listRefunds")
 @blueprint.arguments(schemas.RefundQuery, location="query")
 @blueprint.response(200, schemas.RefundListSchema)
-def list_refunds(query: Body) -> Mapping[str, Any]:
+def list_refunds(query: Body) -> Response:
     """List refunds, newest first
 
     Paged as payments are.
     """
-    return listings.list_refunds(**query)
+    return reads.page(PAGE.write(listings.list_refunds(**query)))
 
 
 @blueprint.get(f"/refunds/{REFUND_ID}", operation="getRefund")
-@blueprint.response(200, schemas.RefundSchema)
+@blueprint.tagged(schemas.RefundSchema)
 @blueprint.refuses(404)
-def get(refund_id: int) -> Mapping[str, Any]:
+def get(refund_id: int) -> Response:
     """Read one refund
 
     What it gave back, and whether the money is on its way.
     """
-    return listings.get_refund(refund_id=refund_id)
+    return reads.tell(reading.get_refund(refund_id=refund_id, known=reads.known()), REFUND.write)
 
 
 @blueprint.get(f"/payments/{ID}/refunds", operation="listPaymentRefunds")
 @blueprint.arguments(ListQuery, location="query")
 @blueprint.response(200, schemas.RefundListSchema)
 @blueprint.refuses(404)
-def list_of_payment(query: Body, payment_id: int) -> Mapping[str, Any]:
+def list_of_payment(query: Body, payment_id: int) -> Response:
     """List the refunds of a payment, newest first
 
     Paged as payments are.
     """
-    return listings.list_refunds_of(payment_id=payment_id, page=query["page"])
+    found = listings.list_refunds_of(payment_id=payment_id, page=query["page"])
+    return reads.page(PAGE.write(found))
 
 
 @blueprint.patch(f"/refunds/{REFUND_ID}/status", operation="setRefundStatus")
 @blueprint.arguments(schemas.SetRefundStatusSchema, example={"status": "SUCCESS"})
 @blueprint.response(200, schemas.RefundSchema)
 @blueprint.refuses(404, 409)
-def set_status(command: commands.SetRefundStatus, refund_id: int) -> Mapping[str, Any]:
+def set_status(command: commands.SetRefundStatus, refund_id: int) -> Response:
     """Say whether cash was handed back
 
     A refund of cash is PENDING until a person says so. All others are a provider's to settle.
     """
-    return refunds.set_status(refund_id=refund_id, command=command, caller=caller())
+    refund = refunds.set_status(refund_id=refund_id, command=command, caller=caller())
+    return reads.page(REFUND.write(refund))

@@ -1,129 +1,65 @@
-"""Reads payments and refunds: one, a page, or the newest of a trip. Writes nothing."""
+"""Pages of payments and refunds, newest first, each in one round trip."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, func, not_, or_, select, tuple_
-
-from payment_service.domain.errors import PaymentNotFound, RefundNotFound
-from payment_service.domain.vocabulary import PaymentStatus, Purpose
-from payment_service.extensions import db
-from payment_service.schemas.lists import Cursor, Page
-from payment_service.services.moves import due, rows
-from payment_service.services.moves.rows import (
-    PAYMENT,
-    PAYMENT_COLUMNS,
-    REFUND,
-    TRANSACTION,
-    PaymentRow,
-    RefundRow,
-    TransactionRow,
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    func,
+    not_,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
 )
 
-
-class Detail(PaymentRow):
-    """A payment with its requests."""
-
-    transactions: list[TransactionRow]
-
-
-def get_payment(*, payment_id: int) -> Detail:
-    """A payment with its `transactions`. Raises PaymentNotFound."""
-    with db.engine.connect() as connection:
-        payment = rows.read_payment(connection, payment_id)
-        if payment is None:
-            raise PaymentNotFound(f"there is no payment {payment_id}")
-        return {**payment, "transactions": rows.read_transactions(connection, payment_id)}
-
-
-def get_of(*, column: str, value: int) -> Detail:
-    """The payment for the fare of a trip, or for an order: the live one, else the newest. What else
-    was paid for it, such as a tip, is another payment. Raises PaymentNotFound."""
-    live = due.live_of({column: value}, Purpose.FARE)
-    dead = and_(PAYMENT.c[column] == value, not_(PAYMENT.c.live), PAYMENT.c.purpose == Purpose.FARE)
-    query = (
-        select(PAYMENT.c.payment_id)
-        .where(or_(live, dead), PAYMENT.c.share == 0)
-        .order_by(PAYMENT.c.live.desc(), PAYMENT.c.created_at.desc(), PAYMENT.c.payment_id.desc())
-        .limit(1)
-    )
-    return _get(query, f"there is no payment for {column.removesuffix('_id')} {value}")
-
-
-def get_by_transaction(*, provider_reference: str) -> Detail:
-    """The payment that the provider knows under this reference. Raises PaymentNotFound."""
-    query = (
-        select(TRANSACTION.c.payment_id)
-        .where(TRANSACTION.c.provider_reference == provider_reference)
-        .order_by(TRANSACTION.c.payment_id.desc())
-        .limit(1)
-    )
-    return _get(query, "no payment has this transaction")
+from payment_service.domain.errors import PaymentNotFound
+from payment_service.domain.vocabulary import PaymentStatus
+from payment_service.queries import Query
+from payment_service.schemas.lists import Cursor, Page
+from payment_service.services.moves import due
+from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
+from payment_service.services.reading import SHOWN_OF_PAYMENT, SHOWN_OF_REFUND
 
 
 def list_payments(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
     """A page of payments as rows, newest first, with what the wire says about the page."""
-    wanted = [_wanted(name, value) for name, value in filters.items()]
-    return _page(PAYMENT, PAYMENT_COLUMNS, wanted, page, "payment_id", "payments")
-
-
-def get_refund(*, refund_id: int) -> RefundRow:
-    """One refund. Raises RefundNotFound."""
-    with db.engine.connect() as connection:
-        query = select(REFUND).where(REFUND.c.refund_id == refund_id)
-        found = connection.execute(query).mappings().one_or_none()
-    if found is None:
-        raise RefundNotFound(f"there is no refund {refund_id}")
-    return rows.refund_row(found)
+    return _page("payments", page, filters)
 
 
 def list_refunds(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
     """A page of refunds as rows, newest first."""
-    wanted = [REFUND.c[name] == value for name, value in filters.items()]
-    return _page(REFUND, list(REFUND.c), wanted, page, "refund_id", "refunds")
+    return _page("refunds", page, filters)
 
 
 def list_refunds_of(*, payment_id: int, page: Page) -> Mapping[str, Any]:
     """A page of one payment's refunds. Raises PaymentNotFound."""
-    get_payment(payment_id=payment_id)
-    return list_refunds(page=page, filters={"payment_id": payment_id})
-
-
-def _get(query: Select, missing: str) -> Detail:
-    with db.engine.connect() as connection:
-        payment_id = connection.execute(query).scalar_one_or_none()
-    if payment_id is None:
-        raise PaymentNotFound(missing)
-    return get_payment(payment_id=payment_id)
-
-
-def _has(column: str, value: int) -> ColumnElement[bool]:
-    """Live and dead rows of a trip or order each have an index of their own; a plain equality
-    could use neither."""
-    same = PAYMENT.c[column] == value
-    return or_(and_(same, PAYMENT.c.live), and_(same, not_(PAYMENT.c.live)))
+    try:
+        return _page("refunds", page, {"payment_id": payment_id}, of_payment=True)
+    except LookupError:
+        raise PaymentNotFound(f"there is no payment {payment_id}") from None
 
 
 Filter = ColumnElement[bool] | Any
 """A condition; SQLAlchemy types comparisons of a Table's columns as Any."""
 
 
-def _wanted(name: str, value: Any) -> Filter:
-    """One filter, phrased so that an index serves it."""
-    if name in ("trip_id", "order_id"):
-        return _has(name, value)
-    if name == "status":
-        return _in_status(value)
-    if name == "reference":
-        ours: ColumnElement[bool] = PAYMENT.c.reference == value
-        return or_(ours, PAYMENT.c.caller_reference == value)
-    if name == "created_from":
-        return PAYMENT.c.created_at >= value
-    if name == "created_to":
-        return PAYMENT.c.created_at < value
-    return PAYMENT.c[name] == value
+def _has(column: str, value: Any) -> Filter:
+    """Live and dead rows of a trip or order each have an index of their own; a plain equality
+    could use neither."""
+    same = PAYMENT.c[column] == value
+    return or_(and_(same, PAYMENT.c.live), and_(same, not_(PAYMENT.c.live)))
 
 
 def _in_status(status: str) -> Filter:
@@ -139,26 +75,117 @@ def _in_status(status: str) -> Filter:
     return PAYMENT.c.rare_status == status
 
 
+def _wanted(table: Table, name: str, status: str | None) -> Filter:
+    """One filter, phrased so that an index serves it. Its value is the parameter of its name, but
+    for a payment's status, which the index depends on."""
+    if table is PAYMENT and name == "status":
+        return _in_status(status or "")
+    column = table.c[_COLUMN_OF.get(name, name)]
+    value = bindparam(name, type_=column.type, required=True)
+    if table is PAYMENT and name in due.PLACES:
+        return _has(name, value)
+    if name == "reference":
+        return or_(column == value, PAYMENT.c.caller_reference == value)
+    if name == "created_from":
+        return column >= value
+    return column < value if name == "created_to" else column == value
+
+
+_COLUMN_OF = dict.fromkeys(("created_from", "created_to"), "created_at")
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What the text of a page's statement depends on; the rest are its parameters."""
+
+    noun: str
+    limit: int
+    filters: tuple[str, ...] = ()
+    status: str | None = None
+    after: bool = False
+    offset: bool = False
+    total: bool = False
+    of_payment: bool = False
+
+    @property
+    def prepared(self) -> bool:
+        """The whole list by pages of a usual size. Filters are planned for their values: how many
+        rows have them differs too much."""
+        return self.limit in _USUAL and self == _Shape(self.noun, self.limit, after=self.after)
+
+
+_USUAL = (20, 50, 100)
+_OF_NOUN = {
+    "payments": (PAYMENT, SHOWN_OF_PAYMENT, PAYMENT.c.payment_id),
+    "refunds": (REFUND, SHOWN_OF_REFUND, REFUND.c.refund_id),
+}
+
+
+@lru_cache(maxsize=500)
+def _paged(shape: _Shape) -> Query:
+    """The page's rows, newest first, and one more, which tells that there is a next page."""
+    table, columns, key = _OF_NOUN[shape.noun]
+    wanted = [_wanted(table, name, shape.status) for name in shape.filters]
+    order = (table.c.created_at, key)
+    rows = select(*columns).where(*wanted).order_by(*(column.desc() for column in order))
+    if shape.after:
+        kinds = {"after_at": table.c.created_at.type, "after_id": key.type}
+        last = [bindparam(name, type_=kind, required=True) for name, kind in kinds.items()]
+        rows = rows.where(tuple_(*order) < tuple_(*last))
+    rows = rows.limit(shape.limit + 1)
+    if shape.offset:
+        rows = rows.offset(bindparam("offset", type_=BigInteger, required=True))
+    if shape.total or shape.of_payment:
+        rows = _beside(rows, order, _whole(table, wanted, shape))
+    return Query(f"page_{shape.noun}_{shape.limit}_{shape.after}", rows, prepared=shape.prepared)
+
+
+def _whole(table: Table, wanted: list[Filter], shape: _Shape) -> Select[Any]:
+    """One row of the list itself: how long it is, if the payment that it is of is there."""
+    counted = select(func.count()).select_from(table).where(*wanted)
+    length = counted.correlate(None).scalar_subquery() if shape.total else null()
+    whole = select(length.label("total"))
+    if not shape.of_payment:
+        return whole
+    same = PAYMENT.c.payment_id == bindparam("payment_id", type_=BigInteger, required=True)
+    return whole.select_from(PAYMENT).where(same)
+
+
+def _beside(rows: Select[Any], order: Sequence[Column[Any]], whole: Select[Any]) -> Select[Any]:
+    """The page's rows, each with the list's own columns; where it is empty, those alone."""
+    page, around = rows.subquery("page"), whole.subquery("whole")
+    newest_first = [page.c[column.name].desc() for column in order]
+    return (
+        select(*page.c, around.c.total)
+        .select_from(around.outerjoin(page, true()))
+        .order_by(*newest_first)
+    )
+
+
 def _page(
-    table: Table,
-    columns: list[Any],
-    wanted: list[Filter],
-    page: Page,
-    key: str,
-    noun: str,
+    noun: str, page: Page, filters: Mapping[str, Any], *, of_payment: bool = False
 ) -> Mapping[str, Any]:
-    order = (table.c.created_at, table.c[key])
-    query = select(*columns).where(*wanted).order_by(*(column.desc() for column in order))
-    if page.cursor:
-        query = query.where(tuple_(*order) < (page.cursor.created_at, page.cursor.row_id))
-    # One row more than wanted tells whether there is a next page, without counting.
-    query = query.limit(page.limit + 1).offset(page.offset)
-    with db.engine.connect() as connection:
-        found = [dict(row) for row in connection.execute(query).mappings()]
-        total = None
-        if page.total:
-            counted = select(func.count()).select_from(table).where(*wanted)
-            total = connection.execute(counted).scalar_one()
+    """The page as the wire shows it. Raises LookupError if the payment that it is of is not."""
+    key = _OF_NOUN[noun][2].name
+    cursor = page.cursor
+    shape = _Shape(
+        noun,
+        page.limit,
+        filters=tuple(sorted(filters)),
+        status=filters.get("status") if noun == "payments" else None,
+        after=cursor is not None,
+        offset=page.offset > 0,
+        total=page.total,
+        of_payment=of_payment,
+    )
+    values = {**filters, "offset": page.offset}
+    if cursor:
+        values |= {"after_at": cursor.created_at, "after_id": cursor.row_id}
+    found = _paged(shape).rows(**values)
+    if of_payment and not found:
+        raise LookupError(noun)
+    total = found[0]["total"] if page.total else None
+    found = [row for row in found if row[key] is not None]
     shown, more = found[: page.limit], len(found) > page.limit
     last = Cursor(shown[-1]["created_at"], shown[-1][key]) if more else None
     body = {

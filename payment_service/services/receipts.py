@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import BigInteger, bindparam, or_, select
 
 from payment_service import rendering
 from payment_service.config import settings
@@ -15,43 +15,79 @@ from payment_service.domain.errors import PaymentNotFound, ReceiptNotAvailable
 from payment_service.domain.fares import Fare
 from payment_service.domain.receipts import Receipt, RefundLine
 from payment_service.domain.vocabulary import CAPTURED, RefundStatus
-from payment_service.extensions import db
-from payment_service.services.moves import refund_outcomes, rows
-from payment_service.services.moves.rows import REFUND, PaymentRow
+from payment_service.queries import Listed, Query
+from payment_service.services import reading
+from payment_service.services.moves import refund_outcomes
+from payment_service.services.moves.rows import PAYMENT, REFUND
 
+_SAME = (
+    *("reference", "payment_id", "method", "status", "currency", "amount", "captured", "refunded"),
+    *("created_at", "caller_reference", "trip_id", "order_id", "rider_id", "driver_id", "user_id"),
+    *("provider", "description"),
+)
+"""What a receipt says as the payment's row says it."""
 
-def get(*, payment_id: int) -> Receipt:
-    """The receipt. Raises PaymentNotFound, ReceiptNotAvailable."""
-    payment, refunds = _read(payment_id)
-    if payment["status"] not in CAPTURED:
-        raise ReceiptNotAvailable(
-            f"payment {payment_id} is {payment['status']}: there is a receipt once it is captured",
-            payment_status=payment["status"],
+_READ = Query(
+    "read_receipt",
+    select(
+        *(PAYMENT.c[name] for name in (*_SAME, "captured_at", "fare")),
+        reading.OF_PAYMENT.label("edition"),
+    ).where(PAYMENT.c.payment_id == bindparam("id", type_=BigInteger, required=True)),
+    lists={
+        "refunds": Listed(
+            [
+                *(REFUND.c.refund_id, REFUND.c.amount, REFUND.c.completed_at, REFUND.c.reason),
+                *(REFUND.c.status, REFUND.c.updated_at),
+            ],
+            REFUND.c.payment_id == PAYMENT.c.payment_id,
+            or_(
+                REFUND.c.status == RefundStatus.SUCCESS,
+                REFUND.c.failure_code == refund_outcomes.TAKEN_BACK,
+            ),
+            order=[REFUND.c.completed_at, REFUND.c.refund_id],
         )
-    same = (
-        "reference payment_id method status currency amount captured refunded created_at"
-        " caller_reference trip_id order_id rider_id driver_id user_id provider description"
-    )
-    zones: dict[str, Any] = _zones(payment)
-    row: Mapping[str, Any] = payment
-    return Receipt(
+    },
+)
+"""The payment and its refund lines as of one moment: a refund that comes in between two reads would
+make lines that don't add up."""
+
+
+def get(*, payment_id: int, known: Sequence[str] = ()) -> tuple[str, Receipt | None]:
+    """The receipt with its edition; None in its place if the reader knows that.
+
+    Raises PaymentNotFound, ReceiptNotAvailable.
+    """
+    found = _READ.row(id=payment_id)
+    if found is None:
+        raise PaymentNotFound(f"there is no payment {payment_id}")
+    if found["status"] not in CAPTURED:
+        raise ReceiptNotAvailable(
+            f"payment {payment_id} is {found['status']}: there is a receipt once it is captured",
+            payment_status=found["status"],
+        )
+    if found["edition"] in known:
+        return found["edition"], None
+    zones: dict[str, Any] = _zones(found)
+    receipt = Receipt(
         **zones,
-        **{name: row[name] for name in same.split()},
-        paid_at=payment["captured_at"] or payment["created_at"],
-        fare=_fare(payment),
-        refunds=refunds,
+        **{name: found[name] for name in _SAME},
+        paid_at=found["captured_at"] or found["created_at"],
+        fare=_fare(found),
+        refunds=tuple(map(_line, found["refunds"])),
     )
+    return found["edition"], receipt
 
 
 def as_html(receipt: Receipt) -> str:
-    return rendering.html(receipt, **_style())
+    return rendering.html(receipt, **style())
 
 
 def as_pdf(receipt: Receipt) -> bytes:
-    return rendering.pdf(receipt, **_style())
+    return rendering.pdf(receipt, **style())
 
 
-def _style() -> Mapping[str, Any]:
+def style() -> Mapping[str, Any]:
+    """What a receipt's looks depend on beside the receipt: whose it is, and its reader's ways."""
     return {
         "locale": settings().receipt_locale,
         "timezone": settings().receipt_timezone,
@@ -59,7 +95,7 @@ def _style() -> Mapping[str, Any]:
     }
 
 
-def _fare(payment: PaymentRow) -> Fare | None:
+def _fare(payment: Mapping[str, Any]) -> Fare | None:
     """The fare as it was when it was charged; the trip may have changed since."""
     kept = payment["fare"]
     if kept is None:
@@ -73,32 +109,17 @@ def _fare(payment: PaymentRow) -> Fare | None:
     return Fare(total=total, currency=payment["currency"], **parts)
 
 
-def _zones(payment: PaymentRow) -> dict[str, str]:
+def _zones(payment: Mapping[str, Any]) -> dict[str, str]:
     """From where to where, if the trip said so when it was charged."""
     kept = payment["fare"] or {}
     return {name: kept[name] for name in ("pickup_zone", "drop_zone") if name in kept}
 
 
-def _read(payment_id: int) -> tuple[PaymentRow, tuple[RefundLine, ...]]:
-    """The payment and its refund lines as of one moment: a refund that comes in between two reads
-    would make lines that don't add up."""
-    given = or_(
-        REFUND.c.status == RefundStatus.SUCCESS,
-        REFUND.c.failure_code == refund_outcomes.TAKEN_BACK,
+def _line(row: Mapping[str, Any]) -> RefundLine:
+    return RefundLine(
+        row["refund_id"],
+        row["amount"],
+        row["completed_at"],
+        row["reason"],
+        row["updated_at"] if row["status"] != RefundStatus.SUCCESS else None,
     )
-    query = (
-        select(REFUND)
-        .where(REFUND.c.payment_id == payment_id, given)
-        .order_by(REFUND.c.completed_at, REFUND.c.refund_id)
-    )
-    with db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        payment = rows.read_payment(connection, payment_id)
-        refunds = connection.execute(query).all()
-    if payment is None:
-        raise PaymentNotFound(f"there is no payment {payment_id}")
-    return payment, tuple(map(_line, refunds))
-
-
-def _line(row: Any) -> RefundLine:
-    taken_back = row.updated_at if row.status != RefundStatus.SUCCESS else None
-    return RefundLine(row.refund_id, row.amount, row.completed_at, row.reason, taken_back)

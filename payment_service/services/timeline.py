@@ -6,20 +6,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
-from sqlalchemy import Connection, select
+from sqlalchemy import BigInteger, bindparam, select
 
 from payment_service.config import settings
 from payment_service.domain import money
 from payment_service.domain.errors import PaymentNotFound
 from payment_service.domain.events import iso
 from payment_service.domain.vocabulary import Actor, PaymentStatus
-from payment_service.extensions import db
 from payment_service.models import Delivery, Event
-from payment_service.services.moves import rows
+from payment_service.queries import Listed, Query
 from payment_service.services.moves.outcomes import ASKS
-from payment_service.services.moves.rows import PaymentRow, TransactionRow
+from payment_service.services.moves.rows import (
+    PAYMENT,
+    TRANSACTION,
+    EventRow,
+    PaymentRow,
+    TransactionRow,
+)
 from payment_service.services.moves.transitions import OPEN
 
 EVENT = Event.__table__
@@ -53,18 +58,45 @@ class Timeline(TypedDict):
     next: Coming | None
 
 
+_READ = Query(
+    "read_timeline",
+    select(
+        *(PAYMENT.c.payment_id, PAYMENT.c.created_at, PAYMENT.c.imported, PAYMENT.c.status),
+        *(PAYMENT.c.next_action, PAYMENT.c.expires_at),
+    ).where(PAYMENT.c.payment_id == bindparam("id", type_=BigInteger, required=True)),
+    lists={
+        "events": Listed(
+            [column for column in EVENT.c if column.name not in ("chain", "snapshot")],
+            EVENT.c.payment_id == PAYMENT.c.payment_id,
+            order=[EVENT.c.seq],
+        ),
+        "transactions": Listed(
+            list(TRANSACTION.c),
+            TRANSACTION.c.payment_id == PAYMENT.c.payment_id,
+            order=[TRANSACTION.c.number],
+        ),
+        # Who heard what, and who is still to hear it. Those done long ago are reaped.
+        "deliveries": Listed(
+            list(DELIVERY.c),
+            DELIVERY.c.payment_id == PAYMENT.c.payment_id,
+            order=[DELIVERY.c.seq, DELIVERY.c.sink],
+        ),
+    },
+)
+
+
 def tell(*, payment_id: int) -> Timeline:
     """The time line. Raises PaymentNotFound."""
-    with db.engine.connect() as connection:
-        payment = rows.read_payment(connection, payment_id)
-        if payment is None:
-            raise PaymentNotFound(f"there is no payment {payment_id}")
-        transactions = rows.read_transactions(connection, payment_id)
-        moments = [
-            *_events(connection, payment_id),
-            *(_asked(row, payment) for row in transactions),
-            *_deliveries(connection, payment_id),
-        ]
+    found = _READ.row(id=payment_id)
+    if found is None:
+        raise PaymentNotFound(f"there is no payment {payment_id}")
+    payment = cast(PaymentRow, found)
+    transactions: list[TransactionRow] = found["transactions"]
+    moments = [
+        *(_event(row, json.loads(row["body"])["data"]) for row in found["events"]),
+        *(_asked(row, payment) for row in transactions),
+        *map(_owed, found["deliveries"]),
+    ]
     if payment["imported"]:
         moments.append(_moment(payment["created_at"], "event", "payment.imported", None, None))
     moments.sort(key=lambda moment: moment["at"])
@@ -89,22 +121,17 @@ def _moment(
     }
 
 
-def _events(connection: Connection, payment_id: int) -> list[Moment]:
-    query = select(EVENT).where(EVENT.c.payment_id == payment_id).order_by(EVENT.c.seq)
-    return [_event(row, json.loads(row.body)["data"]) for row in connection.execute(query)]
-
-
-def _event(row: Any, data: Mapping[str, Any]) -> Moment:
+def _event(row: EventRow, data: Mapping[str, Any]) -> Moment:
     return _moment(
-        row.occurred_at,
+        row["occurred_at"],
         "event",
-        row.type,
-        row.actor,
-        row.reason,
-        seq=row.seq,
-        from_status=row.from_status,
-        to_status=row.to_status,
-        request_id=row.request_id,
+        row["type"],
+        row["actor"],
+        row["reason"],
+        seq=row["seq"],
+        from_status=row["from_status"],
+        to_status=row["to_status"],
+        request_id=row["request_id"],
         caller=data.get("caller"),
         noted=data.get("noted"),
     )
@@ -138,33 +165,24 @@ def _alarming(row: TransactionRow) -> bool:
     return row["status"] in OPEN and waited.total_seconds() > settings().resolution_alarm_seconds
 
 
-def _deliveries(connection: Connection, payment_id: int) -> list[Moment]:
-    """Who heard what, and who is still to hear it. Those done long ago are reaped."""
-    query = (
-        select(DELIVERY)
-        .where(DELIVERY.c.payment_id == payment_id)
-        .order_by(DELIVERY.c.seq, DELIVERY.c.sink)
-    )
-    return [_owed(row) for row in connection.execute(query)]
-
-
-def _owed(row: Any) -> Moment:
-    if row.done_at:
-        at, how = row.done_at, "skipped" if row.parked_at else "delivered"
-    elif row.parked_at:
-        at, how = row.parked_at, "parked"
+def _owed(row: Mapping[str, Any]) -> Moment:
+    if row["done_at"]:
+        at, how = row["done_at"], "skipped" if row["parked_at"] else "delivered"
+    elif row["parked_at"]:
+        at, how = row["parked_at"], "parked"
     else:
-        at, how = row.created_at, "failed, to be tried again" if row.attempts else "waits"
+        at, how = row["created_at"], "failed, to be tried again" if row["attempts"] else "waits"
+    closed = row["done_at"] or row["parked_at"]
     return _moment(
         at,
         "delivery",
-        f"event {row.seq} to {row.sink}: {how}",
+        f"event {row['seq']} to {row['sink']}: {how}",
         Actor.OPERATOR if how == "skipped" else Actor.WORKER,
-        row.last_error,
-        sink=row.sink,
-        seq=row.seq,
-        attempts=row.attempts,
-        next_try_at=None if row.done_at or row.parked_at else iso(row.due_at.astimezone(UTC)),
+        row["last_error"],
+        sink=row["sink"],
+        seq=row["seq"],
+        attempts=row["attempts"],
+        next_try_at=None if closed else iso(row["due_at"].astimezone(UTC)),
     )
 
 

@@ -21,6 +21,7 @@ NAMED = re.compile(
     r"|\b\d{1,2}:\d\d(?: [ap]m)?\b)"
     r"|(?P<day>\b\d{1,2} [A-Z][a-z]{2,8} 20\d\d\b|\b20\d{6}\b(?!-[0-9A-Z]{12}))"
     r'|(?P<cursor>(?<="next_cursor":")[\w-]+)'  # begins with a time
+    r'|(?P<tag>(?<=ETag: ")[^"]+)'
     r"|(?P<port>(?<=127\.0\.0\.1:)\d+)"
     r"|(?P<ref>(?:PAY|HIS)-?\d{8}-[0-9A-Z]{12})"
     r"|(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from psycopg2.errors import UniqueViolation
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, and_, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from payment_service import idempotency
@@ -32,7 +32,7 @@ def places_of(payment: PaymentRow) -> dict[str, int]:
     return {name: value for name, value in places.items() if value is not None}
 
 
-def live_of(places: Mapping[str, int], purpose: str) -> ColumnElement[bool]:
+def live_of(places: Mapping[str, int | BindParameter[int]], purpose: str) -> ColumnElement[bool]:
     """The live payments that a trip, an order or either of them has for this purpose, on all
     shares; share 0 is the one that stands in the place. `places` must name one at least."""
     same = [PAYMENT.c[name] == value for name, value in places.items()]

@@ -1,0 +1,153 @@
+"""Reads one payment or refund, in one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Table,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    func,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from payment_service.domain.errors import DomainError, PaymentNotFound, RefundNotFound
+from payment_service.domain.vocabulary import Purpose
+from payment_service.queries import Listed, Query
+from payment_service.services.moves import due
+from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
+
+Shown = Mapping[str, Any]
+"""A row with the columns that the wire shows."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was read, and which `edition` of it this is. `row` is None where the reader knows this
+    edition already."""
+
+    edition: str
+    row: Shown | None
+
+
+def edition(table: Table, *parts: str) -> ColumnElement[str]:
+    """What the body of a payment, with its requests, its refunds and its receipt, or of a refund
+    depends on: `parts` are the columns that change whenever anything shown of it does.
+
+    A payment's version counts its moves, and nothing that is shown changes without one. The time
+    is for a restored backup, after which a version comes a second time with other news. (A time
+    line shows more: look-ups, deliveries and what is overdue.)
+    """
+    moment = func.extract("epoch", table.c.updated_at)
+    return func.concat_ws(".", *(table.c[name] for name in parts), moment)
+
+
+_KNOWN = bindparam("known", type_=ARRAY(Text), required=True)
+_ID = bindparam("id", type_=BigInteger, required=True)
+
+OF_PAYMENT = edition(PAYMENT, "payment_id", "version")
+OF_REFUND = edition(REFUND, "refund_id")
+
+
+def _all_but(table: Table, *names: str) -> list[Column[Any]]:
+    return [column for column in table.c if column.name not in names]
+
+
+# What is ours alone is not read for others.
+SHOWN_OF_PAYMENT = _all_but(
+    PAYMENT,
+    *("live", "rare_status", "parent_payment_id", "share", "authorized", "refund_pending"),
+    *("imported", "caller", "payment_token", "fare", "version", "audit_head"),
+)
+SHOWN_OF_REFUND = _all_but(REFUND, "transaction_number", "caller")
+_REQUESTS = Listed(
+    _all_but(
+        TRANSACTION,
+        *("payment_id", "number", "amount_approved", "provider_account", "provider_reference"),
+        *("fee", "failure_message", "cause", "request_id", "occurred_at", "send_before", "due_at"),
+        *("lookups", "not_found_at"),
+    ),
+    TRANSACTION.c.payment_id == PAYMENT.c.payment_id,
+    order=[TRANSACTION.c.number],
+)
+
+
+def _detail(name: str, which: Any) -> Query:
+    """The payment of that id, with its requests unless its edition is known."""
+    query = select(*SHOWN_OF_PAYMENT, OF_PAYMENT.label("edition"))
+    query = query.where(PAYMENT.c.payment_id == which)
+    return Query(name, query, lists={"transactions": _REQUESTS}, unless=any_(_KNOWN) == OF_PAYMENT)
+
+
+def _standing_for(column: str) -> Any:
+    """The payment for the fare of a trip, or for an order: the live one, else the newest."""
+    live = due.live_of({column: _ID}, Purpose.FARE)
+    dead = and_(PAYMENT.c[column] == _ID, not_(PAYMENT.c.live), PAYMENT.c.purpose == Purpose.FARE)
+    return (
+        select(PAYMENT.c.payment_id)
+        .where(or_(live, dead), PAYMENT.c.share == 0)
+        .order_by(PAYMENT.c.live.desc(), PAYMENT.c.created_at.desc(), PAYMENT.c.payment_id.desc())
+        .limit(1)
+        .correlate(None)
+        .scalar_subquery()
+    )
+
+
+_BY_ID = _detail("read_payment", _ID)
+_OF = {column: _detail(f"read_{column}", _standing_for(column)) for column in due.PLACES}
+_BY_REFERENCE = _detail(
+    "read_reference",
+    select(TRANSACTION.c.payment_id)
+    .where(TRANSACTION.c.provider_reference == bindparam("reference", type_=Text, required=True))
+    .order_by(TRANSACTION.c.payment_id.desc())
+    .limit(1)
+    .correlate(None)
+    .scalar_subquery(),
+)
+_ONE_REFUND = Query(
+    "read_refund",
+    select(*SHOWN_OF_REFUND, OF_REFUND.label("edition")).where(REFUND.c.refund_id == _ID),
+)
+
+
+def get_payment(*, payment_id: int, known: Sequence[str] = ()) -> Seen:
+    """A payment with its `transactions`, unless its edition is `known`. Raises PaymentNotFound."""
+    missing = PaymentNotFound(f"there is no payment {payment_id}")
+    return _seen(_BY_ID.row(id=payment_id, known=list(known)), known, missing)
+
+
+def get_of(*, column: str, value: int, known: Sequence[str] = ()) -> Seen:
+    """The payment for the fare of a trip, or for an order: the live one, else the newest. What else
+    was paid for it, such as a tip, is another payment. Raises PaymentNotFound."""
+    missing = PaymentNotFound(f"there is no payment for {column.removesuffix('_id')} {value}")
+    return _seen(_OF[column].row(id=value, known=list(known)), known, missing)
+
+
+def get_by_transaction(*, provider_reference: str, known: Sequence[str] = ()) -> Seen:
+    """The payment that the provider knows under this reference. Raises PaymentNotFound."""
+    found = _BY_REFERENCE.row(reference=provider_reference, known=list(known))
+    return _seen(found, known, PaymentNotFound("no payment has this transaction"))
+
+
+def get_refund(*, refund_id: int, known: Sequence[str] = ()) -> Seen:
+    """One refund. Raises RefundNotFound."""
+    missing = RefundNotFound(f"there is no refund {refund_id}")
+    return _seen(_ONE_REFUND.row(id=refund_id), known, missing)
+
+
+def _seen(found: dict[str, object] | None, known: Sequence[str], missing: DomainError) -> Seen:
+    if found is None:
+        raise missing
+    edition = str(found["edition"])
+    return Seen(edition, None if edition in known else found)

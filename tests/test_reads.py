@@ -1,0 +1,234 @@
+"""Reads: one round trip each, and a tag by which a caller hears that nothing changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import psycopg2
+import pytest
+from flask import Flask
+from flask import json as flask_json
+from flask.testing import FlaskClient
+from hypothesis import example, given
+from hypothesis import strategies as st
+from sqlalchemy import event
+
+from payment_service.domain.jsontext import ascii_line
+from payment_service.extensions import db
+from payment_service.services import reading
+from tests.books import a_trip, execute, post
+from tests.fixtures import MakeApp, a_key, a_number, an_order
+from tests.sandbox_server import Sandbox
+
+Payment = dict[str, Any]
+
+
+@pytest.fixture
+def paid(client: FlaskClient, sandbox: Sandbox) -> Payment:
+    """A trip's payment of 100.00, of which 10.00 were given back."""
+    trip_id = a_trip(sandbox, total_fare="100.00")
+    made = post(client, "/v1/payments/charge", trip_id=trip_id, order_id=a_number(), method="CARD")
+    assert made.status_code == 201
+    found: Payment = made.json
+    part = post(client, f"/v1/payments/{found['payment_id']}/refund", amount="10.00")
+    return found | {"refund_id": part.json["refund_id"]}
+
+
+READS = [
+    "/v1/payments/{payment_id}",
+    "/v1/payments/trip/{trip_id}",
+    "/v1/payments/order/{order_id}",
+    "/v1/payments/transaction/{transaction_id}",
+    "/v1/payments/{payment_id}/events",
+    "/v1/payments/{payment_id}/refunds",
+    "/v1/payments/{payment_id}/refunds?total=true",
+    "/v1/payments/{payment_id}/receipt",
+    "/v1/refunds/{refund_id}",
+    "/v1/refunds?limit=20",
+    "/v1/payments?limit=20",
+    "/v1/payments?order_id={order_id}&total=true&offset=1",
+    "/v1/payments?status=PROCESSING&limit=7",
+]
+TAGGED = [url for url in READS if "?" not in url and not url.endswith("/refunds")]
+
+
+class Told(psycopg2.extensions.cursor):
+    """A cursor that notes what it sends."""
+
+    sent: ClassVar[list[str]] = []
+
+    def execute(self, query: Any, values: Any = None) -> None:
+        self.sent.append(str(query).split(" (")[0])
+        super().execute(query, values)
+
+
+@contextmanager
+def sent_to_database(app: Flask) -> Iterator[list[str]]:
+    """What is sent to the database inside, trip by trip: the statements, and what a connection that
+    is not in AUTOCOMMIT sends around them."""
+    watched = []
+
+    def taken(connection: Any, record: Any, proxy: Any) -> None:
+        if not connection.autocommit:
+            Told.sent.append("BEGIN and ROLLBACK")
+        watched.append((connection, connection.cursor_factory))
+        connection.cursor_factory = Told
+
+    with app.app_context():
+        engines = set(db.engines.values())
+    Told.sent.clear()
+    for engine in engines:
+        event.listen(engine, "checkout", taken)
+    try:
+        yield Told.sent
+    finally:
+        for engine in engines:
+            event.remove(engine, "checkout", taken)
+        for connection, factory in watched:
+            connection.cursor_factory = factory
+
+
+@pytest.mark.parametrize("url", READS)
+def test_a_read_is_one_round_trip(app: Flask, client: FlaskClient, paid: Payment, url: str) -> None:
+    path = url.format(**paid)
+    client.get(path)  # its statement is prepared now
+    with sent_to_database(app) as sent:
+        assert client.get(path).status_code == 200
+    assert len(sent) == 1, sent
+
+
+@pytest.mark.parametrize("trip", [False, True])
+def test_a_replay_is_one_round_trip(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, trip: bool
+) -> None:
+    """A trip's key is looked at first; an order's comes back from what would have begun it."""
+    body = {"trip_id": a_trip(sandbox, total_fare="5.00"), "method": "CARD"} if trip else an_order()
+    key = a_key()
+    first = post(client, "/v1/payments/charge", key, **body)
+    post(client, "/v1/payments/charge", key, **body)
+    with sent_to_database(app) as sent:
+        again = post(client, "/v1/payments/charge", key, **body)
+    assert len(sent) == 1, sent
+    assert (again.status_code, again.data) == (201, first.data)
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("url", READS)
+def test_the_bytes_are_those_of_flask(client: FlaskClient, paid: Payment, url: str) -> None:
+    answer = client.get(url.format(**paid))
+    if not url.endswith("receipt"):
+        again = flask_json.dumps(answer.json, sort_keys=False, separators=(",", ":")) + "\n"
+        assert answer.data == again.encode()
+    assert answer.content_type == "application/json"
+
+
+def test_a_pooler_that_keeps_no_statements_reads_the_same(
+    make_app: MakeApp, client: FlaskClient, paid: Payment
+) -> None:
+    plain = make_app(db_prepare=False).test_client()
+    for url in READS:
+        path = url.format(**paid)
+        assert plain.get(path).data == client.get(path).data, path
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(value=JSON)
+@example(value={"deleted": "\x7f", "far": 2**64, "name": "R\u014dd \U0001f697"})
+def test_json_is_written_as_flask_writes_it(value: Any) -> None:
+    assert ascii_line(value) == (json.dumps(value, separators=(",", ":")) + "\n").encode()
+
+
+# Tags
+
+
+@pytest.mark.parametrize("url", TAGGED)
+def test_who_has_it_is_not_sent_it_again(client: FlaskClient, paid: Payment, url: str) -> None:
+    path = url.format(**paid)
+    first = client.get(path)
+    tag = first.headers["ETag"]
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    for known in (tag, f'W/{tag}, "another"', f'"another",{tag}', "*"):
+        again = client.get(path, headers={"If-None-Match": known})
+        assert (again.status_code, again.data) == (304, b""), known
+        assert again.headers["ETag"] == tag
+    for other in ('"another"', '"', '""', "W/", tag.strip('"') + "0", tag.upper() + "x", ""):
+        again = client.get(path, headers={"If-None-Match": other})
+        assert (again.status_code, again.data) == (200, first.data), other
+
+
+def test_what_is_known_is_not_read(app: Flask, client: FlaskClient, paid: Payment) -> None:
+    """The requests to providers stay in the database, and nothing is written of the rest."""
+    path = f"/v1/payments/{paid['payment_id']}"
+    tag = client.get(path).headers["ETag"].strip('"')
+    edition = tag.partition("-")[2]
+    with app.app_context():
+        assert reading.get_payment(payment_id=paid["payment_id"], known=[edition]).row is None
+        whole = reading.get_payment(payment_id=paid["payment_id"], known=["another"]).row
+        assert whole is not None
+        assert len(whole["transactions"]) == 2
+
+
+Step = Callable[[], object]
+
+
+def test_whatever_is_shown_changes_the_tag(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    """Through all moves that one payment can make, with look-ups and deliveries between: a body
+    that differs has another tag, and a tag comes with one body."""
+    order = {"order_id": a_number()}
+    made = post(client, "/v1/payments", amount="100.00", method="CARD", **order).json
+    payment_id = made["payment_id"]
+    path = f"/v1/payments/{payment_id}"
+    seen: dict[str, dict[str, bytes]] = {}
+
+    def look() -> int:
+        new = 0
+        for url in (path, f"/v1/payments/order/{order['order_id']}", f"{path}/events"):
+            answer = client.get(url)
+            bodies = seen.setdefault(url, {})
+            new += answer.headers["ETag"] not in bodies
+            assert bodies.setdefault(answer.headers["ETag"], answer.data) == answer.data, url
+        return new
+
+    steps: list[Step] = [
+        lambda: post(client, f"{path}/charge", capture=False),
+        lambda: post(client, f"{path}/capture", amount="60.00"),
+        lambda: post(client, f"{path}/refund", amount="10.00", reason="one"),
+        lambda: post(client, f"{path}/refund", amount="999.00"),
+        lambda: post(client, f"{path}/refund"),
+    ]
+    look()
+    changed = []
+    for step in steps:
+        step()
+        changed.append(look() > 0)
+        assert look() == 0  # nothing happened since
+    assert changed == [True, True, True, False, True]
+
+
+def test_a_delivery_changes_the_tag_of_the_time_line(
+    app: Flask, client: FlaskClient, paid: Payment
+) -> None:
+    path = f"/v1/payments/{paid['payment_id']}/events"
+    before = client.get(path)
+    execute(
+        app,
+        "INSERT INTO deliveries (sink, payment_id, seq, due_at, created_at)"
+        " SELECT 'trip', payment_id, max(seq), now(), now() FROM events"
+        " WHERE payment_id = :payment_id GROUP BY payment_id",
+        payment_id=paid["payment_id"],
+    )
+    waits = client.get(path)
+    execute(app, "UPDATE deliveries SET attempts = 1 WHERE payment_id = :id", id=paid["payment_id"])
+    failed = client.get(path)
+    tags = [answer.headers["ETag"] for answer in (before, waits, failed)]
+    assert len(set(tags)) == len({answer.data for answer in (before, waits, failed)}) == 3
