@@ -139,6 +139,18 @@ def test_a_hold_expires_by_a_void(app: Flask, hold: Call, client: FlaskClient, s
     assert at_provider(sandbox, payment)["state"] == "voided"
 
 
+def test_expiry_goes_on_at_once_while_there_is_more(
+    app: Flask, hold: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    while run(app, expiry.run_once)["more"]:
+        pass  # what other tests left
+    monkeypatch.setattr(expiry, "BATCH", 2)
+    for _ in range(3):
+        over(app, hold()["payment_id"])
+    assert run(app, expiry.run_once) == {"ended": 2, "more": 1}
+    assert run(app, expiry.run_once) == {"ended": 1, "more": 0}
+
+
 def test_a_hold_that_can_not_be_voided_stands_and_is_not_hammered(
     app: Flask, hold: Call, client: FlaskClient
 ) -> None:

@@ -30,7 +30,8 @@ SURPLUS = "surplus"
 
 def run_once() -> dict[str, int]:
     """Asks for the end of what is over. Any number of workers may run it at once: each takes a
-    payment under its lock, and whoever comes second finds it moving."""
+    payment under its lock, and whoever comes second finds it moving. `more` says that more may be
+    over: what could not be ended has got a later time, so a batch that ended some made way."""
     query = (
         select(PAYMENT.c.payment_id)
         .where(PAYMENT.c.expires_at <= datetime.now(UTC), _standing_still())
@@ -39,7 +40,8 @@ def run_once() -> dict[str, int]:
     )
     with db.engine.connect() as connection:
         due = list(connection.execute(query).scalars())
-    return {"ended": sum(_end(payment_id) for payment_id in due)}
+    ended = sum(_end(payment_id) for payment_id in due)
+    return {"ended": ended, "more": int(ended > 0 and len(due) == BATCH)}
 
 
 def _standing_still() -> ColumnElement[bool]:
