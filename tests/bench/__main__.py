@@ -1,8 +1,8 @@
 """`make bench`: measures the service on this machine, beside what its database can do.
 
-BENCH_SECONDS (15) is the length of a round, BENCH_ROWS (5000000) the big size, VAR_DIR (var)
-where bench/report.json is written. Everything that is started listens on 127.0.0.1 or on a
-socket of its own and ends with the run.
+BENCH_SECONDS (15) is the length of a round, BENCH_ROWS (5000000) the big size, BENCH_BACKLOG
+(60000) how many events wait for the worker, VAR_DIR (var) where bench/report.json is written.
+Everything that is started listens on 127.0.0.1 or on a socket of its own and ends with the run.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from tests.bench import (
+    background,
     charges,
     filling,
     footprint,
@@ -62,6 +63,8 @@ def main() -> None:
         measure_open_model(servers, found, seconds)
         measure_sizes(servers, found, rows, seconds)
         measure_import(servers, found, rows)
+        say("the worker: deliveries, look-ups, expiries, folds")
+        background.run(servers, found, seconds, background.backlog_of(os.environ))
     found.sections["took_seconds"] = round(time.monotonic() - started)
     found.write(var / "report.json")
     print(found.table())

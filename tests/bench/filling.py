@@ -1,10 +1,12 @@
 """Fills a migrated database with a history of so many payments, by SQL alone.
 
 Payments, one request to the provider each, and keys of the last tenth; as if one came every ten
-seconds. No events: nothing that is measured here reads them.
+seconds. Events and what is owed of them come by themselves (`owe`): only the relay reads them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from tests.bench.world import Servers
 
@@ -58,3 +60,81 @@ def fill(servers: Servers, database: str, rows: int) -> None:
     """Writes the rows, brings the planner's figures up to date, and writes all to disk."""
     for statement in _STATEMENTS:
         servers.query(database, statement.format(rows=rows))
+
+
+_EVENTS = """
+    INSERT INTO events (payment_id, seq, type, from_status, to_status, actor, occurred_at, body,
+        chain)
+    SELECT payment_id, 1, 'payment.succeeded', 'PROCESSING', status, 'caller', created_at, body,
+        sha256(convert_to(body, 'UTF8'))
+    FROM (SELECT *, jsonb_build_object('specversion', '1.0', 'id', payment_id || '-1',
+            'source', '/payment-service', 'type', 'payment.succeeded.v1',
+            'subject', 'payments/' || payment_id, 'time', created_at,
+            'datacontenttype', 'application/json', 'data', jsonb_build_object(
+                'payment_id', payment_id, 'trip_id', trip_id, 'order_id', order_id,
+                'rider_id', rider_id, 'driver_id', driver_id, 'user_id', user_id,
+                'reference', reference, 'purpose', purpose, 'method', method,
+                'provider', provider, 'from_status', 'PROCESSING', 'status', status,
+                'amount', '104.86', 'amount_captured', '104.86', 'amount_refunded', '0.00',
+                'currency', currency, 'failure_code', NULL,
+                'transaction_reference', reference || '-1', 'actor', 'caller', 'caller', caller,
+                'request_id', md5(reference), 'reason', NULL))::text AS body
+        FROM payments WHERE payment_id <= {rows}) AS told
+    ORDER BY payment_id
+    ON CONFLICT DO NOTHING
+"""
+# Due only when the tables are vacuumed, so that no relay begins before.
+_DELIVERIES = """
+    INSERT INTO deliveries (payment_id, sink, seq, due_at, created_at)
+    SELECT payment_id, '{sink}', 1, now() + interval '3 seconds' + payment_id * interval '1 us',
+        now()
+    FROM generate_series(1, {rows}::bigint) AS payment_id
+"""
+_STUCK = (
+    "DELETE FROM transactions WHERE reference LIKE 'PAY-20250101-S%'",
+    "DELETE FROM payments WHERE reference LIKE 'PAY-20250101-S%'",
+    """
+    INSERT INTO payments (order_id, amount, currency, method, provider, status, reference, caller,
+        created_at, updated_at)
+    SELECT n, 10050, 'INR', 'CARD', 'sandbox', 'PROCESSING', 'PAY-20250101-S' || n, 'local',
+        now() - interval '1 hour', now()
+    FROM generate_series(1, {rows}::bigint) AS n
+    """,
+    """
+    INSERT INTO transactions (payment_id, number, type, status, amount, currency, provider,
+        reference, created_at, send_before, due_at)
+    SELECT payment_id, 1, 'CHARGE', status, amount, currency, provider, reference || '-1',
+        created_at, created_at, now()
+    FROM payments WHERE reference LIKE 'PAY-20250101-S%'
+    """,
+)
+_DELTAS = """
+    INSERT INTO total_deltas (provider, method, currency, status, payments, created, entered,
+        captured, refunds, refunded)
+    SELECT 'cash', 'CASH', 'INR', 'SUCCESS', 1, 1, 1, 10050, 0, 0
+    FROM generate_series(1, {rows}::bigint)
+"""
+
+
+def tell(servers: Servers, database: str, rows: int) -> None:
+    """One event of each of the first so many payments, as a charge writes it."""
+    servers.query(database, _EVENTS.format(rows=rows))
+
+
+def owe(servers: Servers, database: str, sinks: Iterable[str], rows: int) -> None:
+    """The events of the first so many payments are owed to these sinks, and nothing else is."""
+    servers.query(database, "TRUNCATE deliveries")
+    for sink in sinks:
+        servers.query(database, _DELIVERIES.format(sink=sink, rows=rows))
+    servers.query(database, "VACUUM (ANALYZE) deliveries")
+
+
+def stick(servers: Servers, database: str, rows: int) -> None:
+    """So many payments wait for a look-up, of which the provider has never heard."""
+    for statement in _STUCK:
+        servers.query(database, statement.format(rows=rows))
+
+
+def change(servers: Servers, database: str, rows: int) -> None:
+    """So many changes wait to be folded into the totals."""
+    servers.query(database, _DELTAS.format(rows=rows))
