@@ -17,8 +17,8 @@ from payment_service.outbox import notes, signing
 from payment_service.outbox.contract import DeliveryEnding, LeasedDelivery
 
 CONCURRENCY = 16
-"""Calls at a time per relay and sink, each of another payment: a service that takes 20 ms hears
-over 600 a second, one that takes 2 s still 8, and one that died is not stormed."""
+"""Calls at a time per relay and sink, each of another payment: a service that takes 20 ms heard 290
+events a second with eight; one that takes 2 s still hears 8, and one that died is not stormed."""
 
 ROUNDS = 4
 """A batch is this many rounds of calls: all of it done in 20 s at worst with the default time-out,
