@@ -17,8 +17,9 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-HOT = "hot"
-"""Bind key of the AUTOCOMMIT engine that the charge path uses: one round trip per phase."""
+HOT, READS = "hot", "reads"
+"""Bind keys of the AUTOCOMMIT engines: of the charge path, one round trip per phase, and of what is
+read and shown. Apart, so that no number of long lists keeps a charge waiting for a connection."""
 
 REDIS_PATIENCE = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
 """Seconds. Redis only speeds things up; a request waits no longer than this for a dead one."""

@@ -1,11 +1,11 @@
-"""Our settings as Flask's extensions want them: the two database pools and the rate limit."""
+"""Our settings as Flask's extensions want them: the three database pools and the rate limit."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from payment_service.config import Settings
-from payment_service.extensions import HOT, REDIS_PATIENCE
+from payment_service.extensions import HOT, READS, REDIS_PATIENCE
 
 # A host that is gone without a word, or a process that stopped while it held a lock, must not hold
 # everybody else up. No lock here is held across a call to anyone, so 10 s is an accident already.
@@ -28,19 +28,18 @@ def of(settings: Settings) -> dict[str, Any]:
         "connect_args": DATABASE_PATIENCE,
         "hide_parameters": True,  # what callers sent stays out of logged errors
     }
+    single = {
+        "url": settings.database_url,
+        "isolation_level": "AUTOCOMMIT",
+        "pool_reset_on_return": None,  # there is no transaction to roll back
+        **pool,
+    }
     return {
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
-        # The ordinary pool makes sure of a connection before it is used; the charge path looks at
-        # the socket instead (statements.hot).
+        # The ordinary pool makes sure of a connection before it is used; the others look at the
+        # socket instead (statements.hot).
         "SQLALCHEMY_ENGINE_OPTIONS": {**pool, "pool_pre_ping": True},
-        "SQLALCHEMY_BINDS": {
-            HOT: {
-                "url": settings.database_url,
-                "isolation_level": "AUTOCOMMIT",
-                "pool_reset_on_return": None,  # there is no transaction to roll back
-                **pool,
-            }
-        },
+        "SQLALCHEMY_BINDS": dict.fromkeys((HOT, READS), single),
         "RATELIMIT_APPLICATION": settings.rate_limit,
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
         "RATELIMIT_STORAGE_OPTIONS": REDIS_PATIENCE if settings.redis_url else {},

@@ -27,6 +27,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql import visitors
 
+from payment_service.extensions import READS
 from payment_service.statements import Statement
 
 Row = dict[str, Any]
@@ -62,7 +63,7 @@ class Query:
         """Its rows by the columns' names; `values` are those of its bind parameters. Raises
         Disconnected, and psycopg2's other errors."""
         found = []
-        for values_of_row in self._statement.read(values):
+        for values_of_row in self._statement.read(values, READS):
             row = dict(zip(self._names, values_of_row, strict=True))
             for label, listed in self._lists:
                 row[label] = listed.read(row[label])

@@ -46,9 +46,9 @@ def is_silence(error: psycopg2.Error) -> bool:
 
 
 @contextmanager
-def hot() -> Iterator[PoolProxiedConnection]:
+def hot(pool: str = HOT) -> Iterator[PoolProxiedConnection]:
     """A pooled connection in AUTOCOMMIT, for single statements. Raises Disconnected."""
-    engine = db.engines[HOT]
+    engine = db.engines[pool]
     connection = _fresh(engine)
     try:
         yield connection
@@ -110,17 +110,17 @@ class Statement:
         rows = self._all(connection, values)
         return rows[0] if rows else None
 
-    def read(self, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    def read(self, values: Mapping[str, object], pool: str = HOT) -> list[tuple[Any, ...]]:
         """Runs it by itself and gives its rows. Only for what writes nothing: a connection that
         died with the last restart of the database is met here first, and it is run once more.
 
         Raises as `one` does.
         """
         try:
-            with hot() as connection:
+            with hot(pool) as connection:
                 return self._all(connection, values)
         except Disconnected:
-            with hot() as connection:
+            with hot(pool) as connection:
                 return self._all(connection, values)
 
     def _all(

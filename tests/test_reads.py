@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from payment_service.domain.jsontext import ascii_line
-from payment_service.extensions import db
+from payment_service.extensions import READS, db
 from payment_service.services import reading
 from tests.books import a_trip, execute, post
 from tests.fixtures import MakeApp, a_key, a_number, an_order
@@ -37,7 +37,7 @@ def paid(client: FlaskClient, sandbox: Sandbox) -> Payment:
     return found | {"refund_id": part.json["refund_id"]}
 
 
-READS = [
+PATHS = [
     "/v1/payments/{payment_id}",
     "/v1/payments/trip/{trip_id}",
     "/v1/payments/order/{order_id}",
@@ -52,7 +52,7 @@ READS = [
     "/v1/payments?order_id={order_id}&total=true&offset=1",
     "/v1/payments?status=PROCESSING&limit=7",
 ]
-TAGGED = [url for url in READS if "?" not in url and not url.endswith("/refunds")]
+TAGGED = [url for url in PATHS if "?" not in url and not url.endswith("/refunds")]
 
 
 class Told(psycopg2.extensions.cursor):
@@ -91,7 +91,7 @@ def sent_to_database(app: Flask) -> Iterator[list[str]]:
             connection.cursor_factory = factory
 
 
-@pytest.mark.parametrize("url", READS)
+@pytest.mark.parametrize("url", PATHS)
 def test_a_read_is_one_round_trip(app: Flask, client: FlaskClient, paid: Payment, url: str) -> None:
     path = url.format(**paid)
     client.get(path)  # its statement is prepared now
@@ -116,7 +116,7 @@ def test_a_replay_is_one_round_trip(
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
-@pytest.mark.parametrize("url", READS)
+@pytest.mark.parametrize("url", PATHS)
 def test_the_bytes_are_those_of_flask(client: FlaskClient, paid: Payment, url: str) -> None:
     answer = client.get(url.format(**paid))
     if not url.endswith("receipt"):
@@ -129,9 +129,19 @@ def test_a_pooler_that_keeps_no_statements_reads_the_same(
     make_app: MakeApp, client: FlaskClient, paid: Payment
 ) -> None:
     plain = make_app(db_prepare=False).test_client()
-    for url in READS:
+    for url in PATHS:
         path = url.format(**paid)
         assert plain.get(path).data == client.get(path).data, path
+
+
+def test_reads_that_take_long_keep_no_charge_waiting(make_app: MakeApp) -> None:
+    app = make_app(db_pool_size=1, db_pool_timeout=0.2)
+    client = app.test_client()
+    with app.app_context(), db.engines[READS].connect():  # a long list
+        assert client.get("/v1/payments?limit=20").status_code == 503
+        made = post(client, "/v1/payments/charge", **an_order())
+        assert made.status_code == 201
+    assert client.get(f"/v1/payments/{made.json['payment_id']}").json["status"] == "SUCCESS"
 
 
 JSON = st.recursive(

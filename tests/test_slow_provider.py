@@ -12,7 +12,7 @@ import pytest
 import requests
 from flask import Flask
 
-from payment_service.extensions import HOT, db
+from payment_service.extensions import db
 from payment_service.providers.contract import Operation
 from tests.books import a_charged_payment, arrived, at_provider, payments_of, post, rows
 from tests.fixtures import MakeApp, a_key, a_number, an_order
@@ -99,9 +99,9 @@ def test_64_in_flight_and_health_answers_meanwhile(
 
 
 def held(app: Flask) -> int:
-    """Connections that are out of the app's two pools."""
+    """Connections that are out of the app's pools."""
     with app.app_context():
-        return sum(db.engines[bind].pool.checkedout() for bind in (None, HOT))
+        return sum(engine.pool.checkedout() for engine in db.engines.values())
 
 
 def test_a_request_holds_no_connection_while_the_provider_is_asked(
