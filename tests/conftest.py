@@ -240,6 +240,13 @@ def fresh_database(_migrated: _Databases) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def database_of_module(_migrated: _Databases) -> Iterator[str]:
+    """A migrated database in which a module's tests find nothing but what they made."""
+    with _migrated.one() as url:
+        yield url
+
+
 @pytest.fixture
 def bare_database(_bare: _Databases) -> Iterator[str]:
     """A database without any table."""
