@@ -42,5 +42,10 @@ def of(settings: Settings) -> dict[str, Any]:
         "SQLALCHEMY_BINDS": dict.fromkeys((HOT, READS), single),
         "RATELIMIT_APPLICATION": settings.rate_limit,
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
-        "RATELIMIT_STORAGE_OPTIONS": REDIS_PATIENCE if settings.redis_url else {},
+        # A read keeps its connection to Redis while it waits for the database.
+        "RATELIMIT_STORAGE_OPTIONS": (
+            {**REDIS_PATIENCE, "max_connections": settings.web_threads + 20}
+            if settings.redis_url
+            else {}
+        ),
     }

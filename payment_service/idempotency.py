@@ -41,12 +41,12 @@ an answer of null is a provisional one."""
 
 CLAIMED = f"""
     fingerprint, payment_id, transaction_number, locked_until, answer_status, answer_body
-    FROM idempotency_keys WHERE {_KEY}"""
-"""What a SELECT gives of a key's claim; found() reads it."""
+    FROM idempotency_keys WHERE {_KEY} AND NOT ({_OVER})"""
+"""What a SELECT gives of a key's claim; found() reads it. Takes :now, as CLAIM_ANEW does."""
 
 _FIND = Statement(
     "find_key",
-    f"SELECT {CLAIMED} AND NOT ({_OVER})",
+    f"SELECT {CLAIMED}",
     {**sql_types(_TABLE), "now": "timestamptz"},
 )
 _STORE = f"""

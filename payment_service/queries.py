@@ -37,7 +37,7 @@ class Query:
     """A SELECT of a model's columns, with `lists` of other tables' rows that belong to each row:
     all of it is one statement, one round trip and one moment.
 
-    A list gives its table's rows oldest first, by the columns that `lists` name for their order.
+    A list gives its table's rows in the `order` that it names.
     With `unless`, a condition, its rows come without their lists (None) where it holds.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -10,18 +11,19 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse_many
 from limits.storage import RedisStorage
+from redis.exceptions import NoScriptError, RedisError
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 PROBES = "health"
 """The blueprint of those who watch: they are not counted, and never refused."""
-READS = ("GET", "HEAD", "OPTIONS")
+CHANGE_NOTHING = ("GET", "HEAD", "OPTIONS")
 
 
 class Sent:
     """A hit of each limit that is on its way to Redis, as the storage's own script counts it.
 
     Redis is at it while the database reads: its answer is there when it is wanted, and nobody has
-    to wait for it. redis-py's client spends as long on one command as the rest of this does.
+    to wait for it. It is sent on a connection of redis-py's pool, whose client takes longer.
     """
 
     def __init__(self, storage: RedisStorage, limits: list[RateLimitItem], address: str) -> None:
@@ -82,17 +84,21 @@ class OneLimit(Limiter):
         """
         if request.blueprint == PROBES:
             return
-        if isinstance(self.storage, RedisStorage) and not self._storage_dead:
-            limits = current_app.extensions["rate_limits"]
-            try:
-                g.rate_limit = Sent(self.storage, limits, get_remote_address())
-            except self.storage.base_exceptions:
-                self._ask()
-            else:
-                if request.method not in READS:
-                    self._expect_room()
+        limits, address = current_app.extensions["rate_limits"], get_remote_address()
+        if not isinstance(self.storage, RedisStorage):  # this process counts for itself
+            over = [limit for limit in limits if not self.limiter.hit(limit, address)]
+            self._refuse(over, address)
             return
-        self._ask()
+        try:
+            sent = None if self._storage_dead else Sent(self.storage, limits, address)
+        except self.storage.base_exceptions:
+            sent = None
+        if sent is None:  # Flask-Limiter knows what to do while Redis is away
+            super()._check_request_limit(callable_name, in_middleware)
+            return
+        g.rate_limit = sent
+        if request.method not in CHANGE_NOTHING:
+            self._expect_room()
 
     def _settle(self, response: Response) -> Response:
         """After each request: the answer, or the refusal that takes its place."""
@@ -109,31 +115,24 @@ class OneLimit(Limiter):
             return
         try:
             over = sent.over()
+        except NoScriptError:  # it began anew; redis-py's client gives it the script
+            over = [limit for limit in sent.limits if not self.limiter.hit(limit, sent.address)]
         except self.storage.base_exceptions:
-            self._ask()
+            super()._check_request_limit()
             return
-        if over:
-            self._refuse(over, sent.address)
-
-    def _ask(self) -> None:
-        """Asks the storage as Flask-Limiter does, which knows what to do while Redis is away."""
-        if not self._storage_dead:
-            address = get_remote_address()
-            try:
-                limits = current_app.extensions["rate_limits"]
-                over = [limit for limit in limits if not self.limiter.hit(limit, address)]
-                if over:
-                    self._refuse(over, address)
-                return
-            except self.storage.base_exceptions:
-                pass
-        super()._check_request_limit()
+        self._refuse(over, sent.address)
 
     def _refuse(self, over: list[RateLimitItem], address: str) -> None:
-        reset = max(self.limiter.get_window_stats(limit, address).reset_time for limit in over)
+        """Raises TooManyRequests if there are any limits that the request is over."""
+        if not over:
+            return
+        wait = 1.0
+        with contextlib.suppress(RedisError):  # it counted, and went away
+            reset = max(self.limiter.get_window_stats(limit, address).reset_time for limit in over)
+            wait = reset - time.time()
         raise TooManyRequests(
             f"no more than {' and '.join(map(str, over))} from one address",
-            retry_after=max(1, round(reset - time.time())),
+            retry_after=max(1, round(wait)),
         )
 
 

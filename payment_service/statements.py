@@ -23,6 +23,8 @@ from payment_service.extensions import HOT, db
 
 _NAME = re.compile(r"(?<!:):([a-z][a-z0-9_]*)")
 
+_GAVE_UP = ("55P03", "57014")
+"""A lock, or the whole, took longer than PostgreSQL was told to wait: as it would once more."""
 _NO_ANSWER = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
@@ -119,7 +121,9 @@ class Statement:
         try:
             with hot(pool) as connection:
                 return self._all(connection, values)
-        except Disconnected:
+        except Disconnected as error:
+            if getattr(error.__cause__, "pgcode", None) in _GAVE_UP:
+                raise
             with hot(pool) as connection:
                 return self._all(connection, values)
 
@@ -146,4 +150,13 @@ class Statement:
             # At first use: the tables may not be there when the connection is opened.
             cursor.execute(self._prepare)
             known[self.name] = True
-        cursor.execute(self._execute, [values[name] for name in self._names])
+        given = [values[name] for name in self._names]
+        try:
+            cursor.execute(self._execute, given)
+        except psycopg2.errors.FeatureNotSupported:
+            # A migration changed the type of a column that it gives.
+            if not cursor.connection.autocommit:
+                raise
+            cursor.execute(f"DEALLOCATE {self.name}")
+            cursor.execute(self._prepare)
+            cursor.execute(self._execute, given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import Connection, text
 
 from payment_service import idempotency
 from payment_service.domain.errors import IdempotencyKeyInProgress
@@ -679,3 +681,35 @@ def test_a_move_goes_on_elsewhere_only_while_its_key_is_its_own(
         assert idempotency.release(connection, key) == 2
         assert not idempotency.point_to(connection, key, number=3)
         assert idempotency.release(connection, key) == 2
+
+
+def test_of_two_that_use_a_key_anew_neither_hears_of_its_former_use(
+    app: Flask, connection: Connection
+) -> None:
+    """The key's time is over, and its claim waits behind a lock: whoever comes second must not be
+    told what the key kept before."""
+    key, order = a_key(), an_order(capture=False)
+    client = app.test_client()
+    before = post(client, "/v1/payments/charge", key, **order).json
+    assert post(client, f"/v1/payments/{before['payment_id']}/cancel").status_code == 200
+    execute(
+        app,
+        "UPDATE idempotency_keys SET expires_at = now() - interval '1 hour' WHERE key = :key",
+        key=key,
+    )
+    connection.execute(
+        text("SELECT FROM idempotency_keys WHERE key = :key FOR UPDATE"), {"key": key}
+    )
+    with ThreadPoolExecutor(2) as pool:
+        tries = [
+            pool.submit(lambda: post(app.test_client(), "/v1/payments/charge", key, **order))
+            for _ in range(2)
+        ]
+        waiting = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        eventually(lambda: row(app, waiting)["n"] >= 2)
+        connection.rollback()
+        told = [one.result() for one in tries]
+    assert {answer.status_code for answer in told} <= {201, 409}
+    made = {answer.json["payment_id"] for answer in told if answer.status_code == 201}
+    assert len(made) == 1
+    assert before["payment_id"] not in made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -11,6 +12,7 @@ import requests
 from flask import Flask, g
 from sqlalchemy import event
 
+from payment_service import embedded
 from payment_service.extensions import db
 from tests.books import payments_of
 from tests.fixtures import MakeApp, StartService, a_key, a_number, an_order
@@ -81,6 +83,22 @@ def test_who_is_over_the_limit_changes_nothing(make_app: MakeApp, app: Flask) ->
         assert int(answer.headers["Retry-After"]) >= 1
         assert answer.headers["X-Request-ID"]
     assert payments_of(app, order_id=order["order_id"]) == []
+
+
+def test_a_redis_that_tells_only_half_is_no_internal_error(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    """It counts, and can't be asked when the window ends."""
+    server = embedded.start_redis(tmp_path)
+    try:
+        client = make_app(rate_limit="1 per 2 day", redis_url=server.url).test_client()
+        assert client.get("/v1/payments?limit=1").status_code == 200
+        for name in ("default", *redis.Redis.from_url(server.url).acl_users()):
+            redis.Redis.from_url(server.url).execute_command("ACL", "SETUSER", name, "-ttl", "-get")
+        for answer in (client.get("/v1/payments?limit=1"), client.post("/v1/payments/1/cancel")):
+            assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+    finally:
+        server.stop()
 
 
 def test_a_redis_that_has_lost_its_scripts_counts_on(make_app: MakeApp, redis_url: str) -> None:

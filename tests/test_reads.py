@@ -14,7 +14,7 @@ from flask import json as flask_json
 from flask.testing import FlaskClient
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from payment_service.domain.jsontext import ascii_line
 from payment_service.extensions import READS, db
@@ -30,7 +30,15 @@ Payment = dict[str, Any]
 def paid(client: FlaskClient, sandbox: Sandbox) -> Payment:
     """A trip's payment of 100.00, of which 10.00 were given back."""
     trip_id = a_trip(sandbox, total_fare="100.00")
-    made = post(client, "/v1/payments/charge", trip_id=trip_id, order_id=a_number(), method="CARD")
+    told = {"description": "spät \U0001f697", "metadata": {"gate": "\u0967"}}
+    made = post(
+        client,
+        "/v1/payments/charge",
+        trip_id=trip_id,
+        order_id=a_number(),
+        method="CARD",
+        **told,
+    )
     assert made.status_code == 201
     found: Payment = made.json
     part = post(client, f"/v1/payments/{found['payment_id']}/refund", amount="10.00")
@@ -202,8 +210,8 @@ Step = Callable[[], object]
 def test_whatever_is_shown_changes_the_tag(
     app: Flask, client: FlaskClient, sandbox: Sandbox
 ) -> None:
-    """Through all moves that one payment can make, with look-ups and deliveries between: a body
-    that differs has another tag, and a tag comes with one body."""
+    """A body that differs has another tag, and a tag comes with one body, whatever move is made.
+    (The model of histories holds the same for all histories.)"""
     order = {"order_id": a_number()}
     made = post(client, "/v1/payments", amount="100.00", method="CARD", **order).json
     payment_id = made["payment_id"]
@@ -252,3 +260,77 @@ def test_a_delivery_changes_the_tag_of_the_time_line(
     failed = client.get(path)
     tags = [answer.headers["ETag"] for answer in (before, waits, failed)]
     assert len(set(tags)) == len({answer.data for answer in (before, waits, failed)}) == 3
+
+
+def test_a_refund_that_is_settled_has_another_tag(client: FlaskClient, sandbox: Sandbox) -> None:
+    trip_id = a_trip(sandbox, total_fare="100.00", driver_id=7)
+    made = post(client, "/v1/payments/charge", trip_id=trip_id, method="CASH").json
+    waits = post(client, "/v1/refunds", payment_id=made["payment_id"], amount="1.00").json
+    path = f"/v1/refunds/{waits['refund_id']}"
+    before = client.get(path)
+    done = client.patch(f"{path}/status", json={"status": "SUCCESS"})
+    assert done.status_code == 200
+    after = client.get(path, headers={"If-None-Match": before.headers["ETag"]})
+    assert (after.status_code, after.json["status"]) == (200, "SUCCESS")
+    assert after.headers["ETag"] != before.headers["ETag"]
+
+
+def test_a_receipt_has_a_tag_for_each_form_and_look(
+    make_app: MakeApp, client: FlaskClient, paid: Payment
+) -> None:
+    path = f"/v1/payments/{paid['payment_id']}/receipt"
+    elsewhere = make_app(receipt_timezone="Asia/Tokyo").test_client()
+    asked = [(client, "json"), (client, "html"), (client, "pdf"), (elsewhere, "html")]
+    tags = [who.get(f"{path}?format={form}").headers["ETag"] for who, form in asked]
+    assert len(set(tags)) == len(asked)
+    post(client, f"/v1/payments/{paid['payment_id']}/refund", amount="1.00")
+    for (who, form), tag in zip(asked, tags, strict=True):
+        again = who.get(f"{path}?format={form}", headers={"If-None-Match": tag})
+        assert (again.status_code, again.headers["ETag"] != tag) == (200, True), form
+
+
+def test_a_version_that_comes_again_has_another_tag(
+    app: Flask, client: FlaskClient, paid: Payment
+) -> None:
+    """After a backup was restored, it counts from where that stood."""
+    path = f"/v1/payments/{paid['payment_id']}"
+    tag = client.get(path).headers["ETag"]
+    execute(
+        app,
+        "UPDATE payments SET updated_at = updated_at + interval '1 s', description = 'restored'"
+        " WHERE payment_id = :id",
+        id=paid["payment_id"],
+    )
+    again = client.get(path, headers={"If-None-Match": tag})
+    assert (again.status_code, again.json["description"]) == (200, "restored")
+
+
+# What may happen to the database
+
+
+def test_a_column_of_another_type_is_read_at_once(make_app: MakeApp, fresh_database: str) -> None:
+    """A migration runs beside the processes of before it, which have prepared what they read."""
+    app = make_app(database_url=fresh_database, db_pool_size=1)
+    client = app.test_client()
+    made = post(client, "/v1/payments/charge", **an_order(description="as before")).json
+    paths = [f"/v1/payments/{made['payment_id']}", "/v1/payments?limit=20"]
+    before = [client.get(path).data for path in paths]
+    execute(app, "ALTER TABLE payments ALTER COLUMN description TYPE varchar(600)")
+    assert [client.get(path).data for path in paths] == before
+    assert post(client, "/v1/payments/charge", **an_order()).status_code == 201
+
+
+def test_a_read_that_waited_for_a_lock_in_vain_is_not_begun_again(
+    make_app: MakeApp, fresh_database: str
+) -> None:
+    app = make_app(database_url=fresh_database, db_pool_size=1)
+    client = app.test_client()
+    with app.app_context():
+        connection = db.engines[READS].raw_connection()  # the pool's only one
+        connection.cursor().execute("SET lock_timeout = '100ms'")
+        connection.close()
+        with db.engine.begin() as migration:
+            migration.execute(text("LOCK TABLE refunds IN ACCESS EXCLUSIVE MODE"))
+            with sent_to_database(app) as sent:
+                assert client.get("/v1/refunds?limit=7").status_code == 503
+    assert len(sent) == 1, sent

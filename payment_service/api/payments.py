@@ -150,7 +150,7 @@ def list_payments(query: Body) -> Response:
     By limit and offset, by page and page_size, or by cursor, which costs the same on every page.
     The filters must all fit.
     """
-    return reads.page(PAGE.write(listings.list_payments(**query)))
+    return reads.written(PAGE.write(listings.list_payments(**query)))
 
 
 @blueprint.get(f"/payments/{ID}", operation="getPayment")
@@ -209,4 +209,4 @@ def get_events(payment_id: int) -> Response:
     Oldest first: events, transactions and what operators did; and what will happen next, and when,
     if something is due.
     """
-    return reads.tagged(reads.page(TIMELINE.write(timeline.tell(payment_id=payment_id))))
+    return reads.tagged(reads.written(TIMELINE.write(timeline.tell(payment_id=payment_id))))

@@ -29,7 +29,7 @@ def tell(seen: Seen, write: Callable[[Mapping[str, Any]], Mapping[str, Any]]) ->
     """The body that `write` makes of what was read; 304 without one if the caller has it."""
     if seen.row is None:
         return unchanged(seen.edition)
-    return tagged(page(write(seen.row)), seen.edition)
+    return tagged(written(write(seen.row)), seen.edition)
 
 
 def tagged(response: Response, edition: str | None = None, form: str = "") -> Response:
@@ -57,6 +57,6 @@ def _with(response: Response, tag: str) -> Response:
     return response
 
 
-def page(body: Mapping[str, Any]) -> Response:
-    """A page of a list. It has no tag: what it depends on is any row that comes or goes."""
+def written(body: Mapping[str, Any]) -> Response:
+    """The body, without a tag. A page of a list has none: any row that comes or goes changes it."""
     return Response(ascii_line(body), content_type=JSON)

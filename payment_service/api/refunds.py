@@ -66,7 +66,7 @@ def list_refunds(query: Body) -> Response:
 
     Paged as payments are.
     """
-    return reads.page(PAGE.write(listings.list_refunds(**query)))
+    return reads.written(PAGE.write(listings.list_refunds(**query)))
 
 
 @blueprint.get(f"/refunds/{REFUND_ID}", operation="getRefund")
@@ -90,7 +90,7 @@ def list_of_payment(query: Body, payment_id: int) -> Response:
     Paged as payments are.
     """
     found = listings.list_refunds_of(payment_id=payment_id, page=query["page"])
-    return reads.page(PAGE.write(found))
+    return reads.written(PAGE.write(found))
 
 
 @blueprint.patch(f"/refunds/{REFUND_ID}/status", operation="setRefundStatus")
@@ -103,4 +103,4 @@ def set_status(command: commands.SetRefundStatus, refund_id: int) -> Response:
     A refund of cash is PENDING until a person says so. All others are a provider's to settle.
     """
     refund = refunds.set_status(refund_id=refund_id, command=command, caller=caller())
-    return reads.page(REFUND.write(refund))
+    return reads.written(REFUND.write(refund))

@@ -16,7 +16,7 @@ _STRICT = orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def dumps(value: Any) -> str:
-    """The text of dicts, lists, strings, integers of 64 bits, booleans and None.
+    """The text of dicts, lists, strings, integers of 64 bits, floats, booleans and None.
 
     Raises TypeError for anything else.
     """

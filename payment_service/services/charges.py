@@ -30,8 +30,9 @@ _SAID = (
 # for the trip or the order (any unique index), or history that paid for the trip and lies on
 # another share (services/moves/due.py), leaves `p` empty; the scalar sub-select then makes
 # payment_id null in the request, and that violation takes the claim of the key back with it.
-# A key that was claimed before comes back with its claim: a retry is told in this one trip. Nothing
-# returned means that the key was claimed by another request while this one waited.
+# A key that was claimed before comes back with its claim, unless that is over: a retry is told in
+# this one trip. Nothing returned means that the key was claimed by another request while this one
+# waited.
 _BEGIN = Statement(
     "begin_charge",
     f"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -45,10 +45,7 @@ def list_refunds(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]
 
 def list_refunds_of(*, payment_id: int, page: Page) -> Mapping[str, Any]:
     """A page of one payment's refunds. Raises PaymentNotFound."""
-    try:
-        return _page("refunds", page, {"payment_id": payment_id}, of_payment=True)
-    except LookupError:
-        raise PaymentNotFound(f"there is no payment {payment_id}") from None
+    return _page("refunds", page, {"payment_id": payment_id}, of_payment=True)
 
 
 Filter = ColumnElement[bool] | Any
@@ -96,10 +93,11 @@ _COLUMN_OF = dict.fromkeys(("created_from", "created_to"), "created_at")
 
 @dataclass(frozen=True)
 class _Shape:
-    """What the text of a page's statement depends on; the rest are its parameters."""
+    """What the text of a page's statement depends on; the rest are its parameters. A `limit` of 0
+    is a parameter, too."""
 
     noun: str
-    limit: int
+    limit: int = 0
     filters: tuple[str, ...] = ()
     status: str | None = None
     after: bool = False
@@ -111,7 +109,7 @@ class _Shape:
     def prepared(self) -> bool:
         """The whole list by pages of a usual size. Filters are planned for their values: how many
         rows have them differs too much."""
-        return self.limit in _USUAL and self == _Shape(self.noun, self.limit, after=self.after)
+        return self.limit > 0
 
 
 _USUAL = (20, 50, 100)
@@ -132,7 +130,8 @@ def _paged(shape: _Shape) -> Query:
         kinds = {"after_at": table.c.created_at.type, "after_id": key.type}
         last = [bindparam(name, type_=kind, required=True) for name, kind in kinds.items()]
         rows = rows.where(tuple_(*order) < tuple_(*last))
-    rows = rows.limit(shape.limit + 1)
+    most = shape.limit + 1 if shape.limit else bindparam("most", type_=BigInteger, required=True)
+    rows = rows.limit(most)
     if shape.offset:
         rows = rows.offset(bindparam("offset", type_=BigInteger, required=True))
     if shape.total or shape.of_payment:
@@ -165,12 +164,11 @@ def _beside(rows: Select[Any], order: Sequence[Column[Any]], whole: Select[Any])
 def _page(
     noun: str, page: Page, filters: Mapping[str, Any], *, of_payment: bool = False
 ) -> Mapping[str, Any]:
-    """The page as the wire shows it. Raises LookupError if the payment that it is of is not."""
+    """The page as the wire shows it. Raises PaymentNotFound if it is of one that is not there."""
     key = _OF_NOUN[noun][2].name
     cursor = page.cursor
     shape = _Shape(
         noun,
-        page.limit,
         filters=tuple(sorted(filters)),
         status=filters.get("status") if noun == "payments" else None,
         after=cursor is not None,
@@ -178,12 +176,14 @@ def _page(
         total=page.total,
         of_payment=of_payment,
     )
-    values = {**filters, "offset": page.offset}
+    if page.limit in _USUAL and shape == _Shape(noun, after=shape.after):
+        shape = replace(shape, limit=page.limit)
+    values = {**filters, "offset": page.offset, "most": page.limit + 1}
     if cursor:
         values |= {"after_at": cursor.created_at, "after_id": cursor.row_id}
     found = _paged(shape).rows(**values)
     if of_payment and not found:
-        raise LookupError(noun)
+        raise PaymentNotFound(f"there is no payment {filters['payment_id']}")
     total = found[0]["total"] if page.total else None
     found = [row for row in found if row[key] is not None]
     shown, more = found[: page.limit], len(found) > page.limit

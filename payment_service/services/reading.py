@@ -17,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     func,
     not_,
-    or_,
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -42,12 +41,13 @@ class Seen:
 
 
 def edition(table: Table, *parts: str) -> ColumnElement[str]:
-    """What the body of a payment, with its requests, its refunds and its receipt, or of a refund
-    depends on: `parts` are the columns that change whenever anything shown of it does.
+    """A text that is another one as soon as anything shown changes of a payment with its requests,
+    its refunds and its receipt, or of a refund.
 
-    A payment's version counts its moves, and nothing that is shown changes without one. The time
-    is for a restored backup, after which a version comes a second time with other news. (A time
-    line shows more: look-ups, deliveries and what is overdue.)
+    A payment's version counts its moves, and nothing that is shown changes without one. A refund
+    has only its time; beside a version, that is for a restored backup, after which a version comes
+    a second time with other news. (A time line shows more: look-ups, deliveries and what is
+    overdue.)
     """
     moment = func.extract("epoch", table.c.updated_at)
     return func.concat_ws(".", *(table.c[name] for name in parts), moment)
@@ -58,6 +58,7 @@ _ID = bindparam("id", type_=BigInteger, required=True)
 
 OF_PAYMENT = edition(PAYMENT, "payment_id", "version")
 OF_REFUND = edition(REFUND, "refund_id")
+IS_KNOWN = any_(_KNOWN) == OF_PAYMENT
 
 
 def _all_but(table: Table, *names: str) -> list[Column[Any]]:
@@ -87,20 +88,19 @@ def _detail(name: str, which: Any) -> Query:
     """The payment of that id, with its requests unless its edition is known."""
     query = select(*SHOWN_OF_PAYMENT, OF_PAYMENT.label("edition"))
     query = query.where(PAYMENT.c.payment_id == which)
-    return Query(name, query, lists={"transactions": _REQUESTS}, unless=any_(_KNOWN) == OF_PAYMENT)
+    return Query(name, query, lists={"transactions": _REQUESTS}, unless=IS_KNOWN)
 
 
 def _standing_for(column: str) -> Any:
-    """The payment for the fare of a trip, or for an order: the live one, else the newest."""
-    live = due.live_of({column: _ID}, Purpose.FARE)
-    dead = and_(PAYMENT.c[column] == _ID, not_(PAYMENT.c.live), PAYMENT.c.purpose == Purpose.FARE)
-    return (
-        select(PAYMENT.c.payment_id)
-        .where(or_(live, dead), PAYMENT.c.share == 0)
-        .order_by(PAYMENT.c.live.desc(), PAYMENT.c.created_at.desc(), PAYMENT.c.payment_id.desc())
-        .limit(1)
-        .correlate(None)
-        .scalar_subquery()
+    """The payment for the fare of a trip, or for an order: the live one, else the newest. Two
+    questions, because live and dead ones each have an index of their own."""
+    fare = and_(PAYMENT.c[column] == _ID, PAYMENT.c.purpose == Purpose.FARE)
+    live = select(PAYMENT.c.payment_id).where(due.live_of({column: _ID}, Purpose.FARE))
+    dead = select(PAYMENT.c.payment_id).where(fare, not_(PAYMENT.c.live))
+    newest_first = (PAYMENT.c.created_at.desc(), PAYMENT.c.payment_id.desc())
+    asked = (live, dead.order_by(*newest_first).limit(1))
+    return func.coalesce(
+        *(one.where(PAYMENT.c.share == 0).correlate(None).scalar_subquery() for one in asked)
     )
 
 

@@ -47,6 +47,7 @@ _READ = Query(
             order=[REFUND.c.completed_at, REFUND.c.refund_id],
         )
     },
+    unless=reading.IS_KNOWN,
 )
 """The payment and its refund lines as of one moment: a refund that comes in between two reads would
 make lines that don't add up."""
@@ -57,7 +58,7 @@ def get(*, payment_id: int, known: Sequence[str] = ()) -> tuple[str, Receipt | N
 
     Raises PaymentNotFound, ReceiptNotAvailable.
     """
-    found = _READ.row(id=payment_id)
+    found = _READ.row(id=payment_id, known=list(known))
     if found is None:
         raise PaymentNotFound(f"there is no payment {payment_id}")
     if found["status"] not in CAPTURED:
