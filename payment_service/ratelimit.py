@@ -69,6 +69,7 @@ class OneLimit(Limiter):
 
     def init_app(self, app: Flask) -> None:
         super().init_app(app)
+        self._storage_dead = False  # another app's Redis may have been away
         # The app's and not the limiter's, which is one for all apps of a process.
         app.extensions["rate_limits"] = parse_many(app.config["RATELIMIT_APPLICATION"])
         app.after_request(self._settle)
