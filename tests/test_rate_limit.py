@@ -15,22 +15,22 @@ from sqlalchemy import event
 from payment_service import embedded
 from payment_service.extensions import db
 from tests.books import payments_of
-from tests.fixtures import MakeApp, StartService, a_key, a_number, an_order
+from tests.fixtures import MakeApp, StartService, a_key, an_order
 from tests.patience import PATIENCE
 
 PROCESSES = 3
 ALLOWED, ASKED = 45, 90
 
 
-def a_limit() -> str:
-    """One that no other test counts under."""
-    return f"{ALLOWED} per {2 + a_number() % 300} day"
+def a_limit(days: int) -> str:
+    """Each test names days of its own, because one window is one count."""
+    return f"{ALLOWED} per {days} day"
 
 
 def test_the_count_of_three_processes_is_exact(start_service: StartService) -> None:
     """Reads, charges and what is refused at once: as many are answered as the limit says, and each
     of the others is told that it is one too many. Who is over it charges nothing."""
-    limit = a_limit()
+    limit = a_limit(2)
     urls = [start_service(RATE_LIMIT=limit).url for _ in range(PROCESSES)]
 
     def ask(number: int) -> tuple[str, int]:
@@ -55,7 +55,7 @@ def test_the_count_of_three_processes_is_exact(start_service: StartService) -> N
 
 def test_a_read_does_not_wait_for_its_count(make_app: MakeApp) -> None:
     """The hit is on its way while the database is asked; a change is counted before it begins."""
-    app = make_app(rate_limit=a_limit())
+    app = make_app(rate_limit=a_limit(3))
     on_its_way: list[bool] = []
     with app.app_context():
         engines = list(db.engines.values())
@@ -69,7 +69,7 @@ def test_a_read_does_not_wait_for_its_count(make_app: MakeApp) -> None:
 
 
 def test_who_is_over_the_limit_changes_nothing(make_app: MakeApp, app: Flask) -> None:
-    client = make_app(rate_limit=f"2 per {2 + a_number() % 300} day").test_client()
+    client = make_app(rate_limit="2 per 9 day").test_client()
     for _ in range(2):
         assert client.get("/v1/payments?limit=1").status_code == 200
     order = an_order()
@@ -102,7 +102,7 @@ def test_a_redis_that_tells_only_half_is_no_internal_error(
 
 
 def test_a_redis_that_has_lost_its_scripts_counts_on(make_app: MakeApp, redis_url: str) -> None:
-    client = make_app(rate_limit=a_limit()).test_client()
+    client = make_app(rate_limit=a_limit(4)).test_client()
     assert client.get("/v1/payments?limit=1").status_code == 200
     server: Any = redis.Redis.from_url(redis_url)
     server.script_flush()
