@@ -60,7 +60,8 @@ _BEGIN = Statement(
             :t_reference, :description, :request_id, :now, :send_before, :due_at FROM k
         RETURNING payment_id, transaction_id
     )
-    SELECT transaction_id, NULL, payment_id, NULL, NULL, NULL, NULL FROM t
+    SELECT transaction_id, NULL AS fingerprint, payment_id, NULL AS transaction_number,
+        NULL AS locked_until, NULL AS answer_status, NULL AS answer_body FROM t
     UNION ALL SELECT NULL, {idempotency.CLAIMED} AND NOT EXISTS (SELECT FROM k)
     """,  # noqa: S608 - our own columns
     {
