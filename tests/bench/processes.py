@@ -42,7 +42,7 @@ def answered(metrics: Path) -> Counter[tuple[int, str]]:
     """Requests by worker's pid and status, from the files that the workers count in."""
     counts: Counter[tuple[int, str]] = Counter()
     for file in metrics.glob("histogram_*.db"):
-        pid = file.stem.split("_")[1]
+        pid = file.stem.split("_")[1].partition("-")[0]
         if not pid.isdigit():
             continue  # what was counted by those that died, folded
         for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):
