@@ -32,6 +32,10 @@ class Disconnected(Exception):
     """The database did not answer. Whether it did what was asked is not known."""
 
 
+class NotConnected(Disconnected):
+    """There was no connection to ask it on."""
+
+
 def is_full(error: BaseException | None) -> bool:
     """Whether the database has no room for it, on its disk or in its memory: SQLSTATE class 53,
     but for 53300, which is told to who connects. It has done nothing then, and goes on."""
@@ -70,7 +74,7 @@ def _fresh(engine: Engine) -> PoolProxiedConnection:
             connection.invalidate()
             connection = engine.raw_connection()
     except (psycopg2.Error, DBAPIError) as error:
-        raise Disconnected from error
+        raise NotConnected from error
     return connection
 
 
@@ -121,6 +125,8 @@ class Statement:
         try:
             with hot(pool) as connection:
                 return self._all(connection, values)
+        except NotConnected:
+            raise  # nor is there one a moment later, and the host may be silent for seconds
         except Disconnected as error:
             if getattr(error.__cause__, "pgcode", None) in _GAVE_UP:
                 raise
@@ -146,17 +152,21 @@ class Statement:
         if not (self._prepared and current_app.extensions["settings"].db_prepare):
             cursor.execute(self._plain, values)
             return
-        if self.name not in known:
-            # At first use: the tables may not be there when the connection is opened.
-            cursor.execute(self._prepare)
-            known[self.name] = True
-        given = [values[name] for name in self._names]
         try:
-            cursor.execute(self._execute, given)
+            self._run_prepared(cursor, known, values)
         except psycopg2.errors.FeatureNotSupported:
             # A migration changed the type of a column that it gives.
             if not cursor.connection.autocommit:
                 raise
             cursor.execute(f"DEALLOCATE {self.name}")
+            del known[self.name]
+            self._run_prepared(cursor, known, values)
+
+    def _run_prepared(
+        self, cursor: Any, known: dict[Any, Any], values: Mapping[str, object]
+    ) -> None:
+        if self.name not in known:
+            # At first use: the tables may not be there when the connection is opened.
             cursor.execute(self._prepare)
-            cursor.execute(self._execute, given)
+            known[self.name] = True
+        cursor.execute(self._execute, [values[name] for name in self._names])

@@ -115,6 +115,20 @@ MUTANTS = (
         ("tests/test_payments.py",),
     ),
     Mutant(
+        "rate limit: what is over it changes nothing",
+        "payment_service/ratelimit.py",
+        "        if request.method not in CHANGE_NOTHING:",
+        "        if False:",
+        ("tests/test_rate_limit.py",),
+    ),
+    Mutant(
+        "edition: another one with each move",
+        f"{SERVICES}/reading.py",
+        'OF_PAYMENT = edition(PAYMENT, "payment_id", "version")',
+        'OF_PAYMENT = func.concat_ws(".", PAYMENT.c.payment_id)',
+        ("tests/test_reads.py",),
+    ),
+    Mutant(
         "lock: the first request is at work",
         "payment_service/idempotency.py",
         "    if row.answer_body is None and row.locked_until is not None and row.locked_until > now:",

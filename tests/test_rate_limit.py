@@ -14,6 +14,7 @@ from sqlalchemy import event
 
 from payment_service import embedded
 from payment_service.extensions import db
+from payment_service.ratelimit import limiter
 from tests.books import payments_of
 from tests.fixtures import MakeApp, StartService, a_key, an_order
 from tests.patience import PATIENCE
@@ -83,6 +84,13 @@ def test_who_is_over_the_limit_changes_nothing(make_app: MakeApp, app: Flask) ->
         assert int(answer.headers["Retry-After"]) >= 1
         assert answer.headers["X-Request-ID"]
     assert payments_of(app, order_id=order["order_id"]) == []
+
+
+def test_redis_has_a_connection_for_each_thread(make_app: MakeApp) -> None:
+    """A read keeps its own while it waits for the database."""
+    make_app(web_threads=300)
+    client: Any = limiter.storage
+    assert client.get_connection().connection_pool.max_connections >= 300
 
 
 def test_a_redis_that_tells_only_half_is_no_internal_error(

@@ -25,8 +25,7 @@ from payment_service.services import (
 
 blueprint = Blueprint("payments", __name__, description="Charge, watch and steer payments")
 
-DETAIL, PAGE = schemas.PaymentDetailSchema(), schemas.PaymentListSchema()
-TIMELINE = schemas.TimelineSchema()
+PAGE, TIMELINE = schemas.PaymentListSchema(), schemas.TimelineSchema()
 
 ID = "<id:payment_id>"
 Body = dict[str, Any]
@@ -161,7 +160,8 @@ def get(payment_id: int) -> Response:
 
     With its transactions, which are the requests to providers about it.
     """
-    return reads.tell(reading.get_payment(payment_id=payment_id, known=reads.known()), DETAIL.write)
+    seen = reading.get_payment(payment_id=payment_id, known=reads.known())
+    return reads.tell(seen, schemas.DETAIL.write)
 
 
 @blueprint.get("/payments/trip/<id:trip_id>", operation="getTripPayment")
@@ -173,7 +173,7 @@ def get_of_trip(trip_id: int) -> Response:
     The one for its fare: the live one, else the newest. A tip is another payment.
     """
     seen = reading.get_of(column="trip_id", value=trip_id, known=reads.known())
-    return reads.tell(seen, DETAIL.write)
+    return reads.tell(seen, schemas.DETAIL.write)
 
 
 @blueprint.get("/payments/order/<id:order_id>", operation="getOrderPayment")
@@ -185,7 +185,7 @@ def get_of_order(order_id: int) -> Response:
     The live one, else the newest.
     """
     seen = reading.get_of(column="order_id", value=order_id, known=reads.known())
-    return reads.tell(seen, DETAIL.write)
+    return reads.tell(seen, schemas.DETAIL.write)
 
 
 @blueprint.get("/payments/transaction/<transaction_id>", operation="getPaymentByTransaction")
@@ -197,7 +197,7 @@ def get_by_transaction(transaction_id: str) -> Response:
     The payment that the provider knows under it.
     """
     seen = reading.get_by_transaction(provider_reference=transaction_id, known=reads.known())
-    return reads.tell(seen, DETAIL.write)
+    return reads.tell(seen, schemas.DETAIL.write)
 
 
 @blueprint.get(f"/payments/{ID}/events", operation="getPaymentEvents")

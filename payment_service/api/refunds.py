@@ -17,7 +17,7 @@ from payment_service.services import listings, reading, refunds
 
 blueprint = Blueprint("refunds", __name__, description="Give captured funds back")
 
-REFUND, PAGE = schemas.RefundSchema(), schemas.RefundListSchema()
+PAGE = schemas.RefundListSchema()
 
 ID = "<id:payment_id>"
 REFUND_ID = "<id:refund_id>"
@@ -77,7 +77,8 @@ def get(refund_id: int) -> Response:
 
     What it gave back, and whether the money is on its way.
     """
-    return reads.tell(reading.get_refund(refund_id=refund_id, known=reads.known()), REFUND.write)
+    seen = reading.get_refund(refund_id=refund_id, known=reads.known())
+    return reads.tell(seen, schemas.REFUND.write)
 
 
 @blueprint.get(f"/payments/{ID}/refunds", operation="listPaymentRefunds")
@@ -103,4 +104,4 @@ def set_status(command: commands.SetRefundStatus, refund_id: int) -> Response:
     A refund of cash is PENDING until a person says so. All others are a provider's to settle.
     """
     refund = refunds.set_status(refund_id=refund_id, command=command, caller=caller())
-    return reads.written(REFUND.write(refund))
+    return reads.written(schemas.REFUND.write(refund))

@@ -214,12 +214,12 @@ class TimelineSchema(own.AnswerSchema):
     next = fields.Nested(NextStepSchema, allow_none=True)
 
 
-_DETAIL = PaymentDetailSchema()
+DETAIL = PaymentDetailSchema()
 
 
 def detail_body(
     payment: Mapping[str, Any], transactions: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """A payment row with its transactions as the wire shows it."""
-    body: dict[str, Any] = _DETAIL.dump({**payment, "transactions": transactions})
+    body: dict[str, Any] = DETAIL.dump({**payment, "transactions": transactions})
     return body

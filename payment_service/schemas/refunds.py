@@ -100,10 +100,10 @@ class RefundListSchema(own.AnswerSchema):
     total = fields.Integer()
 
 
-_REFUND = RefundSchema()
+REFUND = RefundSchema()
 
 
 def refund_body(refund: Mapping[str, Any]) -> dict[str, Any]:
     """A refund row as the wire shows it."""
-    body: dict[str, Any] = _REFUND.dump(refund)
+    body: dict[str, Any] = REFUND.dump(refund)
     return body

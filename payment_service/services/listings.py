@@ -105,14 +105,10 @@ class _Shape:
     total: bool = False
     of_payment: bool = False
 
-    @property
-    def prepared(self) -> bool:
-        """The whole list by pages of a usual size. Filters are planned for their values: how many
-        rows have them differs too much."""
-        return self.limit > 0
-
 
 _USUAL = (20, 50, 100)
+"""Sizes of pages by which the whole list is prepared, with the size in the text. What has filters
+is planned for their values: how many rows have them differs too much."""
 _OF_NOUN = {
     "payments": (PAYMENT, SHOWN_OF_PAYMENT, PAYMENT.c.payment_id),
     "refunds": (REFUND, SHOWN_OF_REFUND, REFUND.c.refund_id),
@@ -136,7 +132,7 @@ def _paged(shape: _Shape) -> Query:
         rows = rows.offset(bindparam("offset", type_=BigInteger, required=True))
     if shape.total or shape.of_payment:
         rows = _beside(rows, order, _whole(table, wanted, shape))
-    return Query(f"page_{shape.noun}_{shape.limit}_{shape.after}", rows, prepared=shape.prepared)
+    return Query(f"page_{shape.noun}_{shape.limit}_{shape.after}", rows, prepared=shape.limit > 0)
 
 
 def _whole(table: Table, wanted: list[Filter], shape: _Shape) -> Select[Any]:
