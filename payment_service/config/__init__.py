@@ -92,6 +92,7 @@ class Settings:
     # gunicorn
     web_workers: int = setting(kinds.PROCESSES, 2)
     web_threads: int = setting(kinds.THREADS, 48)
+    web_core_each: bool = setting(kinds.YES_OR_NO, True)
     web_graceful_timeout: int = setting(kinds.WHOLE_WAIT, 20)
     web_keepalive: int = setting(kinds.WHOLE_WAIT, 75)
     prometheus_multiproc_dir: str | None = setting(kinds.FOLDER, None)

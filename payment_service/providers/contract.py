@@ -250,7 +250,8 @@ class Provider(abc.ABC):
 
     @contextmanager
     def _measured(self, verb: str, operation: Operation) -> Iterator[None]:
-        """Times, counts and logs one call. The token and the description are in no log."""
+        """Times and counts one call, and logs it where somebody is asked. The token and the
+        description are in no log."""
         started, ending = time.perf_counter(), "answered"
         try:
             yield
@@ -261,14 +262,15 @@ class Provider(abc.ABC):
         finally:
             seconds = time.perf_counter() - started
             metrics.PROVIDER_SECONDS.labels(self.name, verb, ending).observe(seconds)
-            log.info(
-                "provider_call",
-                provider=self.name,
-                verb=verb,
-                reference=operation.reference,
-                ending=ending,
-                milliseconds=round(seconds * 1000, 1),
-            )
+            if self.settled_by is SettledBy.PROVIDER:
+                log.info(
+                    "provider_call",
+                    provider=self.name,
+                    verb=verb,
+                    reference=operation.reference,
+                    ending=ending,
+                    milliseconds=round(seconds * 1000, 1),
+                )
 
 
 def _believable(result: Result, operation: Operation) -> Result:

@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -85,17 +86,22 @@ def measure_charges(servers: Servers, found: Report, seconds: float) -> None:
         plans = statements.explain(servers, "charges", sent)
     script = statements.as_script(sent, servers.directory / "statements.sql")
     own = {
-        mode: yardstick.pgbench(servers, "charges", script, mode, seconds).rate
+        mode: yardstick.pgbench(servers, "charges", script, mode, seconds)
         for mode in ("simple", "prepared")
     }
-    shown = {**measured.shown(), "own_statements": own, "round_trips": sent.trips, "plans": plans}
+    shown = {**measured.shown(), "round_trips": sent.trips, "plans": plans}
+    shown["own_statements"] = {mode: asdict(one) for mode, one in own.items()}
     shown["memory_ns"] = {"objects": MEMORY, "before": before, "after": after}
     found.sections["charges"] = shown
     found.add(f"a look into one of {MEMORY} objects, ns", f"before {before}, after {after}")
     found.add("yardstick, charges/s", f"{shown['yardstick_per_second']:,.0f}")
     found.add("yardstick, CPU us per charge", f"{shown['yardstick_cpu_us']:.0f}")
-    for mode, rate in own.items():
-        found.add(f"own statements, {mode}, charges/s", f"{rate:,.0f}")
+    for mode, one in own.items():
+        found.add(f"own statements, {mode}, charges/s", f"{one.rate:,.0f}")
+        found.add(
+            f"own statements, {mode}, charges/s for each core of PostgreSQL's",
+            f"{1e6 / one.postgres_us:,.0f} ({one.postgres_us:.0f} us)",
+        )
     for count in charges.CONNECTIONS:
         _add_charges(found, count, shown[f"charges_{count}"])
     found.add("round trips of a charge", f"{len(sent.trips)}: {', '.join(sent.trips)}")
@@ -113,6 +119,11 @@ def _add_charges(found: Report, count: int, shown: dict[str, Any]) -> None:
     found.add(f"{what}, answers by status", f"{shown['statuses']}", "only 2xx", bad == 0)
     found.add(f"{what}, CPU us per charge", ", ".join(f"{n} {us}" for n, us in cpu.items()))
     found.add(f"{what}, share of each worker", f"{shown['spread']}")
+    found.add(
+        f"{what}, WAL of a charge",
+        f"{shown['wal_bytes_per_charge']:,.0f} bytes, of which"
+        f" {shown['wal_whole_pages_per_charge']:.2f} pages whole",
+    )
 
 
 def measure_open_model(servers: Servers, found: Report, seconds: float) -> None:

@@ -28,6 +28,7 @@ class Round:
     cpu: dict[str, float]
     spread: list[float]
     statuses: dict[str, int]
+    wal: yardstick.Wal
 
 
 @dataclass
@@ -74,6 +75,8 @@ class Charges:
             "busiest_worker_share": max(max(one.spread, default=0.0) for one in rounds),
             "spread": [[round(share, 2) for share in one.spread] for one in rounds],
             "cpu_us_per_charge": _per_charge(rounds),
+            "wal_bytes_per_charge": median(one.wal.size for one in rounds),
+            "wal_whole_pages_per_charge": median(one.wal.pages for one in rounds),
         }
 
 
@@ -100,8 +103,10 @@ def one_round(servers: Servers, service: Service, connections: int, seconds: flo
     meter = Meter(parts, service.directory / "metrics")
     meter.start()
     base = str(next(_bases))
+    before = yardstick.written(servers)
     load = wrk(service.url, "charge.lua", base, connections=connections, seconds=seconds)
-    return Round(load, meter.seconds(), meter.spread(), meter.statuses())
+    wal = yardstick.per_charge(servers, before, load.requests)
+    return Round(load, meter.seconds(), meter.spread(), meter.statuses(), wal)
 
 
 def _cpu_us(one: Round) -> float:

@@ -22,15 +22,26 @@ DATABASE = "yardstick"
 
 
 @dataclass(frozen=True)
+class Wal:
+    """Bytes of WAL, and how many pages went into it whole, as each does when it is changed for the
+    first time after a checkpoint."""
+
+    size: float
+    pages: float
+
+
+@dataclass(frozen=True)
 class Round:
     """`aborted` clients met a random trip twice, which ends them for the rest of the round.
 
-    `cpu_us` is what PostgreSQL and pgbench spent on a charge.
+    `cpu_us` is what PostgreSQL and pgbench spent on a charge, `postgres_us` what PostgreSQL did.
     """
 
     rate: float
     aborted: int
     cpu_us: float
+    postgres_us: float
+    wal: Wal
 
 
 def prepare(servers: Servers) -> None:
@@ -47,6 +58,7 @@ def measure(servers: Servers, seconds: float) -> Round:
 def pgbench(servers: Servers, database: str, script: Path, mode: str, seconds: float) -> Round:
     """Runs the script by 16 clients for that long."""
     meter = Meter({"postgres": servers.postgres.process.pid})
+    wal = written(servers)
     meter.start()
     done = program(
         servers,
@@ -61,8 +73,24 @@ def pgbench(servers: Servers, database: str, script: Path, mode: str, seconds: f
     if rate is None or count is None:
         raise RuntimeError(f"pgbench failed: {done.stderr[-2000:]}")
     aborted = len(re.findall(r"client \d+ (?:script \d+ )?aborted", done.stderr))
-    cpu_us = 1e6 * (spent["postgres"] + spent["load"]) / max(1, int(count[1]))
-    return Round(float(rate[1]), aborted, cpu_us)
+    charges = max(1, int(count[1]))
+    postgres_us = 1e6 * spent["postgres"] / charges
+    cpu_us = postgres_us + 1e6 * spent["load"] / charges
+    return Round(float(rate[1]), aborted, cpu_us, postgres_us, per_charge(servers, wal, charges))
+
+
+def written(servers: Servers) -> Wal:
+    """What PostgreSQL has written to its WAL so far."""
+    [(size, pages)] = servers.query(
+        "postgres", "SELECT pg_current_wal_lsn() - '0/0', wal_fpi FROM pg_stat_wal"
+    )
+    return Wal(float(size), float(pages))
+
+
+def per_charge(servers: Servers, before: Wal, charges: int) -> Wal:
+    """What it has written since then for each of so many charges."""
+    now = written(servers)
+    return Wal((now.size - before.size) / charges, (now.pages - before.pages) / charges)
 
 
 def program(
