@@ -193,7 +193,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 def tls(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """A server's side of TLS that our calls believe."""
-    monkeypatch.setattr(http.SESSION, "verify", str(certificate[0]))
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate[0]))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     return context
@@ -224,7 +224,7 @@ def test_tls_that_is_not_agreed_on_in_time_is_unreachable(tls: ssl.SSLContext) -
 def test_a_certificate_that_is_not_believed_is_unreachable(
     tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http.SESSION, "verify", True)
+    monkeypatch.undo()
     received = []
 
     def serve(connection: socket.socket) -> None:
@@ -280,7 +280,7 @@ def test_a_connection_serves_again() -> None:
         for _ in range(3):
             assert http.call("GET", url, timeout=PATIENCE).json() == {}
         assert len(taken) == 1
-        http.SESSION.close()  # the server waits for the next request
+        http.ADAPTER.close()  # the server waits for the next request
 
 
 def test_a_connection_serves_again_inside_of_tls(tls: ssl.SSLContext) -> None:
@@ -295,7 +295,7 @@ def test_a_connection_serves_again_inside_of_tls(tls: ssl.SSLContext) -> None:
         for _ in range(3):
             assert http.call("GET", url, timeout=PATIENCE).json() == {}
         assert len(taken) == 1
-        http.SESSION.close()
+        http.ADAPTER.close()
 
 
 def test_what_follows_an_interim_answer_is_not_the_next_answer() -> None:
@@ -314,7 +314,7 @@ def test_what_follows_an_interim_answer_is_not_the_next_answer() -> None:
             http.call("GET", url, timeout=PATIENCE)
         time.sleep(0.2)
         assert http.call("GET", url, timeout=PATIENCE).body == b"new"
-        http.SESSION.close()
+        http.ADAPTER.close()
 
 
 def test_an_answer_without_end_is_silence() -> None:

@@ -42,7 +42,7 @@ class Listener:
                 self.connections += 1
                 threads.append(threading.Thread(target=self._talk, args=[connection]))
                 threads[-1].start()
-        http.SESSION.close()  # each thread waits for the next request
+        http.ADAPTER.close()  # each thread waits for the next request
         for thread in threads:
             thread.join(PATIENCE)
 
