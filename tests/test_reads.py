@@ -18,7 +18,9 @@ from sqlalchemy import event, text
 
 from payment_service.domain.jsontext import ascii_line
 from payment_service.extensions import READS, db
+from payment_service.idempotency import Key
 from payment_service.services import reading
+from payment_service.services.moves import retries
 from tests.books import a_trip, execute, post
 from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.sandbox_server import Sandbox
@@ -114,18 +116,40 @@ def test_a_read_is_one_round_trip(app_of_one: Flask, paid: Payment, url: str) ->
     assert len(sent) == 1, sent
 
 
-@pytest.mark.parametrize("trip", [False, True])
-def test_a_replay_is_one_round_trip(app_of_one: Flask, sandbox: Sandbox, trip: bool) -> None:
-    """A trip's key is looked at first; an order's comes back from what would have begun it."""
+@pytest.mark.parametrize(
+    ("trip", "elsewhere", "asked"),
+    [(True, False, "find_key"), (False, False, "find_key"), (False, True, "begin_charge")],
+)
+def test_a_replay_is_one_round_trip(
+    app_of_one: Flask,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    trip: bool,
+    elsewhere: bool,
+    asked: str,
+) -> None:
+    """A trip's key is looked at first, and one that this process has met; that of an order which
+    was charged elsewhere comes back from what would have begun it."""
     body = {"trip_id": a_trip(sandbox, total_fare="5.00"), "method": "CARD"} if trip else an_order()
     key, client = a_key(), app_of_one.test_client()
     first = post(client, "/v1/payments/charge", key, **body)
     post(client, "/v1/payments/charge", key, **body)
+    if elsewhere:
+        monkeypatch.setattr(retries, "_LATELY", retries._Lately())
     with sent_to_database(app_of_one) as sent:
         again = post(client, "/v1/payments/charge", key, **body)
-    assert len(sent) == 1, sent
+    assert sent == [f"EXECUTE {asked}"]
     assert (again.status_code, again.data) == (201, first.data)
     assert again.headers["Idempotent-Replayed"] == "true"
+
+
+def test_a_process_remembers_so_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "_REMEMBERED", 10)
+    lately = retries._Lately()
+    keys = [Key("local", "POST /", str(number), "{}") for number in range(25)]
+    assert [lately.met(key) for key in keys] == [False] * 25
+    assert all(lately.met(key) for key in keys[10:])
+    assert not lately.met(keys[0])
 
 
 @pytest.mark.parametrize("url", PATHS)

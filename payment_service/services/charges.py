@@ -80,7 +80,7 @@ def charge(*, command: Charge, key: Key, caller: Caller) -> Ended:
     Raises domain errors; api/errors.py has their statuses.
     """
     # A trip is asked for its fare first, so a finished key is worth a look before that. An order
-    # is not, and its begin gives the key's claim just as well: one round trip less.
+    # is not, and its begin gives the key's claim just as well: one round trip less for a new key.
     return retries.once(
         key=key,
         caller=caller,

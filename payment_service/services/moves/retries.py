@@ -18,14 +18,39 @@ _TRIES = 5
 """A lost race for a key shows the winner's claim at the next look; more than two are unheard of."""
 
 
+class _Lately:
+    """The keys that this process has met lately. Only a hint: whoever keeps a connection sends its
+    retry to the same process, and what the key keeps is quicker found than a move is begun."""
+
+    def __init__(self) -> None:
+        self._new: set[int] = set()
+        self._old: set[int] = set()
+
+    def met(self, key: Key) -> bool:
+        """Whether the key was met before. From now on it was."""
+        mark = hash((key.caller, key.operation, key.key))
+        if mark in self._new or mark in self._old:
+            return True
+        if len(self._new) >= _REMEMBERED:
+            self._old, self._new = self._new, set()
+        self._new.add(mark)
+        return False
+
+
+_REMEMBERED = 10_000
+"""Keys, and as many of before: some minutes of a busy process, in two megabytes."""
+_LATELY = _Lately()
+
+
 def once(
     *, key: Key | None, caller: Caller, begin: Callable[[], Move], look_first: bool = True
 ) -> Ended:
     """What the key keeps already, or how the move ends that `begin` begins.
 
-    Without `look_first` the key is looked at only once `begin` finds it taken. Raises what
-    idempotency.find and `begin` raise.
+    Without `look_first` a key that is new to this process is looked at only once `begin` finds it
+    taken. Raises what idempotency.find and `begin` raise.
     """
+    look_first = look_first or (key is not None and _LATELY.met(key))
     for turn in range(_TRIES):
         if key and (look_first or turn) and (found := idempotency.find(key)):
             if ended := resume(key=key, found=found, caller=caller):
