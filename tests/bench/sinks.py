@@ -19,13 +19,12 @@ from tests.sandbox_server import ROOT
 def a_listener(seconds: float) -> Iterator[str]:
     """The URL of a sister service that answers so long after it was asked."""
     command = [sys.executable, "-m", "tests.bench.listener", str(seconds)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.kill()
 
 
 @contextlib.contextmanager

@@ -83,12 +83,12 @@ class Servers:
 
 
 @contextlib.contextmanager
-def servers(directory: Path) -> Iterator[Servers]:
-    """Fresh servers in `directory`, stopped at the end."""
+def servers(directory: Path, *, by_tcp: bool = False) -> Iterator[Servers]:
+    """Fresh servers in `directory`, stopped at the end; `by_tcp` as start_postgres takes it."""
     buffers = min(2048, psutil.virtual_memory().total // 8 // 2**20)
     options = {**POSTGRES, "shared_buffers": f"{buffers}MB"}
     with contextlib.ExitStack() as stack:
-        postgres = embedded.start_postgres(directory / "postgres", settings=options)
+        postgres = embedded.start_postgres(directory / "postgres", settings=options, by_tcp=by_tcp)
         stack.callback(postgres.stop)
         redis = embedded.start_redis(directory / "redis")
         stack.callback(redis.stop)
