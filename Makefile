@@ -12,7 +12,7 @@ NODE := PATH="$(CURDIR)/$(CLIENTS)/venv/bin:$$PATH"
 PYTEST := $(BIN)/python -m pytest -n $(or $(TEST_WORKERS),auto) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-slow test-busy test-api bench slow-clients lint fmt check faults mutants \
+.PHONY: setup run test test-slow test-busy test-api bench bench-peers slow-clients lint fmt check faults mutants \
         histories clients smoke seed migrate db-shell db-backup db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
@@ -44,6 +44,9 @@ test-api: setup ## The tests of the API only
 
 bench: setup ## Measure it: make bench [BENCH_SECONDS=15] [BENCH_ROWS=5000000]
 	@VAR_DIR="$(VAR_DIR)" $(BIN)/python -m tests.bench
+
+bench-peers: setup ## Measure it beside other services: make bench-peers [BENCH_SECONDS=10] [BENCH_ROUNDS=5]
+	@VAR_DIR="$(VAR_DIR)" $(BIN)/python -m tests.bench.peers
 
 slow-clients: setup ## What a thousand slow clients do to fifty honest ones
 	@$(BIN)/python -m tests.bench.slowclients $(ARGS)

@@ -1,0 +1,1 @@
+"""`make bench-peers`: other payment services beside this one, on one PostgreSQL."""

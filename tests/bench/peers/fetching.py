@@ -1,0 +1,61 @@
+"""From the registries to .peers: each by its own client, under the client's own settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.bench.peers.contract import Unavailable, complaint
+from tests.sandbox_server import ROOT
+
+FOLDER = ROOT / ".peers"
+LONGEST_SECONDS = 1800.0
+"""For one download or build: on one busy core, a large Go program takes many minutes."""
+
+COPY = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy"
+"""Its later versions also want the parents of what they copy, and not all of Kill Bill's are on
+Maven Central."""
+
+
+def maven(artifact: str, folder: Path) -> Path:
+    """The file of group:artifact:version:type, by Maven, in the folder."""
+    _, name, version, kind = artifact.split(":")
+    file = folder / f"{name}-{version}.{kind}"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        repository = f"-Dmaven.repo.local={FOLDER / 'maven'}"
+        to = (f"-Dartifact={artifact}", f"-DoutputDirectory={folder}")
+        plainly = ("-q", "-B", "-Dstyle.color=never", "--strict-checksums")
+        run(folder, "mvn", *plainly, repository, COPY, *to)
+    return file
+
+
+def run(folder: Path, *command: str, env: Mapping[str, str] | None = None) -> None:
+    """Runs a registry's client or a compiler at low priority. Its output goes to fetch.log.
+
+    Raises Unavailable with what it complained of.
+    """
+    if shutil.which(command[0]) is None:
+        raise Unavailable(f"{command[0]} is not installed")
+    print(f"bench: {' '.join(command)}", file=sys.stderr, flush=True)
+    log = folder / "fetch.log"
+    with log.open("wb") as out:
+        try:
+            done = subprocess.run(
+                ["nice", "-n", "10", *command],
+                cwd=folder,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                timeout=LONGEST_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"{command[0]} was not done in {LONGEST_SECONDS:.0f} s") from None
+    if done.returncode != 0:
+        raise Unavailable(f"{command[0]}: {complaint(log)}")
