@@ -23,7 +23,7 @@ from typing import Any
 from tests.bench import report, world, yardstick
 from tests.bench.__main__ import _roomy, _stop, say
 from tests.bench.load import Missing, require_wrk
-from tests.bench.peers import killbill, ours
+from tests.bench.peers import blnk, formance, killbill, ours
 from tests.bench.peers.contract import Running, Unavailable
 from tests.bench.peers.fetching import FOLDER
 from tests.bench.peers.rounds import CONNECTIONS, FOREIGN_MOST, Bench, Round, Unproven, repeated
@@ -32,7 +32,7 @@ from tests.bench.report import Report
 from tests.bench.world import Servers
 from tests.bench.yardstick import Round as Classic
 
-PEERS = (ours.PEER, killbill.PEER)
+PEERS = (ours.PEER, killbill.PEER, formance.PEER, blnk.PEER)
 SOME_ARE_MISSING = 3
 SETTLE_SECONDS = 3.0
 """After the start, or all connections may land on one worker of those that are up already."""

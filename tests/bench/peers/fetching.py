@@ -21,6 +21,10 @@ COPY = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy"
 Maven Central."""
 
 
+Replaced = Mapping[str, tuple[str, str]]
+"""Files of a module, each with a text in it and what is to stand there."""
+
+
 def maven(artifact: str, folder: Path) -> Path:
     """The file of group:artifact:version:type, by Maven, in the folder."""
     _, name, version, kind = artifact.split(":")
@@ -32,6 +36,42 @@ def maven(artifact: str, folder: Path) -> Path:
         plainly = ("-q", "-B", "-Dstyle.color=never", "--strict-checksums")
         run(folder, "mvn", *plainly, repository, COPY, *to)
     return file
+
+
+def go_program(
+    module: str, version: str, folder: Path, *, package: str = "", replaced: Replaced | None = None
+) -> Path:
+    """The program in a package of a Go module at that version, built, in the folder.
+
+    Built from a module of its own that requires it: `go install` refuses a module that replaces
+    others. Raises Unavailable also where a text that is to be replaced is not there once.
+    """
+    program = folder / f"program-{version}"
+    if program.exists():
+        return program
+    source = folder / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    source.mkdir(parents=True)
+    # One package at a time: the machine may have other work, and little memory.
+    env = {"GOPATH": str(FOLDER / "go"), "GOFLAGS": "-p=1 -modcacherw"}
+    name = f"{module}/{package}" if package else module
+    run(source, "go", "mod", "init", "peer", env=env)
+    run(source, "go", "get", f"{name}@{version}", env=env)
+    if replaced:
+        # A copy: Go takes no changes to what it has downloaded.
+        shutil.copytree(FOLDER / "go/pkg/mod" / f"{module}@{version}", source / "changed")
+        for path, (old, new) in replaced.items():
+            _replace(source / "changed" / path, old, new)
+        run(source, "go", "mod", "edit", f"-replace={module}=./changed", env=env)
+    run(source, "go", "build", "-o", str(program), name, env=env)
+    return program
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    if text.count(old) != 1:
+        raise Unavailable(f"{file.name} is not as expected: {old} is in it {text.count(old)} times")
+    file.write_text(text.replace(old, new))
 
 
 def run(folder: Path, *command: str, env: Mapping[str, str] | None = None) -> None:
