@@ -10,6 +10,7 @@ import pytest
 from tests.bench import world
 from tests.bench.peers import rounds
 from tests.bench.peers.contract import Act, Running, Unavailable, complaint
+from tests.bench.peers.fetching import replace_once
 from tests.bench.peers.programs import program
 from tests.bench.peers.rounds import Bench, Round, Unproven, repeated
 from tests.bench.sinks import a_listener
@@ -50,3 +51,15 @@ def test_a_program_that_ends_is_unavailable_and_says_why(tmp_path: Path) -> None
         pass
     log.write_text("quiet\nto the end\n")
     assert complaint(log).startswith("to the end")
+
+
+def test_a_line_that_is_not_as_expected_is_not_changed(tmp_path: Path) -> None:
+    file = tmp_path / "server.go"
+    file.write_text('Addr: ":" + port')
+    replace_once(file, '":" + port', '"127.0.0.1:" + port')
+    assert file.read_text() == 'Addr: "127.0.0.1:" + port'
+    for text in ('Addr: ":" + cfg.Port', 'a ":" + port, b ":" + port'):
+        file.write_text(text)
+        with pytest.raises(Unavailable, match=r"server\.go is not as expected"):
+            replace_once(file, '":" + port', '"127.0.0.1:" + port')
+        assert file.read_text() == text

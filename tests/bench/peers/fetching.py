@@ -61,13 +61,14 @@ def go_program(
         # A copy: Go takes no changes to what it has downloaded.
         shutil.copytree(FOLDER / "go/pkg/mod" / f"{module}@{version}", source / "changed")
         for path, (old, new) in replaced.items():
-            _replace(source / "changed" / path, old, new)
+            replace_once(source / "changed" / path, old, new)
         run(source, "go", "mod", "edit", f"-replace={module}=./changed", env=env)
     run(source, "go", "build", "-o", str(program), name, env=env)
     return program
 
 
-def _replace(file: Path, old: str, new: str) -> None:
+def replace_once(file: Path, old: str, new: str) -> None:
+    """Raises Unavailable where the old text is not in the file just once."""
     text = file.read_text()
     if text.count(old) != 1:
         raise Unavailable(f"{file.name} is not as expected: {old} is in it {text.count(old)} times")
