@@ -42,7 +42,7 @@ def of(settings: Settings) -> dict[str, Any]:
         "SQLALCHEMY_BINDS": dict.fromkeys((HOT, READS), single),
         "RATELIMIT_APPLICATION": settings.rate_limit,
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
-        # A read keeps its connection to Redis while it waits for the database.
+        # All threads may find at once that Redis has lost the limiter's script.
         "RATELIMIT_STORAGE_OPTIONS": (
             {**REDIS_PATIENCE, "max_connections": settings.web_threads + 20}
             if settings.redis_url

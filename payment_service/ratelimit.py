@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request
@@ -11,7 +13,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse_many
 from limits.storage import RedisStorage
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ConnectionError, NoScriptError, RedisError
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 PROBES = "health"
@@ -19,45 +21,92 @@ PROBES = "health"
 CHANGE_NOTHING = ("GET", "HEAD", "OPTIONS")
 
 
-class Sent:
-    """A hit of each limit that is on its way to Redis, as the storage's own script counts it.
+class Hits:
+    """Sends hits to Redis, as the storage's own script counts them.
 
-    Redis is at it while the database reads: its answer is there when it is wanted, and nobody has
-    to wait for it. It is sent on a connection of redis-py's pool, whose client takes longer.
+    On connections of redis-py that are kept here: its client and its pool take longer for a hit
+    than all else in it. One that Redis has closed meanwhile is replaced when that shows.
     """
 
-    def __init__(self, storage: RedisStorage, limits: list[RateLimitItem], address: str) -> None:
-        self.limits, self.address = limits, address
+    def __init__(self, storage: RedisStorage) -> None:
+        self._storage, self._script = storage, storage.lua_incr_expire.sha
         client: Any = storage.get_connection()
-        self._pool = client.connection_pool
-        self._connection: Any = self._pool.get_connection()
-        script = storage.lua_incr_expire.sha
-        try:
-            for limit in limits:
-                key = storage.prefixed_key(limit.key_for(address))
-                self._connection.send_command("EVALSHA", script, 1, key, limit.get_expiry(), 1)
-        except BaseException:
-            self.forget()
-            raise
+        pool = client.connection_pool
+        self._make = partial(pool.connection_class, **pool.connection_kwargs)
+        self._free: list[Any] = []
+        self._commands = lru_cache(maxsize=4096)(self._packed)
 
-    def over(self) -> list[RateLimitItem]:
-        """The limits that this hit goes beyond. Raises RedisError."""
+    def send(self, limits: tuple[RateLimitItem, ...], address: str) -> Sent:
+        """Raises RedisError."""
+        commands = self._commands(limits, address)
         try:
-            found = [
-                limit
-                for limit in self.limits
-                if int(self._connection.read_response()) > limit.amount
-            ]
+            used = self._free.pop()
+        except IndexError:
+            return Sent(self, limits, address, self._sent(self._make(), commands), fresh=True)
+        try:
+            return Sent(self, limits, address, self._sent(used, commands), fresh=False)
+        except ConnectionError:
+            return Sent(self, limits, address, self._anew(commands), fresh=True)
+
+    def over(self, sent: Sent) -> list[RateLimitItem]:
+        """The limits that the hit goes beyond. Raises RedisError."""
+        try:
+            return self._over(sent)
+        except ConnectionError:
+            if sent.fresh:
+                raise
+        sent.connection = self._anew(self._commands(sent.limits, sent.address))
+        return self._over(sent)
+
+    def _over(self, sent: Sent) -> list[RateLimitItem]:
+        try:
+            read = sent.connection.read_response
+            found = [limit for limit in sent.limits if int(read()) > limit.amount]
         except BaseException:
-            self.forget()
+            sent.connection.disconnect()  # the other answers will not be read
             raise
-        self._pool.release(self._connection)
+        self._free.append(sent.connection)
         return found
 
-    def forget(self) -> None:
-        """Its answers will not be read, so nobody may use the connection any more."""
-        self._connection.disconnect()
-        self._pool.release(self._connection)
+    def _anew(self, commands: list[bytes]) -> Any:
+        """Sends them on a new connection. The others are as old as the one that was closed."""
+        while self._free:
+            with contextlib.suppress(IndexError):
+                self._free.pop().disconnect()
+        return self._sent(self._make(), commands)
+
+    @staticmethod
+    def _sent(connection: Any, commands: list[bytes]) -> Any:
+        try:
+            connection.send_packed_command(commands)
+        except BaseException:
+            connection.disconnect()
+            raise
+        return connection
+
+    def _packed(self, limits: tuple[RateLimitItem, ...], address: str) -> list[bytes]:
+        pack = self._make().pack_commands
+        hits = []
+        for limit in limits:
+            key = self._storage.prefixed_key(limit.key_for(address))
+            hits.append(("EVALSHA", self._script, 1, key, limit.get_expiry(), 1))
+        return list(pack(hits))
+
+
+@dataclass
+class Sent:
+    """A hit of each limit that is on its way to Redis.
+
+    Redis is at it while the database reads: its answer is there when it is wanted, and nobody has
+    to wait for it.
+    """
+
+    hits: Hits
+    limits: tuple[RateLimitItem, ...]
+    address: str
+    connection: Any
+    fresh: bool
+    """Whether the connection was made for it."""
 
 
 class OneLimit(Limiter):
@@ -71,7 +120,9 @@ class OneLimit(Limiter):
         super().init_app(app)
         self._storage_dead = False  # another app's Redis may have been away
         # The app's and not the limiter's, which is one for all apps of a process.
-        app.extensions["rate_limits"] = parse_many(app.config["RATELIMIT_APPLICATION"])
+        app.extensions["rate_limits"] = tuple(parse_many(app.config["RATELIMIT_APPLICATION"]))
+        if isinstance(self._storage, RedisStorage):
+            app.extensions["rate_limit_hits"] = Hits(self._storage)
         app.after_request(self._settle)
         app.teardown_request(_forget)
 
@@ -86,12 +137,13 @@ class OneLimit(Limiter):
         if request.blueprint == PROBES:
             return
         limits, address = current_app.extensions["rate_limits"], get_remote_address()
-        if not isinstance(self.storage, RedisStorage):  # this process counts for itself
+        hits: Hits | None = current_app.extensions.get("rate_limit_hits")
+        if hits is None:  # this process counts for itself
             over = [limit for limit in limits if not self.limiter.hit(limit, address)]
             self._refuse(over, address)
             return
         try:
-            sent = None if self._storage_dead else Sent(self.storage, limits, address)
+            sent = None if self._storage_dead else hits.send(limits, address)
         except self.storage.base_exceptions:
             sent = None
         if sent is None:  # Flask-Limiter knows what to do while Redis is away
@@ -115,7 +167,7 @@ class OneLimit(Limiter):
         if sent is None:
             return
         try:
-            over = sent.over()
+            over = sent.hits.over(sent)
         except NoScriptError:  # it began anew; redis-py's client gives it the script
             over = [limit for limit in sent.limits if not self.limiter.hit(limit, sent.address)]
         except self.storage.base_exceptions:
@@ -141,7 +193,7 @@ def _forget(_: BaseException | None) -> None:
     """At the end of a request that met no answer of its own."""
     sent: Sent | None = g.pop("rate_limit", None)
     if sent is not None:
-        sent.forget()
+        sent.connection.disconnect()
 
 
 # Without Redis each process counts for itself, rather than refusing or slowing everybody. Of the

@@ -87,10 +87,45 @@ def test_who_is_over_the_limit_changes_nothing(make_app: MakeApp, app: Flask) ->
 
 
 def test_redis_has_a_connection_for_each_thread(make_app: MakeApp) -> None:
-    """A read keeps its own while it waits for the database."""
+    """All of them may find at once that Redis has lost the script."""
     make_app(web_threads=300)
     client: Any = limiter.storage
     assert client.get_connection().connection_pool.max_connections >= 300
+
+
+def test_a_connection_that_redis_has_closed_is_replaced(make_app: MakeApp, tmp_path: Path) -> None:
+    """Whether that shows before the hit was sent or after it, and the count is none the worse."""
+    server = embedded.start_redis(tmp_path)
+    try:
+        client = make_app(rate_limit=a_limit(5), redis_url=server.url).test_client()
+        asked: Any = redis.Redis.from_url(server.url)
+        told = []
+        for number in range(ALLOWED + 1):
+            if number % 5 == 3:
+                asked.client_kill_filter(_type="normal", skipme=True)
+            path = "/v1/payments?limit=1" if number % 2 else "/v1/no/such/page"
+            told.append(client.get(path).status_code)
+        assert told == [404, 200] * (ALLOWED // 2) + [404, 429]
+    finally:
+        server.stop()
+
+
+def test_threads_share_a_few_connections(make_app: MakeApp, tmp_path: Path) -> None:
+    server = embedded.start_redis(tmp_path)
+    try:
+        app = make_app(rate_limit="1000 per 6 day", redis_url=server.url)
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(
+                pool.map(
+                    lambda _: app.test_client().get("/v1/payments?limit=1").status_code, range(80)
+                )
+            )
+        assert set(answers) == {200}
+        asked: Any = redis.Redis.from_url(server.url)
+        assert asked.get(*asked.keys("*1000*")) == b"80"
+        assert len(asked.client_list(_type="normal")) <= 8 + 5
+    finally:
+        server.stop()
 
 
 def test_a_redis_that_tells_only_half_is_no_internal_error(
