@@ -40,7 +40,8 @@ class EvenWorker(PatientWorker):
             raise AppImportError(str(error)) from None
 
 
-bind = f"127.0.0.1:{chosen.service_port}"
+_host = f"[{chosen.service_host}]" if ":" in chosen.service_host else chosen.service_host
+bind = f"{_host}:{chosen.service_port}"
 workers = 1 if wrong else chosen.web_workers
 worker_class = EvenWorker
 # Each worker keeps to one of these; none where they are not shared evenly, or can't be chosen.

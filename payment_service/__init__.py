@@ -18,11 +18,13 @@ def read_settings(**overrides: Any) -> Settings:
 
     Raises BadSettings, naming every variable that is missing or wrong.
     """
-    from payment_service import config
+    from payment_service import config, identity
+    from payment_service.config import callers
     from payment_service.domain import money
     from payment_service.providers import registry
 
-    return config.load(registry.CHECKS | {"default_currency": money.expect_known}, **overrides)
+    checks = registry.CHECKS | identity.CHECKS | {"default_currency": money.expect_known}
+    return config.load(checks, [callers.faults], **overrides)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -30,8 +32,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     from flask import Flask
 
     from payment_service import api, cli, flask_settings
+    from payment_service.api import auth
     from payment_service.domain import cards
     from payment_service.extensions import cache, db, migrate
+    from payment_service.identity.tokens import tokens_of
     from payment_service.providers.registry import Registry
     from payment_service.ratelimit import limiter
     from payment_service.telemetry import logs, requests
@@ -40,6 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, template_folder="../templates", static_folder="../static")
     app.extensions["settings"] = settings
     app.extensions["providers"] = Registry(settings)
+    app.extensions["tokens"] = tokens_of(settings)
     app.config.update(flask_settings.of(settings))
     app.json.sort_keys = False  # type: ignore[attr-defined]
     logs.configure(level=settings.log_level, output=settings.log_format, mask=cards.masked)
@@ -50,4 +55,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     limiter.init_app(app)
     api.register(app)
     cli.register(app)
+    auth.expect_rules(app)
     return app

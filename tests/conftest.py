@@ -44,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or options.collectonly or options.help or options.version:
         return
     os.environ["TEST_RUN"] = secrets.token_hex(4)
+    os.environ["AUTH_MODE"] = "off"  # tests of tokens say so
     directory = config.stash[DIRECTORY] = Path(tempfile.mkdtemp(prefix="payments-"))
     started = config.stash[SERVERS] = []
     try:

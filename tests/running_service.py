@@ -41,6 +41,7 @@ class Service:
         self.env = {
             **clean,
             "FLASK_APP": "payment_service",
+            "AUTH_MODE": "off",
             "SERVICE_PORT": self.url.rsplit(":", 1)[1],
             "PROMETHEUS_MULTIPROC_DIR": str(metrics),
             "WEB_GRACEFUL_TIMEOUT": "3",

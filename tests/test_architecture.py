@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"api", "admin", "cli", "serving"}),
     frozenset({"services", "seeding"}),
     frozenset({"schemas"}),
-    frozenset({"providers", "outbox", "trips", "idempotency", "rendering"}),
+    frozenset({"providers", "outbox", "trips", "idempotency", "identity", "rendering"}),
     frozenset({"models"}),
     frozenset({"domain"}),
     frozenset(

@@ -23,6 +23,7 @@ from schemathesis.generation.modes import GenerationMode
 
 from payment_service import api
 from tests.fixtures import MakeApp, a_key, a_number, an_order
+from tests.tokens import SECURED, a_token, bearing
 
 # With these all operations take about 20 s together; make it hundreds after a change of the wire.
 EXAMPLES = 25
@@ -62,7 +63,7 @@ schema = _loaded()
 def served(make_app: MakeApp, database_of_module: str) -> Flask:
     """On a database of its own: a payment of another test, whose provider has gone since, would
     rightly be answered with a 503."""
-    app: Flask = make_app(database_url=database_of_module)
+    app: Flask = make_app(database_url=database_of_module, **SECURED)
     schema.app.app = app
     return app
 
@@ -71,7 +72,9 @@ def served(make_app: MakeApp, database_of_module: str) -> Flask:
 def payment_id(served: Flask) -> int:
     """A payment that can be captured, refunded, and so on, whichever comes first."""
     charged = served.test_client().post(
-        "/v1/payments/charge", json=an_order(capture=False), headers={"Idempotency-Key": a_key()}
+        "/v1/payments/charge",
+        json=an_order(capture=False),
+        headers={"Idempotency-Key": a_key(), **bearing(a_token())},
     )
     found: int = charged.json["payment_id"]
     return found
@@ -86,6 +89,8 @@ def payment_id(served: Flask) -> int:
     suppress_health_check=list(HealthCheck),
 )
 def test_no_answer_is_outside_the_document(case: schemathesis.Case, payment_id: int) -> None:
+    if "Authorization" in case.headers:
+        case.headers.update(bearing(a_token()))
     if case.meta and case.meta.generation.mode is GenerationMode.POSITIVE:
         _lead_further(case, payment_id)
     case.call_and_validate()
@@ -110,6 +115,7 @@ def said() -> Callable[..., Any]:
 
     def send(method: str, path: str, status: int, **case: Any) -> Any:
         kind = {"media_type": "application/json"} if "body" in case else {}
+        case["headers"] = {**case.get("headers", {}), **bearing(a_token())}
         answer = schema[path][method].Case(**kind, **case).call_and_validate()
         assert answer.status_code == status, answer.text
         return answer

@@ -238,6 +238,20 @@ WORST: dict[str, tuple[str, ...]] = {
     ),
     "SHORT_TEXT": ("x" * 101, "two\nlines", "nul\x01", "\udcff", "a\u2028b"),
     "TEXT": ("two\nlines", "\x7f", "\udcff", "a\u2028b", "\u202e"),
+    "APP_ENV": ("prod", "Production", "dev", "0", "\udcff"),
+    "AUTH_MODE": ("on", "JWT", "none", "0", "\udcff"),
+    "ALGORITHMS": ("none", "HS512", "rs256", "RS256,", "RS256,RS256", "RS256 ES256", "\udcff"),
+    "CLAIMS": ("scope,", ",", "scope,,role", "scope,scope", "two\nlines", "\udcff"),
+    "ROLE_SCOPES": (
+        *("finance", "finance=", "=payments:read", "finance=payments:all", "a=payments:read,"),
+        *("a=payments:read,a=refunds:write", "a=payments:read refunds", "\udcff"),
+    ),
+    "PUBLIC_KEY": (
+        *("hunter2", "-----BEGIN PUBLIC KEY-----", "a\nb", "-----BEGIN PRIVATE KEY-----\\n\\n"),
+        *("\x7f", "\udcff"),
+    ),
+    "LONG_SECRET": ("hunter2", "x" * 31, "two\nlines" * 9, "\x7f" * 40, "\udcff"),
+    "LEEWAY": ("301", "-0.1", "soon", *NUMBERS),
     "SECRET": ("whsec_", "whsec_?", "whsec_é", "whsec_a", "\udcff"),
     "HOST": ("a b", "a/b", "a@b", "-a", ":1", "x" * 64, "/run/postgresql", "\udcff"),
     "LOG_LEVEL": ("LOUD", "info", "10", "NOTSET", "CRITICAL "),
@@ -247,6 +261,10 @@ WORST: dict[str, tuple[str, ...]] = {
     "FOLDER": ("/dev/null", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),
     "HTTP_URL": (
         *("localhost:8081", "ftp://h", "http:/h", "http://h?a=1", "http://h#a", "http://h\\x"),
+        *(f"http{rest}" for rest in HOSTLESS),
+    ),
+    "DOCUMENT_URL": (
+        *("localhost:8081/jwks", "ftp://h/jwks", "http:/h", "http://h/#a", "http://h\\x"),
         *(f"http{rest}" for rest in HOSTLESS),
     ),
     "DATABASE_URL": (
@@ -285,6 +303,7 @@ def test_the_worst_is_named_or_works(
     monkeypatch: pytest.MonkeyPatch, make_app: MakeApp, name: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv("JWT_SECRET", "x" * 32)  # with which AUTH_MODE need not be set
     taken = []
     for value in ("", " ", *WORST[ALL[name]]):
         monkeypatch.setenv(name, value)
@@ -326,6 +345,51 @@ def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         preflight.check_settings()
     assert set(error.value.faults) == ALL.keys()
     assert all(f"\n  {name}: " in str(error.value) for name in ALL)
+
+
+SECRET = {"JWT_SECRET": "x" * 32}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, {"JWT_ISSUER": "missing; set it, or one of JWT_JWKS_URL"}),
+        (SECRET | {"JWT_ISSUER": "http://h"}, {"JWT_ISSUER": "one place", "JWT_SECRET": "one"}),
+        (
+            SECRET | {"JWT_ALGORITHMS": "RS256"},
+            {"JWT_ALGORITHMS": "JWT_SECRET, which is for HS256"},
+        ),
+        ({"JWT_ISSUER": "http://h", "JWT_ALGORITHMS": "HS256"}, {"JWT_ALGORITHMS": "RS256, PS256"}),
+        ({"AUTH_MODE": "off", "APP_ENV": "production"}, {"AUTH_MODE": "APP_ENV=production"}),
+        ({"AUTH_MODE": "off", "SERVICE_HOST": "0.0.0.0"}, {"AUTH_MODE": "SERVICE_HOST"}),
+        ({"AUTH_MODE": "off", "SERVICE_HOST": "::"}, {"AUTH_MODE": "SERVICE_HOST"}),
+        ({"AUTH_MODE": "off", "SERVICE_HOST": "payments"}, {"AUTH_MODE": "SERVICE_HOST"}),
+        ({"JWT_SECRET": "short"}, {"JWT_SECRET": "must have at least 32 bytes"}),
+    ],
+)
+def test_who_may_call_must_be_said(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], told: dict[str, str]
+) -> None:
+    monkeypatch.delenv("AUTH_MODE")
+    for name, value in {"DATABASE_URL": URL, **given}.items():
+        monkeypatch.setenv(name, value)
+    faults = refused()
+    assert faults.keys() == told.keys()
+    assert all(text in faults[name][0] for name, text in told.items()), faults
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        SECRET | {"SERVICE_HOST": "0.0.0.0", "APP_ENV": "production"},
+        *({"AUTH_MODE": "off", "SERVICE_HOST": host} for host in ("127.0.0.2", "::1", "localhost")),
+    ],
+)
+def test_who_may_call_is_said(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
+    monkeypatch.delenv("AUTH_MODE")
+    for name, value in {"DATABASE_URL": URL, **given}.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().service_host == given["SERVICE_HOST"]
 
 
 def test_without_a_database_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:

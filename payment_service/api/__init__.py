@@ -6,6 +6,7 @@ from flask import Flask
 
 from payment_service.api import (
     answers,
+    auth,
     body,
     errors,
     health,
@@ -14,20 +15,49 @@ from payment_service.api import (
     receipts,
     refunds,
 )
-from payment_service.api.blueprints import Api
+from payment_service.api.auth import OPEN
+from payment_service.api.blueprints import Api, Blueprint
 from payment_service.api.headers import one_of_each
 from payment_service.api.prefix import without_prefix
 from payment_service.bounds import MOST_BYTES
+from payment_service.domain.callers import Scope
 from payment_service.services.moves import answers as endings
 
-# Blueprint, prefix, and who may call: "open" to all, "caller" with a caller's token. Until tokens
-# are here, "caller" is whoever reaches 127.0.0.1.
-ROUTES = (
-    (payments.blueprint, "/v1", "caller"),
-    (refunds.blueprint, "/v1", "caller"),
-    (receipts.blueprint, "/v1", "caller"),
-    (providers.blueprint, "/v1", "open"),
-    (health.blueprint, "", "open"),
+# Blueprint, prefix, and for each of its views the scope that a token must have, or that it is open.
+# A view that is missing here stops the start, and so does a line without its view.
+ROUTES: tuple[tuple[Blueprint, str, auth.Rules], ...] = (
+    (
+        payments.blueprint,
+        "/v1",
+        {
+            **dict.fromkeys(("charge", "create", "charge_pending"), Scope.WRITE),
+            **dict.fromkeys(("capture", "cancel", "delete"), Scope.WRITE),
+            "set_status": Scope.ADMIN,
+            **dict.fromkeys(("list_payments", "get", "get_of_trip", "get_of_order"), Scope.READ),
+            **dict.fromkeys(("get_by_transaction", "get_events"), Scope.READ),
+        },
+    ),
+    (
+        refunds.blueprint,
+        "/v1",
+        {
+            **dict.fromkeys(("refund", "create"), Scope.REFUND),
+            **dict.fromkeys(("list_refunds", "get", "list_of_payment"), Scope.READ),
+            "set_status": Scope.ADMIN,
+        },
+    ),
+    (receipts.blueprint, "/v1", {"get": Scope.READ}),
+    (providers.blueprint, "/v1", dict.fromkeys(("list_offers", "list_of_country"), OPEN)),
+    (
+        health.blueprint,
+        "",
+        # get_ready answers at two paths.
+        dict.fromkeys(("get_health", "get_ready", "get_ready_2", "get_metrics"), OPEN),
+    ),
+)
+# What Flask and flask-smorest serve by themselves: the document, its page, what the page loads.
+_OF_THE_FRAMEWORK: auth.Rules = dict.fromkeys(
+    ("static", "api-docs.openapi_json", "api-docs.openapi_swagger_ui"), OPEN
 )
 
 
@@ -36,10 +66,16 @@ def register(app: Flask) -> None:
     # One more than is taken: of a body without a length, what is beyond this is cut off unsaid.
     app.config.update(MAX_CONTENT_LENGTH=MOST_BYTES + 1)
     app.url_map.merge_slashes = False  # a path has one spelling
+    rules = {
+        f"{blueprint.name}.{view}": rule
+        for blueprint, _, views in ROUTES
+        for view, rule in views.items()
+    }
+    auth.guard(app, {**rules, **_OF_THE_FRAMEWORK})
     app.before_request(body.refuse_surprises)
     api = Api(app)
-    for blueprint, prefix, access in ROUTES:
-        api.register_blueprint(blueprint, access=access, url_prefix=prefix)
+    for blueprint, prefix, views in ROUTES:
+        api.register_blueprint(blueprint, rules=views, url_prefix=prefix)
     errors.register(app)
     endings.register(app, answers.write)
     app.wsgi_app = one_of_each(without_prefix(app.wsgi_app))  # type: ignore[method-assign,assignment]

@@ -1,15 +1,94 @@
-"""Who is asking. Until callers hold tokens the service listens on 127.0.0.1 only, and whoever
-reaches it is one caller."""
+"""Who is asking, and whether they may. With AUTH_MODE=off the service listens on loopback only, and
+whoever reaches it is one caller."""
 
 from __future__ import annotations
 
-from flask import g
+from collections.abc import Mapping
+from typing import Final, Literal
 
-from payment_service.domain.callers import Caller
+import structlog
+from flask import Flask, current_app, g, request
 
-LOCAL = "local"
+from payment_service.api.headers import refuse_repeated
+from payment_service.domain.callers import LOCAL, Caller, Scope
+from payment_service.domain.errors import InsufficientScope, InvalidToken, RiderUnknown
+from payment_service.identity.claims import Bearer
+from payment_service.identity.tokens import Tokens, refused
+from payment_service.telemetry.metrics import REFUSED
+
+log = structlog.get_logger(__name__)
+
+OPEN: Final = "open"
+Rule = Scope | Literal["open"]
+"""What a token must allow, or that nobody is asked for one."""
+Rules = Mapping[str, Rule]
+"""By endpoint."""
+
+
+def guard(app: Flask, rules: Rules) -> None:
+    """Has every request of the app meet its rule."""
+    app.extensions["rules"] = rules
+    settings = app.extensions.get("settings")
+    if settings is None or settings.auth_mode != "off":
+        app.before_request(_admit)
+
+
+def expect_rules(app: Flask) -> None:
+    """Raises RuntimeError, naming each endpoint without a rule and each rule without its endpoint.
+    To be called once all routes are there."""
+    there = {rule.endpoint for rule in app.url_map.iter_rules()}
+    wrong = sorted(there ^ app.extensions["rules"].keys())
+    if wrong:
+        raise RuntimeError(f"who may call them? ROUTES and the routes differ: {', '.join(wrong)}")
 
 
 def caller() -> Caller:
     """The caller of this request, with the request's id."""
-    return Caller(LOCAL, request_id=g.get("request_id"))
+    bearer: Bearer | None = g.get("bearer")
+    return Caller(bearer.name if bearer else LOCAL, request_id=g.get("request_id"))
+
+
+def rider() -> int | None:
+    """The rider whose payments this request may see; None where it may see all."""
+    bearer: Bearer | None = g.get("bearer")
+    return bearer.rider_id if bearer else None
+
+
+def _admit() -> None:
+    """Before each request. Raises InvalidToken, InsufficientScope, RiderUnknown, KeysUnavailable,
+    and HeaderRepeated where it can't be said which token was sent."""
+    if request.endpoint is None:
+        return  # there is nothing at this path
+    rule: Rule = current_app.extensions["rules"][request.endpoint]
+    if rule == OPEN:
+        return
+    refuse_repeated(request.environ)
+    try:
+        g.bearer = _bearer()
+        _expect(rule, g.bearer)
+    except InvalidToken as error:
+        _tell(error.members["reason"])
+        raise
+    except (InsufficientScope, RiderUnknown) as error:
+        _tell(error.code, caller=g.bearer.name, needed=rule)
+        raise
+
+
+def _bearer() -> Bearer:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise refused("missing")
+    tokens: Tokens = current_app.extensions["tokens"]
+    return tokens.bearer(token.strip(" "))
+
+
+def _expect(rule: Rule, bearer: Bearer) -> None:
+    if rule not in bearer.scopes:
+        raise InsufficientScope(f"this needs the scope {rule}", scope=rule)
+    if bearer.is_rider and bearer.rider_id is None:
+        raise RiderUnknown("the token is a rider's, and has no rider's number")
+
+
+def _tell(why: str, **more: str) -> None:
+    REFUSED.labels(why).inc()
+    log.info("refused", why=why, **more)

@@ -14,6 +14,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import BaseConverter
 
 from payment_service.api import openapi
+from payment_service.api.auth import OPEN, Rules
 from payment_service.api.body import Parser
 from payment_service.api.errors import PROBLEM, ProblemSchema, kinds
 from payment_service.schemas.fields import BIGINT
@@ -43,6 +44,7 @@ class Blueprint(flask_smorest.Blueprint):
         """`watching` is for probes and scrapers: any query is taken, no database is needed."""
         super().__init__(*args, **kwargs)
         self._watching = watching
+        self.rules: Rules = {}  # of its views, once it is registered
         self._prepare_doc_cbks.append(self._prepare_problems_doc)
 
     def add_url_rule(self, *args: Any, operation: str, **kwargs: Any) -> None:
@@ -104,15 +106,26 @@ class Blueprint(flask_smorest.Blueprint):
         documented: View = self.doc(parameters=[openapi.KEY])(view)
         return documented
 
-    def _prepare_problems_doc(self, doc: Any, doc_info: Any, *, api: Api, **kwargs: Any) -> Any:
-        """Called by flask-smorest for each operation: adds the problems that it may answer with."""
+    def register_views_in_doc(self, *args: Any, **kwargs: Any) -> None:
+        """As flask-smorest's, which does not tell its hooks the name of the view."""
+        for view, described in self._docs.items():
+            for method in described.keys() - {"parameters"}:
+                described[method]["rule"] = self.rules.get(view, OPEN)
+        super().register_views_in_doc(*args, **kwargs)
+
+    def _prepare_problems_doc(self, doc: Any, doc_info: Any, **kwargs: Any) -> Any:
+        """Called by flask-smorest for each operation: adds what it may be refused with, and who may
+        call it."""
+        rule, has_body = doc_info["rule"], "requestBody" in doc
         responses = doc.setdefault("responses", {})
-        for status in openapi.statuses(watching=self._watching, has_body="requestBody" in doc):
+        for status in openapi.statuses(
+            watching=self._watching, has_body=has_body, is_open=rule == OPEN
+        ):
             responses.setdefault(status, openapi.problem_name(status))
+        doc["security"] = [] if rule == OPEN else [{openapi.BEARER_AUTH: [str(rule)]}]
         if 422 in responses:
             responses[422] = openapi.problem_name(422)  # flask-smorest's own name, of arguments()
-        access: Any = {"security": []} if api.access[self.name] == "open" else {}
-        return {**doc, **access, "responses": dict(sorted(responses.items()))}
+        return {**doc, "responses": dict(sorted(responses.items()))}
 
 
 class Api(SmorestApi):
@@ -126,11 +139,10 @@ class Api(SmorestApi):
         super().__init__(app, spec_kwargs={"marshmallow_plugin": openapi.Plugin()})
         schema = {"type": "integer", "minimum": 1, "maximum": BIGINT}
         self.register_converter(IdConverter, lambda _: dict(schema))
-        self.access: dict[str, str] = {}
 
-    def register_blueprint(self, blueprint: Blueprint, *, access: str, **options: Any) -> None:
-        """As flask-smorest's. `access` is who may call: "open" to all, or "caller"."""
-        self.access[blueprint.name] = access
+    def register_blueprint(self, blueprint: Blueprint, *, rules: Rules, **options: Any) -> None:
+        """As flask-smorest's. `rules` say who may call each view; the document says it too."""
+        blueprint.rules = rules
         super().register_blueprint(blueprint, **options)
 
     def _register_responses(self) -> None:

@@ -32,6 +32,9 @@ STATUS: dict[type[DomainError], int] = {
     domain.IdempotencyKeyRequired: 400,
     domain.IdempotencyKeyInvalid: 400,
     domain.IdempotencyKeyConflict: 400,
+    domain.InvalidToken: 401,
+    domain.InsufficientScope: 403,
+    domain.RiderUnknown: 403,
     domain.PaymentNotFound: 404,
     domain.RefundNotFound: 404,
     domain.BadCountry: 400,
@@ -45,6 +48,7 @@ STATUS: dict[type[DomainError], int] = {
     domain.InvalidRequest: 422,
     domain.ProviderUnavailable: 503,
     domain.TripServiceUnavailable: 503,
+    domain.KeysUnavailable: 503,
 }
 
 PROBLEM = problems.MEDIA_TYPE
@@ -74,6 +78,8 @@ class ProblemSchema(Schema):
     from_ = fields.String(data_key="from", metadata={"description": "The status that stands"})
     to = fields.String(metadata={"description": "The status that was asked for"})
     refundable = fields.String(metadata={"description": "What is left to refund"})
+    reason = fields.String(metadata={"description": "What is wrong with the token"})
+    scope = fields.String(metadata={"description": "The scope that is missing"})
 
     class Meta:
         unknown = "include"  # more members may come
@@ -130,7 +136,13 @@ def _descendants(error: type[DomainError]) -> Iterable[type[DomainError]]:
 
 
 def _of_domain(error: DomainError) -> Response:
-    return problem(status_of(type(error)), error.code, error.detail, members=error.members)
+    made = problem(status_of(type(error)), error.code, error.detail, members=error.members)
+    if isinstance(error, domain.InvalidToken | domain.InsufficientScope):  # RFC 6750, 3
+        scope = error.members.get("scope")
+        made.headers["WWW-Authenticate"] = f'Bearer error="{error.code}"' + (
+            f', scope="{scope}"' if scope else ""
+        )
+    return made
 
 
 def _of_http(error: HTTPException) -> Response:

@@ -80,7 +80,7 @@ def get_health() -> dict[str, Any]:
 def get_ready() -> tuple[dict[str, Any], int]:
     """Say whether requests can be served
 
-    The database decides; Redis and RabbitMQ only degrade.
+    The database decides; Redis, RabbitMQ and who serves the keys of tokens only degrade.
     """
     states = health.check()
     ready = states["database"] == health.UP

@@ -41,6 +41,9 @@ IF_NONE_MATCH_PARAMETER: dict[str, Any] = {
     "example": '"1.0.0-32.5.1763632800.000000"',
 }
 
+BEARER_AUTH = "bearerAuth"
+"""The scheme's name among the document's components."""
+
 SETTINGS: dict[str, Any] = {
     "API_TITLE": "Payment service",
     "API_VERSION": VERSION,
@@ -63,8 +66,7 @@ SETTINGS: dict[str, Any] = {
                 "variables": {"port": {"default": "8082", "description": "SERVICE_PORT"}},
             },
         ],
-        # Nobody is asked for a token yet. Once tokens are here, the empty choice goes.
-        "security": [{}, {"bearerAuth": []}],
+        "security": [{BEARER_AUTH: []}],
     },
 }
 
@@ -77,7 +79,10 @@ Amounts are decimal strings with exactly the currency's decimals. Times are UTC.
 An operation that moves money takes an idempotency key, one per intent. Whatever happened to the \
 first request, sending it again with its key and body is safe and gives its answer.
 
-Tokens are not asked for yet.
+Who calls shows a bearer token (a JWT). What an operation's `security` lists is the scope that \
+the token must have; no scope includes another. A rider's token (role `rider`) reads that rider's \
+own payments, refunds and receipts; another's is 404, like one that is not there. Where the \
+service runs with AUTH_MODE=off, on one machine, no token is asked for.
 
 ## Errors
 
@@ -92,7 +97,8 @@ BEARER = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "A caller's token. Not asked for yet; what is sent is not looked at.",
+    "description": "A caller's token. Its `sub` is the caller's name, to which idempotency keys "
+    "belong.",
 }
 
 # What an operation may answer by what it is; views name the others. 414 is not among them: it is
@@ -100,9 +106,15 @@ BEARER = {
 _ALWAYS = (400, 422, 429, 500)  # two values of one header; a body where none is read
 _OF_THE_API = (503,)  # the database
 _OF_A_BODY = (413, 415)
+_OF_A_TOKEN = (401, 403, 503)  # 503: the keys of tokens can't be had
 
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 0}}
+}
+_CHALLENGE = {"WWW-Authenticate": {"description": "As RFC 6750", "schema": {"type": "string"}}}
+_HEADERS = {
+    **dict.fromkeys((409, 429, 503), _RETRY_AFTER),
+    **dict.fromkeys((401, 403), _CHALLENGE),
 }
 REPLAYED = {
     "Idempotent-Replayed": {
@@ -162,13 +174,15 @@ def own_words(self: Converter, field: fields.Field[Any], **kwargs: Any) -> dict[
     return {name: value for name, value in wire.items() if name not in field.metadata}
 
 
-def statuses(*, watching: bool, has_body: bool) -> Iterable[int]:
+def statuses(*, watching: bool, has_body: bool, is_open: bool) -> Iterable[int]:
     """The statuses that an operation may answer with a problem, by what it is."""
     yield from _ALWAYS
     if not watching:
         yield from _OF_THE_API
     if has_body:
         yield from _OF_A_BODY
+    if not is_open:
+        yield from _OF_A_TOKEN
 
 
 def problem_name(status: int) -> str:
@@ -182,7 +196,7 @@ def describe(spec: APISpec, problem: type[Schema], content_type: str, kinds: lis
     each status that tells a problem, with all codes that it may carry."""
     table = [f"| {kind.status} | `{kind.code}` | {_line(kind)} |\n" for kind in kinds]
     spec.options["info"] = {**spec.options["info"], "description": ABOUT + "".join(table)}
-    spec.components.security_scheme("bearerAuth", BEARER)
+    spec.components.security_scheme(BEARER_AUTH, BEARER)
     spec.components.parameter(KEY, "header", KEY_PARAMETER, lazy=True)
     spec.components.parameter(IF_NONE_MATCH, "header", IF_NONE_MATCH_PARAMETER, lazy=True)
     for status in sorted({kind.status for kind in kinds}):
@@ -192,7 +206,7 @@ def describe(spec: APISpec, problem: type[Schema], content_type: str, kinds: lis
         response = {
             "description": "\n".join([HTTPStatus(status).phrase, "", *told]),
             "content": {content_type: {"schema": problem, "examples": examples}},
-            **({"headers": _RETRY_AFTER} if status in (409, 429, 503) else {}),
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
         }
         spec.components.response(problem_name(status), response, lazy=True)
 

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 
 from payment_service.api import reads
-from payment_service.api.auth import caller
+from payment_service.api.auth import caller, rider
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import optional_key, required_key, respond
 from payment_service.domain import commands
@@ -149,7 +149,7 @@ def list_payments(query: Body) -> Response:
     By limit and offset, by page and page_size, or by cursor, which costs the same on every page.
     The filters must all fit.
     """
-    return reads.written(PAGE.write(listings.list_payments(**query)))
+    return reads.written(PAGE.write(listings.list_payments(**query, rider=rider())))
 
 
 @blueprint.get(f"/payments/{ID}", operation="getPayment")
@@ -160,7 +160,7 @@ def get(payment_id: int) -> Response:
 
     With its transactions, which are the requests to providers about it.
     """
-    seen = reading.get_payment(payment_id=payment_id, known=reads.known())
+    seen = reading.get_payment(payment_id=payment_id, known=reads.known(), rider=rider())
     return reads.tell(seen, schemas.DETAIL.write)
 
 
@@ -172,7 +172,7 @@ def get_of_trip(trip_id: int) -> Response:
 
     The one for its fare: the live one, else the newest. A tip is another payment.
     """
-    seen = reading.get_of(column="trip_id", value=trip_id, known=reads.known())
+    seen = reading.get_of(column="trip_id", value=trip_id, known=reads.known(), rider=rider())
     return reads.tell(seen, schemas.DETAIL.write)
 
 
@@ -184,7 +184,7 @@ def get_of_order(order_id: int) -> Response:
 
     The live one, else the newest.
     """
-    seen = reading.get_of(column="order_id", value=order_id, known=reads.known())
+    seen = reading.get_of(column="order_id", value=order_id, known=reads.known(), rider=rider())
     return reads.tell(seen, schemas.DETAIL.write)
 
 
@@ -196,7 +196,9 @@ def get_by_transaction(transaction_id: str) -> Response:
 
     The payment that the provider knows under it.
     """
-    seen = reading.get_by_transaction(provider_reference=transaction_id, known=reads.known())
+    seen = reading.get_by_transaction(
+        provider_reference=transaction_id, known=reads.known(), rider=rider()
+    )
     return reads.tell(seen, schemas.DETAIL.write)
 
 
@@ -209,4 +211,5 @@ def get_events(payment_id: int) -> Response:
     Oldest first: events, transactions and what operators did; and what will happen next, and when,
     if something is due.
     """
-    return reads.tagged(reads.written(TIMELINE.write(timeline.tell(payment_id=payment_id))))
+    found = timeline.tell(payment_id=payment_id, rider=rider())
+    return reads.tagged(reads.written(TIMELINE.write(found)))

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response, request
 
 from payment_service.api import reads
+from payment_service.api.auth import rider
 from payment_service.api.blueprints import Blueprint
 from payment_service.domain.jsontext import dumps
 from payment_service.domain.receipts import Receipt, as_dict
@@ -44,7 +45,7 @@ def get(query: dict[str, Any], payment_id: int) -> Response:
         list(FORMS.values()), default=FORMS["json"]
     )
     form = _form(wanted)
-    edition, receipt = receipts.get(payment_id=payment_id, known=reads.known(form))
+    edition, receipt = receipts.get(payment_id=payment_id, known=reads.known(form), rider=rider())
     if receipt is None:
         return reads.unchanged(edition, form)
     return reads.tagged(_written(receipt, wanted), edition, form)

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 
 from payment_service.api import reads
-from payment_service.api.auth import caller
+from payment_service.api.auth import caller, rider
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import required_key, respond
 from payment_service.domain import commands
@@ -66,7 +66,7 @@ def list_refunds(query: Body) -> Response:
 
     Paged as payments are.
     """
-    return reads.written(PAGE.write(listings.list_refunds(**query)))
+    return reads.written(PAGE.write(listings.list_refunds(**query, rider=rider())))
 
 
 @blueprint.get(f"/refunds/{REFUND_ID}", operation="getRefund")
@@ -77,7 +77,7 @@ def get(refund_id: int) -> Response:
 
     What it gave back, and whether the money is on its way.
     """
-    seen = reading.get_refund(refund_id=refund_id, known=reads.known())
+    seen = reading.get_refund(refund_id=refund_id, known=reads.known(), rider=rider())
     return reads.tell(seen, schemas.REFUND.write)
 
 
@@ -90,7 +90,7 @@ def list_of_payment(query: Body, payment_id: int) -> Response:
 
     Paged as payments are.
     """
-    found = listings.list_refunds_of(payment_id=payment_id, page=query["page"])
+    found = listings.list_refunds_of(payment_id=payment_id, page=query["page"], rider=rider())
     return reads.written(PAGE.write(found))
 
 

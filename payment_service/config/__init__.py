@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,9 @@ DAY = 86400.0
 
 Check = Callable[[Any], object]
 """Raises ValueError for a value that can't be used; its text, which repeats no value, says why."""
+Rule = Callable[["Settings", Faults], Faults]
+"""What several settings at once get wrong, where that is not everybody's business; it is told what
+is wrong already."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,26 @@ class Settings:
     # Where things are
     database_url: str = setting(kinds.DATABASE_URL, "")
     redis_url: str | None = setting(kinds.REDIS_URL, None)
+    app_env: str = setting(kinds.APP_ENV, "development")
+    service_host: str = setting(kinds.HOST, "127.0.0.1")
     service_port: int = setting(kinds.PORT, 8082)
     request_read_seconds: float = setting(kinds.SECONDS, 15.0)
     trip_service_url: str | None = setting(kinds.HTTP_URL, None)
     trip_timeout_seconds: float = setting(kinds.CALL, 3.0)
+    # Who may call
+    auth_mode: str = setting(kinds.AUTH_MODE, "jwt")
+    jwt_issuer: str | None = setting(kinds.HTTP_URL, None)
+    jwt_jwks_url: str | None = setting(kinds.DOCUMENT_URL, None)
+    jwt_public_key_url: str | None = setting(kinds.DOCUMENT_URL, None)
+    jwt_public_key: str | None = setting(kinds.PUBLIC_KEY, None)
+    jwt_secret: str | None = setting(kinds.LONG_SECRET, None)
+    jwt_algorithms: tuple[str, ...] = setting(kinds.ALGORITHMS, ())
+    jwt_audience: str = setting(kinds.SHORT_TEXT, "payment-service")
+    jwt_leeway_seconds: float = setting(kinds.LEEWAY, 30.0)
+    jwt_keys_stale_seconds: float = setting(kinds.SECONDS, DAY)
+    jwt_scope_claims: tuple[str, ...] = setting(kinds.CLAIMS, ("scope", "scp", "roles", "role"))
+    jwt_role_scopes: str | None = setting(kinds.ROLE_SCOPES, None)
+    jwt_rider_claim: str = setting(kinds.SHORT_TEXT, "sub")
     # Money
     default_currency: str = setting(kinds.CURRENCY, "INR")
     max_amount: Decimal = setting(kinds.LIMIT, Decimal("100000.00"))
@@ -114,13 +133,18 @@ class Parts:
     redis_db: int = setting(kinds.REDIS_NUMBER, 0)
 
 
-def load(checks: Mapping[str, Check] | None = None, **overrides: Any) -> Settings:
+def load(
+    checks: Mapping[str, Check] | None = None, rules: Iterable[Rule] = (), **overrides: Any
+) -> Settings:
     """Settings of this process's environment; `overrides` replace single ones (for tests).
 
-    `checks`, by a setting's name, know more than this module: which providers there are.
+    `checks`, by a setting's name, know more than this module: which providers there are. `rules`
+    hold for the service, and not for whoever reads its settings beside it.
     Raises BadSettings, naming every variable that is missing or wrong.
     """
     found, faults = look(checks, **overrides)
+    for rule in rules:
+        faults = rule(found, faults) | faults
     if faults:
         raise BadSettings(faults)
     return found

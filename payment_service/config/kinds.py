@@ -128,6 +128,33 @@ def _secret(value: str) -> bool:
     return bool(base64.b64decode(value.removeprefix(prefix), validate=True))
 
 
+class Words(fields.Field[tuple[str, ...]]):
+    """Words with commas between, each once; only those of `known` if there are any."""
+
+    def __init__(self, *known: str) -> None:
+        super().__init__()
+        self._known = known
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> tuple[str, ...]:
+        words = tuple(word.strip() for word in value.split(","))
+        unknown = self._known and set(words) - set(self._known)
+        if not all(words) or len(set(words)) < len(words) or unknown:
+            of = f"of {', '.join(self._known)}" if self._known else "such as scope,roles"
+            raise ValidationError(f"must be words {of}, with commas between, each once")
+        return words
+
+
+class Lines(fields.String):
+    """Text of several lines, as a file has them; in one line, \\n stands between them."""
+
+    lines = True
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return super()._deserialize(value.replace("\\n", "\n"), *args, **kwargs)
+
+
 def _folder(value: str | Path) -> bool:
     """Whether the folder is there or could be made."""
     path = Path(value).absolute()
@@ -193,6 +220,15 @@ RATE_LIMIT = text(
 )
 SHORT_TEXT = text(lambda value: len(value) <= 100, "must have at most 100 characters")
 TEXT = fields.String()
+APP_ENV = _one_of("development", "production")
+AUTH_MODE = _one_of("jwt", "off")
+ALGORITHMS = Words("RS256", "PS256", "ES256", "EdDSA", "HS256")
+CLAIMS = Words()
+ROLE_SCOPES = fields.String()  # identity/claims.py knows the words
+PUBLIC_KEY = Lines()  # identity/keys.py reads it
+LONG_SECRET = text(lambda value: len(value.encode()) >= 32, "must have at least 32 bytes")
+# Clocks that differ by more should be mended; each second of it makes every token live longer.
+LEEWAY = _number(fields.Float, "must be seconds, from 0 to 300", min=0, max=300)
 SECRET = text(_secret, "what follows whsec_ must be base64")
 HOST = text(urls.is_host, "must be the name or address of a host")
 LOG_LEVEL = _one_of("DEBUG", "INFO", "WARNING", "ERROR")
@@ -203,6 +239,9 @@ FOLDER = text(_folder, "must be a folder that is there and can be written, or ca
 HTTP_URL = text(
     urls.is_http,
     "must be http://host:port or https://host:port, a path behind it or none, without ? and #",
+)
+DOCUMENT_URL = text(
+    urls.is_document, "must be http://host:port/path or https://host:port/path, without #"
 )
 DATABASE_URL = text(urls.is_postgres, "must be postgresql://user:password@host:port/name")
 REDIS_URL = text(urls.is_redis, "must be redis://:password@host:port/number, or rediss://")

@@ -56,7 +56,7 @@ def read(
         try:
             if field.name in overrides:
                 values[field.name] = overrides[field.name]
-            elif text := _text_of(name, environ):
+            elif text := _text_of(name, environ, lines=hasattr(field.metadata["kind"], "lines")):
                 values[field.name] = field.metadata["kind"].deserialize(text, field.name, values)
         except ValidationError as error:
             faults[name] = [str(message) for message in error.messages]
@@ -90,11 +90,12 @@ def is_set(name: str, environ: Mapping[str, str]) -> bool:
     return any(environ.get(key, "").strip() for key in (name, f"{name}_FILE"))
 
 
-def _text_of(name: str, environ: Mapping[str, str]) -> str:
+def _text_of(name: str, environ: Mapping[str, str], *, lines: bool) -> str:
     """What the environment says, or the file that it names; "" if it says nothing.
 
     An empty variable is the same as one that is not set, so that `NAME=` turns a setting off
-    wherever it was set before. A file that is empty is a secret that got lost.
+    wherever it was set before. A file that is empty is a secret that got lost. Only what has
+    `lines` may have several.
     """
     text, path = (environ.get(key, "").strip() for key in (name, f"{name}_FILE"))
     if path and text:
@@ -108,6 +109,7 @@ def _text_of(name: str, environ: Mapping[str, str]) -> str:
             raise ValidationError(f"the file that {name}_FILE names can't be read") from None
         if not text:
             raise ValidationError(f"the file that {name}_FILE names is empty")
-    if not text.isprintable():
+    line = text.replace("\r", "").replace("\n", "") if lines else text
+    if not line.isprintable():
         raise ValidationError("must be one line of UTF-8 text without control characters")
     return text

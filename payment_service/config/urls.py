@@ -36,6 +36,19 @@ def is_http(text: str) -> bool:
     return url is not None and not (set("?#\\ ") & set(text))
 
 
+def is_document(text: str) -> bool:
+    """The address of one document, which is asked for as it stands."""
+    return _split(text, "http", "https") is not None and not (set("#\\ ") & set(text))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens there."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def is_postgres(text: str) -> bool:
     """SQLAlchemy reads it and libpq takes it; a host, or a socket's folder as ?host=."""
     try:

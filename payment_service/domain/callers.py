@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from payment_service.domain.vocabulary import Actor
+
+
+class Scope(StrEnum):
+    """What a token allows. None includes another."""
+
+    READ = "payments:read"
+    WRITE = "payments:write"
+    REFUND = "refunds:write"
+    ADMIN = "payments:admin"
 
 
 @dataclass(frozen=True)
@@ -17,3 +27,14 @@ class Caller:
 
 
 WORKER = Caller("worker", Actor.WORKER)
+
+LOCAL = "local"
+"""The one caller where nobody is asked for a token."""
+_OURS = frozenset({LOCAL, "import", WORKER.name})
+_OPERATORS = "operator:"
+
+
+def is_reserved(name: str) -> bool:
+    """Whether the name means somebody of this house in the rows, so that no token may bear it."""
+    lower = name.lower()
+    return lower in _OURS or lower.startswith(_OPERATORS)

@@ -189,3 +189,28 @@ class BadCountry(DomainError):
     """The country is not a code of two letters."""
 
     code = "invalid_country"
+
+
+class InvalidToken(DomainError):
+    """No bearer token came, or one that is not good here. `reason` is one of missing, malformed,
+    type, untrusted, expired, early, audience, issuer, subject, claims."""
+
+    code = "invalid_token"
+
+
+class InsufficientScope(DomainError):
+    """The token does not have the scope that this needs; `scope` is that scope."""
+
+    code = "insufficient_scope"
+
+
+class RiderUnknown(DomainError):
+    """The token is a rider's, and does not say which rider it is."""
+
+    code = "rider_unknown"
+
+
+class KeysUnavailable(DomainError):
+    """The keys that tokens are verified by can't be had now. Nothing was done; ask again."""
+
+    code = "keys_unavailable"

@@ -6,12 +6,14 @@ import threading
 import time
 
 import structlog
+from flask import current_app
 from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from payment_service.config import settings
 from payment_service.extensions import cache, db
+from payment_service.identity.tokens import Tokens
 from payment_service.outbox import rabbitmq
 
 log = structlog.get_logger(__name__)
@@ -29,8 +31,13 @@ _looking = threading.Lock()
 
 
 def check() -> dict[str, str]:
-    """Each dependency's state: UP, DOWN, or OFF where none is set. The database decides."""
-    return {"database": _database(), "redis": _redis(), "rabbitmq": _rabbitmq()}
+    """Each dependency's state: UP, DOWN, or OFF where none is set. The database decides. `keys`, of
+    tokens, are among them where somebody serves them."""
+    states = {"database": _database(), "redis": _redis(), "rabbitmq": _rabbitmq()}
+    tokens: Tokens | None = current_app.extensions["tokens"]
+    if tokens is None or (well := tokens.keys.is_well()) is None:
+        return states
+    return {**states, "keys": UP if well else DOWN}
 
 
 def _database() -> str:

@@ -30,22 +30,29 @@ from payment_service.queries import Query
 from payment_service.schemas.lists import Cursor, Page
 from payment_service.services.moves import due
 from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
-from payment_service.services.reading import SHOWN_OF_PAYMENT, SHOWN_OF_REFUND
+from payment_service.services.reading import SHOWN_OF_PAYMENT, SHOWN_OF_REFUND, of_rider
 
 
-def list_payments(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A page of payments as rows, newest first, with what the wire says about the page."""
-    return _page("payments", page, filters)
+def list_payments(
+    *, page: Page, filters: Mapping[str, Any], rider: int | None = None
+) -> Mapping[str, Any]:
+    """A page of payments as rows, newest first, with what the wire says about the page.
+
+    Here and below, a `rider` finds only that rider's own.
+    """
+    return _page("payments", page, filters, rider)
 
 
-def list_refunds(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
+def list_refunds(
+    *, page: Page, filters: Mapping[str, Any], rider: int | None = None
+) -> Mapping[str, Any]:
     """A page of refunds as rows, newest first."""
-    return _page("refunds", page, filters)
+    return _page("refunds", page, filters, rider)
 
 
-def list_refunds_of(*, payment_id: int, page: Page) -> Mapping[str, Any]:
+def list_refunds_of(*, payment_id: int, page: Page, rider: int | None = None) -> Mapping[str, Any]:
     """A page of one payment's refunds. Raises PaymentNotFound."""
-    return _page("refunds", page, {"payment_id": payment_id}, of_payment=True)
+    return _page("refunds", page, {"payment_id": payment_id}, rider, of_payment=True)
 
 
 Filter = ColumnElement[bool] | Any
@@ -88,6 +95,17 @@ def _wanted(table: Table, name: str, status: str | None) -> Filter:
     return column < value if name == "created_to" else column == value
 
 
+_RIDER = bindparam("rider", type_=BigInteger, required=True)
+
+
+def _own(table: Table) -> Filter:
+    """The payment, or that of the refund, is the rider's."""
+    own = of_rider(_RIDER)
+    if table is PAYMENT:
+        return own
+    return table.c.payment_id.in_(select(PAYMENT.c.payment_id).where(own))
+
+
 _COLUMN_OF = dict.fromkeys(("created_from", "created_to"), "created_at")
 
 
@@ -104,6 +122,7 @@ class _Shape:
     offset: bool = False
     total: bool = False
     of_payment: bool = False
+    of_rider: bool = False
 
 
 _USUAL = (20, 50, 100)
@@ -120,6 +139,8 @@ def _paged(shape: _Shape) -> Query:
     """The page's rows, newest first, and one more, which tells that there is a next page."""
     table, columns, key = _OF_NOUN[shape.noun]
     wanted = [_wanted(table, name, shape.status) for name in shape.filters]
+    if shape.of_rider:
+        wanted.append(_own(table))
     order = (table.c.created_at, key)
     rows = select(*columns).where(*wanted).order_by(*(column.desc() for column in order))
     if shape.after:
@@ -143,7 +164,8 @@ def _whole(table: Table, wanted: list[Filter], shape: _Shape) -> Select[Any]:
     if not shape.of_payment:
         return whole
     same = PAYMENT.c.payment_id == bindparam("payment_id", type_=BigInteger, required=True)
-    return whole.select_from(PAYMENT).where(same)
+    whole = whole.select_from(PAYMENT).where(same)
+    return whole.where(of_rider(_RIDER)) if shape.of_rider else whole
 
 
 def _beside(rows: Select[Any], order: Sequence[Column[Any]], whole: Select[Any]) -> Select[Any]:
@@ -158,7 +180,12 @@ def _beside(rows: Select[Any], order: Sequence[Column[Any]], whole: Select[Any])
 
 
 def _page(
-    noun: str, page: Page, filters: Mapping[str, Any], *, of_payment: bool = False
+    noun: str,
+    page: Page,
+    filters: Mapping[str, Any],
+    rider: int | None,
+    *,
+    of_payment: bool = False,
 ) -> Mapping[str, Any]:
     """The page as the wire shows it. Raises PaymentNotFound if it is of one that is not there."""
     key = _OF_NOUN[noun][2].name
@@ -171,10 +198,11 @@ def _page(
         offset=page.offset > 0,
         total=page.total,
         of_payment=of_payment,
+        of_rider=rider is not None,
     )
     if page.limit in _USUAL and shape == _Shape(noun, after=shape.after):
         shape = replace(shape, limit=page.limit)
-    values = {**filters, "offset": page.offset, "most": page.limit + 1}
+    values = {**filters, "offset": page.offset, "most": page.limit + 1, "rider": rider}
     if cursor:
         values |= {"after_at": cursor.created_at, "after_id": cursor.row_id}
     found = _paged(shape).rows(**values)

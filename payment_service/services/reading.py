@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Column,
     ColumnElement,
     Table,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     func,
     not_,
+    or_,
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -56,6 +58,18 @@ def edition(table: Table, *parts: str) -> ColumnElement[str]:
 _KNOWN = bindparam("known", type_=ARRAY(Text), required=True)
 _ID = bindparam("id", type_=BigInteger, required=True)
 
+_RIDER = bindparam("rider", type_=BigInteger, required=True)
+
+
+def of_rider(rider: BindParameter[int]) -> ColumnElement[bool]:
+    """Whether the payment is that rider's: what a rider may see is decided in each WHERE, so that
+    another's is not there, for an answer as for a tag."""
+    return or_(PAYMENT.c.rider_id == rider, PAYMENT.c.user_id == rider)
+
+
+MAY_SEE = or_(_RIDER.is_(None), of_rider(_RIDER))
+"""Of a payment, by the parameter `rider`: None is whoever may see all."""
+
 OF_PAYMENT = edition(PAYMENT, "payment_id", "version")
 OF_REFUND = edition(REFUND, "refund_id")
 IS_KNOWN = any_(_KNOWN) == OF_PAYMENT
@@ -87,7 +101,7 @@ _REQUESTS = Listed(
 def _detail(name: str, which: Any) -> Query:
     """The payment of that id, with its requests unless its edition is known."""
     query = select(*SHOWN_OF_PAYMENT, OF_PAYMENT.label("edition"))
-    query = query.where(PAYMENT.c.payment_id == which)
+    query = query.where(PAYMENT.c.payment_id == which, MAY_SEE)
     return Query(name, query, lists={"transactions": _REQUESTS}, unless=IS_KNOWN)
 
 
@@ -117,33 +131,43 @@ _BY_REFERENCE = _detail(
 )
 _ONE_REFUND = Query(
     "read_refund",
-    select(*SHOWN_OF_REFUND, OF_REFUND.label("edition")).where(REFUND.c.refund_id == _ID),
+    select(*SHOWN_OF_REFUND, OF_REFUND.label("edition")).where(
+        REFUND.c.refund_id == _ID,
+        select(PAYMENT.c.payment_id)
+        .where(PAYMENT.c.payment_id == REFUND.c.payment_id, MAY_SEE)
+        .exists(),
+    ),
 )
 
 
-def get_payment(*, payment_id: int, known: Sequence[str] = ()) -> Seen:
-    """A payment with its `transactions`, unless its edition is `known`. Raises PaymentNotFound."""
+def get_payment(*, payment_id: int, known: Sequence[str] = (), rider: int | None = None) -> Seen:
+    """A payment with its `transactions`, unless its edition is `known`. Raises PaymentNotFound.
+
+    Here and below, a `rider` finds only that rider's own.
+    """
     missing = PaymentNotFound(f"there is no payment {payment_id}")
-    return _seen(_BY_ID.row(id=payment_id, known=list(known)), known, missing)
+    return _seen(_BY_ID.row(id=payment_id, known=list(known), rider=rider), known, missing)
 
 
-def get_of(*, column: str, value: int, known: Sequence[str] = ()) -> Seen:
+def get_of(*, column: str, value: int, known: Sequence[str] = (), rider: int | None = None) -> Seen:
     """The payment for the fare of a trip, or for an order: the live one, else the newest. What else
     was paid for it, such as a tip, is another payment. Raises PaymentNotFound."""
     missing = PaymentNotFound(f"there is no payment for {column.removesuffix('_id')} {value}")
-    return _seen(_OF[column].row(id=value, known=list(known)), known, missing)
+    return _seen(_OF[column].row(id=value, known=list(known), rider=rider), known, missing)
 
 
-def get_by_transaction(*, provider_reference: str, known: Sequence[str] = ()) -> Seen:
+def get_by_transaction(
+    *, provider_reference: str, known: Sequence[str] = (), rider: int | None = None
+) -> Seen:
     """The payment that the provider knows under this reference. Raises PaymentNotFound."""
-    found = _BY_REFERENCE.row(reference=provider_reference, known=list(known))
+    found = _BY_REFERENCE.row(reference=provider_reference, known=list(known), rider=rider)
     return _seen(found, known, PaymentNotFound("no payment has this transaction"))
 
 
-def get_refund(*, refund_id: int, known: Sequence[str] = ()) -> Seen:
+def get_refund(*, refund_id: int, known: Sequence[str] = (), rider: int | None = None) -> Seen:
     """One refund. Raises RefundNotFound."""
     missing = RefundNotFound(f"there is no refund {refund_id}")
-    return _seen(_ONE_REFUND.row(id=refund_id), known, missing)
+    return _seen(_ONE_REFUND.row(id=refund_id, rider=rider), known, missing)
 
 
 def _seen(found: dict[str, object] | None, known: Sequence[str], missing: DomainError) -> Seen:

@@ -32,7 +32,9 @@ _READ = Query(
     select(
         *(PAYMENT.c[name] for name in (*_SAME, "captured_at", "fare")),
         reading.OF_PAYMENT.label("edition"),
-    ).where(PAYMENT.c.payment_id == bindparam("id", type_=BigInteger, required=True)),
+    ).where(
+        PAYMENT.c.payment_id == bindparam("id", type_=BigInteger, required=True), reading.MAY_SEE
+    ),
     lists={
         "refunds": Listed(
             [
@@ -53,12 +55,15 @@ _READ = Query(
 make lines that don't add up."""
 
 
-def get(*, payment_id: int, known: Sequence[str] = ()) -> tuple[str, Receipt | None]:
-    """The receipt with its edition; None in its place if the reader knows that.
+def get(
+    *, payment_id: int, known: Sequence[str] = (), rider: int | None = None
+) -> tuple[str, Receipt | None]:
+    """The receipt with its edition; None in its place if the reader knows that. A `rider` finds
+    only that rider's own.
 
     Raises PaymentNotFound, ReceiptNotAvailable.
     """
-    found = _READ.row(id=payment_id, known=list(known))
+    found = _READ.row(id=payment_id, known=list(known), rider=rider)
     if found is None:
         raise PaymentNotFound(f"there is no payment {payment_id}")
     if found["status"] not in CAPTURED:

@@ -17,6 +17,7 @@ from payment_service.domain.events import iso
 from payment_service.domain.vocabulary import Actor, PaymentStatus
 from payment_service.models import Delivery, Event
 from payment_service.queries import Listed, Query
+from payment_service.services import reading
 from payment_service.services.moves.outcomes import ASKS
 from payment_service.services.moves.rows import (
     PAYMENT,
@@ -63,7 +64,9 @@ _READ = Query(
     select(
         *(PAYMENT.c.payment_id, PAYMENT.c.created_at, PAYMENT.c.imported, PAYMENT.c.status),
         *(PAYMENT.c.next_action, PAYMENT.c.expires_at),
-    ).where(PAYMENT.c.payment_id == bindparam("id", type_=BigInteger, required=True)),
+    ).where(
+        PAYMENT.c.payment_id == bindparam("id", type_=BigInteger, required=True), reading.MAY_SEE
+    ),
     lists={
         "events": Listed(
             [column for column in EVENT.c if column.name not in ("chain", "snapshot")],
@@ -85,9 +88,12 @@ _READ = Query(
 )
 
 
-def tell(*, payment_id: int) -> Timeline:
-    """The time line. Raises PaymentNotFound."""
-    found = _READ.row(id=payment_id)
+def tell(*, payment_id: int, rider: int | None = None) -> Timeline:
+    """The time line. A `rider` finds only that rider's own, and what concerns riders of it.
+
+    Raises PaymentNotFound.
+    """
+    found = _READ.row(id=payment_id, rider=rider)
     if found is None:
         raise PaymentNotFound(f"there is no payment {payment_id}")
     payment = cast(PaymentRow, found)
@@ -99,6 +105,8 @@ def tell(*, payment_id: int) -> Timeline:
     ]
     if payment["imported"]:
         moments.append(_moment(payment["created_at"], "event", "payment.imported", None, None))
+    if rider is not None:
+        moments = [_for_rider(moment) for moment in moments if moment["kind"] in _RIDERS_KINDS]
     moments.sort(key=lambda moment: moment["at"])
     return {
         "payment_id": payment_id,
@@ -106,6 +114,22 @@ def tell(*, payment_id: int) -> Timeline:
         "count": len(moments),
         "next": _next(payment, transactions),
     }
+
+
+_RIDERS_KINDS = ("event", "transaction")
+_RIDERS_DETAILS = frozenset(
+    {
+        *("seq", "from_status", "to_status", "reference", "amount", "currency", "status"),
+        *("next_action", "failure_code"),
+    }
+)
+"""Named one by one, so that what is told to others is not told to riders by accident."""
+
+
+def _for_rider(moment: Moment) -> Moment:
+    """Without who asked, what people wrote, and what is between us and the provider."""
+    told = {name: moment["details"][name] for name in moment["details"].keys() & _RIDERS_DETAILS}
+    return {**moment, "reason": None, "details": told}
 
 
 def _moment(

@@ -40,6 +40,11 @@ FARES_TOO_HIGH = Counter(
     "payment_fares_too_high",
     "Charges refused because a fare that nobody sent was over MAX_AMOUNT",
 )
+REFUSED = Counter(
+    "payment_service_refused",
+    "Requests that were refused for what their token is (401) or allows (403), by why",
+    ["why"],
+)
 CUT_CONNECTIONS = Counter(
     "payment_service_connections_cut",
     "Connections that were closed because the client was too slow, by what it was slow at: nothing"

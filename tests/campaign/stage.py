@@ -119,6 +119,7 @@ class Stage:
             "SERVICE_PORT": self.url.rsplit(":", 1)[1],
             "PROMETHEUS_MULTIPROC_DIR": str(metrics),
             "DATABASE_URL": self.database_url,
+            "AUTH_MODE": "off",
             "REDIS_URL": self._servers["redis"].url,
             "SANDBOX_PROVIDER_URL": self.sandbox.url,
             "TRIP_SERVICE_URL": self.sandbox.url,

@@ -8,7 +8,7 @@ import sys
 import time
 from decimal import Decimal
 
-from payments_client import Client
+from payments_client import AuthenticatedClient
 from payments_client.api.payments import charge_payment, get_payment, list_payments
 from payments_client.api.receipts import get_receipt
 from payments_client.api.refunds import refund_payment
@@ -27,7 +27,7 @@ from payments_client.models import (
 )
 
 
-def walk(client: Client, order: int) -> str:
+def walk(client: AuthenticatedClient, order: int) -> str:
     """Charges the order 12.50, gives 2.50 back, and returns the receipt's id."""
     body = ChargePayment(
         order_id=order, amount="12.50", currency=Currency.INR, method=MethodInput.CARD
@@ -74,4 +74,6 @@ def walk(client: Client, order: int) -> str:
 
 
 if __name__ == "__main__":
-    print(walk(Client(base_url=sys.argv[1]), order=time.time_ns() // 1000))
+    # The service runs with AUTH_MODE=off, and looks at no token.
+    client = AuthenticatedClient(base_url=sys.argv[1], token="none")
+    print(walk(client, order=time.time_ns() // 1000))

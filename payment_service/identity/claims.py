@@ -1,0 +1,108 @@
+"""What the claims of a good token say: the caller's name, its scopes, and whether it is a rider."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from payment_service.config import Settings
+from payment_service.domain.callers import Scope, is_reserved
+from payment_service.domain.errors import InvalidToken
+
+Claims = Mapping[str, Any]
+
+RIDER = "rider"
+"""The role that sees its own payments only."""
+_ROLES = ("roles", "role")
+"""Where that role counts, wherever scopes come from: it takes rights away."""
+
+_NAME = re.compile(r"[!-~]{1,255}\Z", re.ASCII)
+_NUMBER = re.compile(r"[1-9][0-9]{0,18}\Z", re.ASCII)
+_LARGEST = 2**63 - 1  # of PostgreSQL's bigint
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Who holds a token, and what it allows. A rider's `rider_id` is None where the token does not
+    say which one it is."""
+
+    name: str
+    scopes: frozenset[Scope]
+    is_rider: bool = False
+    rider_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Meanings:
+    """Where in a token its scopes and its rider stand, and which scopes a role has."""
+
+    scope_claims: tuple[str, ...]
+    rider_claim: str
+    of_role: Mapping[str, frozenset[Scope]] = field(default_factory=dict)
+
+
+def meanings(settings: Settings) -> Meanings:
+    """As the JWT_ settings have them."""
+    of_role = role_scopes(settings.jwt_role_scopes)
+    return Meanings(settings.jwt_scope_claims, settings.jwt_rider_claim, of_role)
+
+
+def role_scopes(text: str | None) -> Mapping[str, frozenset[Scope]]:
+    """JWT_ROLE_SCOPES, read. Raises ValueError."""
+    known = {str(scope): scope for scope in Scope}
+    found: dict[str, frozenset[Scope]] = {}
+    for part in text.split(",") if text else ():
+        role, _, named = (side.strip() for side in part.partition("="))
+        words = named.split()
+        if not role or role in found or not words or not set(words) <= known.keys():
+            raise ValueError(
+                "must be role=scope, or several as in support=payments:read,finance=payments:read"
+                f" refunds:write, each role once; the scopes are {', '.join(known)}"
+            )
+        found[role] = frozenset(known[word] for word in words)
+    return found
+
+
+def bearer_of(claims: Claims, means: Meanings) -> Bearer:
+    """Raises InvalidToken where `sub` can't be a caller's name."""
+    name = _name(claims.get("sub"))
+    words = set(_words(claims, means.scope_claims))
+    if any(word.lower() == RIDER for word in words | set(_words(claims, _ROLES))):
+        return Bearer(name, frozenset({Scope.READ}), True, _number(_at(claims, means.rider_claim)))
+    scopes = frozenset(scope for scope in Scope if scope in words)
+    return Bearer(name, scopes.union(*(means.of_role.get(word, ()) for word in words)))
+
+
+def _name(sub: object) -> str:
+    if not isinstance(sub, str) or not _NAME.match(sub):
+        raise InvalidToken("sub must be 1 to 255 visible ASCII characters", reason="subject")
+    if is_reserved(sub):
+        raise InvalidToken("sub is a name that means somebody else here", reason="subject")
+    return sub
+
+
+def _number(value: object) -> int | None:
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    return int(text) if _NUMBER.match(text) and int(text) <= _LARGEST else None
+
+
+def _words(claims: Claims, places: Iterable[str]) -> Iterable[str]:
+    """The words of all these claims: a list's, or those of a text with blanks between."""
+    for place in places:
+        value = _at(claims, place)
+        if isinstance(value, str):
+            yield from value.split()
+        elif isinstance(value, list):
+            yield from (word for word in value if isinstance(word, str))
+
+
+def _at(claims: Claims, place: str) -> Any:
+    """The claim of that name; else what the dots lead to (some names are addresses, with dots)."""
+    if place in claims:
+        return claims[place]
+    value: Any = claims
+    for name in place.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
