@@ -41,7 +41,9 @@ class EvenWorker(PatientWorker):
 
 
 _host = f"[{chosen.service_host}]" if ":" in chosen.service_host else chosen.service_host
-bind = f"{_host}:{chosen.service_port}"
+bind = [
+    f"{_host}:{port}" for port in (chosen.service_port, chosen.metrics_port) if port is not None
+]
 workers = 1 if wrong else chosen.web_workers
 worker_class = EvenWorker
 # Each worker keeps to one of these; none where they are not shared evenly, or can't be chosen.

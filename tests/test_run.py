@@ -323,6 +323,18 @@ def test_children_learn_where_everything_is(place: Place) -> None:
     assert "Booting worker" in (place.var / "logs/web.log").read_text()
 
 
+def test_without_any_setting_nobody_is_asked_for_a_token_and_it_says_so(place: Place) -> None:
+    place.up(AUTH_MODE="")
+    assert "NO TOKEN IS ASKED FOR" in place.output()
+    assert place.get("/setting/AUTH_MODE") == "off"
+
+
+def test_who_says_where_keys_are_is_believed(place: Place) -> None:
+    place.up(AUTH_MODE="", JWT_SECRET="x" * 32)
+    assert "NO TOKEN IS ASKED FOR" not in place.output()
+    assert place.get("/setting/AUTH_MODE") == ""
+
+
 def test_a_server_that_the_environment_names_is_not_embedded(place: Place) -> None:
     server = embedded.start_redis(place.root / "redis")
     try:

@@ -251,6 +251,7 @@ WORST: dict[str, tuple[str, ...]] = {
         *("\x7f", "\udcff"),
     ),
     "LONG_SECRET": ("hunter2", "x" * 31, "two\nlines" * 9, "\x7f" * 40, "\udcff"),
+    "VISIBLE_SECRET": ("hunter2", "x" * 15, "blank in the middle", "é" * 16, "\udcff"),
     "LEEWAY": ("301", "-0.1", "soon", *NUMBERS),
     "SECRET": ("whsec_", "whsec_?", "whsec_é", "whsec_a", "\udcff"),
     "HOST": ("a b", "a/b", "a@b", "-a", ":1", "x" * 64, "/run/postgresql", "\udcff"),
@@ -390,6 +391,12 @@ def test_who_may_call_is_said(monkeypatch: pytest.MonkeyPatch, given: dict[str, 
     for name, value in {"DATABASE_URL": URL, **given}.items():
         monkeypatch.setenv(name, value)
     assert read_settings().service_host == given["SERVICE_HOST"]
+
+
+def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"DATABASE_URL": URL, "METRICS_PORT": "8082"}.items():
+        monkeypatch.setenv(name, value)
+    assert refused() == {"METRICS_PORT": ["must be another port than SERVICE_PORT"]}
 
 
 def test_without_a_database_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from payment_service.api import (
     body,
     errors,
     health,
+    metrics_guard,
     payments,
     providers,
     receipts,
@@ -72,6 +73,7 @@ def register(app: Flask) -> None:
         for view, rule in views.items()
     }
     auth.guard(app, {**rules, **_OF_THE_FRAMEWORK})
+    metrics_guard.guard(app)
     app.before_request(body.refuse_surprises)
     api = Api(app)
     for blueprint, prefix, views in ROUTES:

@@ -51,6 +51,8 @@ class Settings:
     jwt_scope_claims: tuple[str, ...] = setting(kinds.CLAIMS, ("scope", "scp", "roles", "role"))
     jwt_role_scopes: str | None = setting(kinds.ROLE_SCOPES, None)
     jwt_rider_claim: str = setting(kinds.SHORT_TEXT, "sub")
+    metrics_token: str | None = setting(kinds.VISIBLE_SECRET, None)
+    metrics_port: int | None = setting(kinds.PORT, None)
     # Money
     default_currency: str = setting(kinds.CURRENCY, "INR")
     max_amount: Decimal = setting(kinds.LIMIT, Decimal("100000.00"))
@@ -183,6 +185,8 @@ def _together(found: Settings, faults: Faults) -> Faults:
             "must be more than PROVIDER_SEND_SECONDS + PROVIDER_TIMEOUT_SECONDS of each provider, "
             "or a second request would take over while the first is still at work"
         ]
+    if found.metrics_port == found.service_port and "METRICS_PORT" not in faults:
+        told["METRICS_PORT"] = ["must be another port than SERVICE_PORT"]
     return told
 
 

@@ -227,6 +227,10 @@ CLAIMS = Words()
 ROLE_SCOPES = fields.String()  # identity/claims.py knows the words
 PUBLIC_KEY = Lines()  # identity/keys.py reads it
 LONG_SECRET = text(lambda value: len(value.encode()) >= 32, "must have at least 32 bytes")
+VISIBLE_SECRET = text(
+    lambda value: len(value) >= 16 and all("!" <= char <= "~" for char in value),
+    "must be at least 16 visible ASCII characters, without blanks",
+)
 # Clocks that differ by more should be mended; each second of it makes every token live longer.
 LEEWAY = _number(fields.Float, "must be seconds, from 0 to 300", min=0, max=300)
 SECRET = text(_secret, "what follows whsec_ must be base64")

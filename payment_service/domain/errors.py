@@ -193,7 +193,7 @@ class BadCountry(DomainError):
 
 class InvalidToken(DomainError):
     """No bearer token came, or one that is not good here. `reason` is one of missing, malformed,
-    type, untrusted, expired, early, audience, issuer, subject, claims."""
+    type, untrusted, expired, early, audience, issuer, subject, claims, metrics."""
 
     code = "invalid_token"
 
