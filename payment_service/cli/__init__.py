@@ -1,4 +1,4 @@
-"""flask seed | worker | states | outbox | audit | recover: one call each."""
+"""flask seed | worker | states | outbox | audit | recover | token: one call each."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from payment_service import seeding
 from payment_service.cli.audit import audit
 from payment_service.cli.outbox import outbox
 from payment_service.cli.recover import recover
+from payment_service.cli.token import token
 from payment_service.config import settings
 from payment_service.domain import states as table
 from payment_service.extensions import db
@@ -28,7 +29,7 @@ SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 
 def register(app: Flask) -> None:
     """Puts the commands on the app."""
-    for command in (seed, worker, states, outbox, audit, recover):
+    for command in (seed, worker, states, outbox, audit, recover, token):
         app.cli.add_command(command)
 
 

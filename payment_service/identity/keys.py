@@ -101,8 +101,9 @@ class FetchedKeys:
         return self.at_hand or keys
 
     def _first(self) -> KeySet:
-        """Waits for whoever fetches, or fetches."""
-        if self._fetching.acquire(timeout=FETCH_SECONDS + 1):
+        """Waits for whoever fetches, or fetches. Once a fetch has failed only one thread waits for
+        the next, so that an issuer that hangs does not take all of them."""
+        if self._fetching.acquire(timeout=FETCH_SECONDS + 1 if self._well else 0):
             try:
                 if self.at_hand is None and self._clock() >= self._due:
                     self._refresh()
@@ -151,14 +152,14 @@ class FetchedKeys:
 Keys = FixedKeys | FetchedKeys
 
 
-def keys_of(settings: Settings) -> Keys:
+def keys_of(settings: Settings, clock: Callable[[], float] = time.monotonic) -> Keys:
     """The keys that the settings name."""
     allowed = callers.algorithms(settings)
     if settings.jwt_secret:
         return FixedKeys(key_sets.of_secret(settings.jwt_secret))
     if settings.jwt_public_key:
         return FixedKeys(key_sets.of_pem(settings.jwt_public_key, allowed))
-    return FetchedKeys(_fetch(settings, allowed), settings.jwt_keys_stale_seconds)
+    return FetchedKeys(_fetch(settings, allowed), settings.jwt_keys_stale_seconds, clock)
 
 
 def _fetch(settings: Settings, allowed: tuple[str, ...]) -> Fetch:

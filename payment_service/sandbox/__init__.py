@@ -1,4 +1,5 @@
-"""The world outside, for development and tests: a provider and the sister services over HTTP."""
+"""The world outside, for development and tests: a provider, the sister services and an identity
+service over HTTP."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from payment_service.sandbox.control import control
 from payment_service.sandbox.dialects.psp.routes import psp
+from payment_service.sandbox.identity import identity
 from payment_service.sandbox.page import page
 from payment_service.sandbox.replies import failed, reply
 from payment_service.sandbox.settings import read_settings
@@ -27,7 +29,7 @@ def create_app(overrides: Mapping[str, str] | None = None) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY
     app.extensions["sandbox"] = SandboxState(read_settings(overrides))
-    for blueprint in (psp, sisters, control, page):
+    for blueprint in (psp, sisters, identity, control, page):
         app.register_blueprint(blueprint)
     app.add_url_rule("/health", view_func=health)
     app.register_error_handler(HTTPException, _http_error)

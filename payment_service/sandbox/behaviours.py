@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Response
 
-from payment_service.sandbox.faults import NO_WHIM, SISTERS, Ask, Fault, Whim
+from payment_service.sandbox.faults import NO_WHIM, PROVIDER, Ask, Fault, Whim
 from payment_service.sandbox.replies import failed, reply
 from payment_service.sandbox.state import SandboxState
 from payment_service.sandbox.times import now
@@ -24,7 +24,7 @@ _SLOW_MS = 2_000
 
 def answered(state: SandboxState, ask: Ask, do: Do, extra_seconds: float = 0.0) -> Response:
     """Answer one request, as a fault says if one is armed for it. No lock is held while waiting."""
-    is_provider = ask.operation not in SISTERS
+    is_provider = ask.operation in PROVIDER
     delay = state.latency.draw(ask.operation) if is_provider else None
     fault = state.faults.take(ask, state.memory.by_reference(ask.reference) is not None)
     if fault is None and delay is not None and delay.fault:
@@ -82,6 +82,15 @@ def _garbage() -> Response:
     return Response(b"<<< \xff not the answer {", 200, content_type="application/json")
 
 
+def _page() -> Response:
+    return Response("<!doctype html><title>Be back soon</title>", 200, content_type="text/html")
+
+
+def _with_unknown_key(response: Response) -> Response:
+    found = response.get_json()
+    return reply(200, {"keys": [{"kty": "AKP", "kid": "unknown", "use": "sig"}, *found["keys"]]})
+
+
 BEHAVIOURS: dict[str, Behaviour] = {
     "reset_before_reading": _not_done(lambda state, fault: Reset()),
     "accept_no_answer": _not_done(_silence),
@@ -106,4 +115,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "lookup_unavailable": _not_done(lambda state, fault: _status(503)),
     "lookup_not_found": _not_done(lambda state, fault: failed(404, "not_found")),
     "lookup_slow": _slow,
+    "html_200": _not_done(lambda state, fault: _page()),
+    "empty_keys": _not_done(lambda state, fault: reply(200, {"keys": []})),
+    "unknown_key": _done(lambda state, fault, response: _with_unknown_key(response)),
 }

@@ -13,7 +13,9 @@ from payment_service.sandbox.refusals import Invalid
 
 MONEY = ("charge", "authorize", "capture", "void", "refund")
 SISTERS = ("trip", "order", "inventory", "notification", "driver", "rider")
-OPERATIONS = (*MONEY, "lookup", *SISTERS)
+PROVIDER = (*MONEY, "lookup")
+IDENTITY = ("discovery", "keys", "token")
+OPERATIONS = (*PROVIDER, *SISTERS, *IDENTITY)
 
 _ANYWHERE = {
     "reset_before_reading": "not done; the connection is reset",
@@ -42,7 +44,18 @@ _LOOKUP_ONLY = {
     "lookup_not_found": "answered 404 though it is there (with ms: for that long from now)",
     "lookup_slow": "answered ms late (default 2000)",
 }
-DESCRIPTIONS = _ANYWHERE | _MONEY_ONLY | _LOOKUP_ONLY
+_IDENTITY_ONLY = {"html_200": "not done; answered 200 with a page of HTML"}
+_KEYS_ONLY = {
+    "empty_keys": "answered with a set without any key",
+    "unknown_key": "answered with a key of an unknown kind before the others",
+}
+_ONLY = (
+    (_MONEY_ONLY, MONEY),
+    (_LOOKUP_ONLY, ("lookup",)),
+    (_IDENTITY_ONLY, IDENTITY),
+    (_KEYS_ONLY, ("keys",)),
+)
+DESCRIPTIONS = _ANYWHERE | _MONEY_ONLY | _LOOKUP_ONLY | _IDENTITY_ONLY | _KEYS_ONLY
 
 # For these, ms is how long the fault stays armed, not how long a request waits.
 _WINDOWED = ("lookup_unavailable", "lookup_not_found")
@@ -112,9 +125,7 @@ NO_WHIM = Whim()
 
 def applicable(fault: str) -> tuple[str, ...]:
     """The operations on which a fault makes sense."""
-    if fault in _MONEY_ONLY:
-        return MONEY
-    return ("lookup",) if fault in _LOOKUP_ONLY else OPERATIONS
+    return next((operations for names, operations in _ONLY if fault in names), OPERATIONS)
 
 
 def _same(value: Any, wanted: Any) -> bool:

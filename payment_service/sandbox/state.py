@@ -17,6 +17,7 @@ from payment_service.sandbox.latency import Latency
 from payment_service.sandbox.memory import Memory
 from payment_service.sandbox.postponed import Postponed
 from payment_service.sandbox.settings import SandboxSettings
+from payment_service.sandbox.signing_keys import SigningKeys
 from payment_service.sandbox.wire import Alarm
 
 # Enough for any test that counts what was sent, bounded for load tests.
@@ -34,6 +35,7 @@ class SandboxState:
         self.books = Books(self.memory, settings.sandbox_success_rate)
         self.faults = Faults()
         self.alarm = Alarm()
+        self.signing_keys = SigningKeys()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
         self.postponed = Postponed(self.memory, self.books.perform)
 
