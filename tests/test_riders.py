@@ -18,7 +18,7 @@ Paid = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def secured(make_app: MakeApp) -> Flask:
-    return make_app(**SECURED)
+    return make_app(**SECURED, trip_service_url=None)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def charged(client: FlaskClient, **changes: Any) -> Paid:
     headers = bearing(a_token())
     answer = client.post(
         "/v1/payments/charge",
-        json=an_order(**changes),
+        json=an_order(trip_id=a_number(), **changes),
         headers={"Idempotency-Key": a_key(), **headers},
     )
     assert answer.status_code == 201, answer.text
@@ -57,7 +57,7 @@ def places(paid: Paid) -> list[str]:
         one,
         *(f"{one}/{part}" for part in ("events", "receipt", "refunds")),
         *(f"{one}/receipt?format={form}" for form in ("html", "pdf")),
-        f"/v1/payments/order/{paid['order_id']}",
+        *(f"/v1/payments/{noun}/{paid[f'{noun}_id']}" for noun in ("order", "trip")),
         f"/v1/payments/transaction/{paid['transaction_id']}",
         f"/v1/refunds/{paid['refund_id']}",
     ]
@@ -87,6 +87,7 @@ def test_a_foreign_payment_is_the_same_bytes_as_one_that_is_not_there(asked: Fla
     missing = paid | {
         "payment_id": 10**17,
         "order_id": 10**17,
+        "trip_id": 10**17,
         "refund_id": 10**17,
         "transaction_id": "not-there",
     }
@@ -98,7 +99,12 @@ def test_a_foreign_payment_is_the_same_bytes_as_one_that_is_not_there(asked: Fla
 
 
 def paid_numbers(paid: Paid) -> list[Any]:
-    return [paid["order_id"], paid["payment_id"], paid["refund_id"]]  # the longest first
+    return [
+        paid["order_id"],
+        paid["trip_id"],
+        paid["payment_id"],
+        paid["refund_id"],
+    ]  # the longest first
 
 
 def test_a_tag_opens_nothing(asked: FlaskClient) -> None:
@@ -116,7 +122,7 @@ def test_a_tag_opens_nothing(asked: FlaskClient) -> None:
         assert as_rider(asked, stranger, path, **known).status_code == 404, path
         every = {"If-None-Match": "*"}
         assert as_rider(asked, stranger, path, **every).status_code == 404, path
-    assert tagged == 8
+    assert tagged == 9
 
 
 def test_lists_are_narrowed(asked: FlaskClient) -> None:
@@ -189,7 +195,7 @@ def test_where_a_token_says_which_rider_it_is(
 ) -> None:
     client = make_app(**SECURED, **settings).test_client()
     rider, other = a_number(), a_number()
-    paid = charged(make_app().test_client(), rider_id=rider)
+    paid = charged(make_app(trip_service_url=None).test_client(), rider_id=rider)
 
     def status(number: object) -> int:
         said = json.loads(json.dumps(claims).replace("null", json.dumps(number)))

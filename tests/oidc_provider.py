@@ -1,0 +1,124 @@
+"""oidc-provider, a certified identity provider, as a process of its own. It needs Node.js: that of
+`make clients`, or the machine's."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import requests
+
+from tests.patience import PATIENCE
+from tests.sandbox_server import ROOT, reserved_port
+
+HERE = ROOT / "tests/identity"
+WORK = ROOT / ".identity"
+"""Where npm puts what package-lock.json names."""
+CLIENT = ("trip-service", "a-secret-of-tests")
+
+
+class Issuer:
+    """One that runs. `url` is its name."""
+
+    def __init__(self, node: str, log: Path) -> None:
+        self._reserved = reserved_port()
+        self.url = f"http://127.0.0.1:{self._reserved.getsockname()[1]}"
+        self._node, self._log = node, log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [self._node, "server.mjs", self.url.rsplit(":", 1)[1]],
+                cwd=WORK,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        until = time.monotonic() + PATIENCE
+        while b"listening" not in self._log.read_bytes():
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"it did not start:\n{self._log.read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def send(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process:
+            self.send(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        self.kill()
+        self._reserved.close()
+
+    def token(self, scope: str = "payments:read payments:write") -> str:
+        answer = requests.post(
+            f"{self.url}/token",
+            data={"grant_type": "client_credentials", "scope": scope},
+            auth=CLIENT,
+            timeout=PATIENCE,
+        )
+        assert answer.status_code == 200, answer.text
+        made: str = answer.json()["access_token"]
+        return made
+
+    def rotate(self) -> None:
+        assert requests.post(f"{self.url}/rotate", timeout=PATIENCE).status_code == 200
+
+
+@contextlib.contextmanager
+def running_issuer(directory: Path) -> Iterator[Issuer]:
+    """Skips the test where there is no Node.js or no registry; in CI that is an error."""
+    issuer = Issuer(_installed(), directory / "issuer.log")
+    try:
+        issuer.start()
+        yield issuer
+    finally:
+        issuer.close()
+
+
+def _installed() -> str:
+    """Installs what the lock file names, once; the path of Node.js."""
+    path = f"{ROOT / '.clients/venv/bin'}{os.pathsep}{os.environ['PATH']}"
+    node, npm = (shutil.which(name, path=path) for name in ("node", "npm"))
+    if not node or not npm:
+        _without("Node.js is not here: make .clients/venv/.installed brings it")
+    WORK.mkdir(exist_ok=True)
+    with (WORK / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = (HERE / "package-lock.json").read_bytes()
+        done = WORK / "installed"
+        for name in ("package.json", "package-lock.json", ".npmrc", "server.mjs"):
+            shutil.copy(HERE / name, WORK)
+        if not done.exists() or done.read_bytes() != wanted:
+            ended = subprocess.run(
+                [npm, "ci", "--loglevel=error"],
+                cwd=WORK,
+                env={**os.environ, "PATH": path},
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+            )
+            if ended.returncode:
+                _without(f"npm could not install the issuer: {ended.stderr[-500:]}")
+            done.write_bytes(wanted)
+    return node
+
+
+def _without(why: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(why, pytrace=False)
+    pytest.skip(why)
