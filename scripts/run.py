@@ -178,7 +178,7 @@ def prepared(environ: dict[str, str], console: Console, stop: Stop) -> bool:
 
 def announce(stop: Stop, say: Say, ports: Ports) -> None:
     """Say the addresses once the service is ready."""
-    service = f"http://127.0.0.1:{ports['SERVICE_PORT']}"
+    service = f"http://{host_to_ask()}:{ports['SERVICE_PORT']}"
     deadline = time.monotonic() + READY_SECONDS
     while not answers(f"{service}/health/ready"):
         if time.monotonic() > deadline:
@@ -189,6 +189,15 @@ def announce(stop: Stop, say: Say, ports: Ports) -> None:
     say(f"ready: {service}/v1/payments  API, described at {service}/docs")
     say(f"       http://127.0.0.1:{ports['SANDBOX_PORT']}/  sandbox: provider and services")
     say("Ctrl-C stops all of it")
+
+
+def host_to_ask() -> str:
+    """Where this machine reaches the service, as a URL has it."""
+    from payment_service import config
+
+    host = config.look()[0].service_host
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{host}]" if ":" in host else host
 
 
 def answers(url: str) -> bool:

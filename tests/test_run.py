@@ -330,7 +330,8 @@ def test_without_any_setting_nobody_is_asked_for_a_token_and_it_says_so(place: P
 
 
 def test_who_says_where_keys_are_is_believed(place: Place) -> None:
-    place.up(AUTH_MODE="", JWT_SECRET="x" * 32)
+    place.up(AUTH_MODE="", JWT_SECRET="x" * 32, SERVICE_HOST="localhost")
+    assert f"http://localhost:{place.ports[0]}" in place.output()
     assert "NO TOKEN IS ASKED FOR" not in place.output()
     assert place.get("/setting/AUTH_MODE") == ""
 

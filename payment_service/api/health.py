@@ -1,4 +1,4 @@
-"""Health, readiness and metrics: for probes and scrapers, without a token."""
+"""Health, readiness and metrics: for probes and scrapers, without a caller's token."""
 
 from __future__ import annotations
 
@@ -95,10 +95,12 @@ def get_ready() -> tuple[dict[str, Any], int]:
 
 @blueprint.get("/metrics", operation="getMetrics")
 @blueprint.response(200, {"type": "string"}, content_type="text/plain")
+@blueprint.refuses(401, 404)
 def get_metrics() -> Response:
     """Read the metrics
 
-    Prometheus text: this pod's processes together, and the totals over all payments.
+    Prometheus text: this pod's processes together, and the totals over all payments. Where a token
+    of their own is set for them (METRICS_TOKEN), it is asked for; where a port is, they are there.
     """
     registry = CollectorRegistry()
     registry.register(metrics.CountsCollector(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
