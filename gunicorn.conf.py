@@ -11,7 +11,8 @@ from typing import Any
 from gunicorn.errors import AppImportError
 from gunicorn.http import message
 
-from payment_service.config import BadSettings, look
+from payment_service.config import BadSettings, callers, look
+from payment_service.config.urls import is_loopback
 from payment_service.serving.worker import PatientWorker
 from payment_service.telemetry import metric_files
 
@@ -38,9 +39,17 @@ class EvenWorker(PatientWorker):
             super().load_wsgi()
         except BadSettings as error:
             raise AppImportError(str(error)) from None
+        # By --bind it may listen elsewhere than SERVICE_HOST says.
+        names = [listener.getsockname() for listener in self.sockets]
+        if chosen.auth_mode == "off" and not all(
+            isinstance(name, str) or is_loopback(name[0]) for name in names
+        ):
+            raise AppImportError("AUTH_MODE=off is refused unless it listens on loopback only")
 
 
-_host = f"[{chosen.service_host}]" if ":" in chosen.service_host else chosen.service_host
+# Who must not be reached from elsewhere never is, not even until the worker has said why.
+_host = "127.0.0.1" if callers.faults(chosen, wrong) else chosen.service_host
+_host = f"[{_host}]" if ":" in _host else _host
 bind = [
     f"{_host}:{port}" for port in (chosen.service_port, chosen.metrics_port) if port is not None
 ]

@@ -317,6 +317,17 @@ def test_at_the_start_all_wait_for_the_first_fetch() -> None:
     assert served.fetched == 1
 
 
+def test_a_button_changes_the_key(issuer: Sandbox) -> None:
+    first = issued(issuer)
+    page = requests.post(
+        f"{issuer.url}/sandbox/identity/rotate", data={"back": "1"}, timeout=PATIENCE
+    )
+    assert (page.status_code, page.url) == (200, f"{issuer.url}/")  # back at the page
+    tokens = by_issuer(issuer, Clock())
+    for token in (first, issued(issuer)):
+        assert tokens.bearer(token).name == "trip-service"
+
+
 def test_a_slow_issuer_is_left_after_two_seconds(issuer: Sandbox) -> None:
     clock = Clock()
     tokens = by_issuer(issuer, clock)

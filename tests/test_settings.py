@@ -479,6 +479,27 @@ def test_gunicorn_says_what_is_wrong_and_ends() -> None:
     assert "hunter2" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"SERVICE_HOST": "0.0.0.0"}, "AUTH_MODE: off is refused unless SERVICE_HOST"),
+        ({"GUNICORN_CMD_ARGS": "--bind 0.0.0.0:0"}, "AUTH_MODE=off is refused unless it listens"),
+    ],
+)
+def test_gunicorn_does_not_let_others_in_unasked(given: dict[str, str], says: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    env = {**os.environ, "DATABASE_URL": URL, "AUTH_MODE": "off", "SERVICE_PORT": port, **given}
+    command = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "payment_service:create_app()"]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert "SERVICE_HOST" not in given or "http://0.0.0.0" not in done.stderr
+
+
 def test_the_wait_for_the_database_finds_it_as_the_service_does(postgres_url: str) -> None:
     def waited(**env: str) -> subprocess.CompletedProcess[str]:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
