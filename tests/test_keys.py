@@ -305,6 +305,28 @@ def test_those_with_a_new_key_wait_for_who_fetches_it_and_not_too_many() -> None
     assert served.fetched == 2
 
 
+def test_forged_ones_at_once_make_one_fetch() -> None:
+    """Those that waited for it don't fetch one after the other."""
+    served = Served("one")
+    keys = FetchedKeys(served, 86400.0, Clock())
+    assert found(keys, "one")
+    served.hang()
+    started = threading.Semaphore(0)
+
+    def forged(number: int) -> bool:
+        started.release()
+        return found(keys, f"forged-{number}")
+
+    with ThreadPoolExecutor(MOST_WAITING) as pool:
+        running = [pool.submit(forged, number) for number in range(MOST_WAITING)]
+        for _ in running:
+            assert started.acquire(timeout=PATIENCE)
+        assert served.begun.wait(PATIENCE)
+        served.go_on.set()
+        assert [one.result(PATIENCE) for one in running] == [False] * MOST_WAITING
+    assert served.fetched == 2
+
+
 def test_at_the_start_all_wait_for_the_first_fetch() -> None:
     served = Served("one")
     keys = FetchedKeys(served, 86400.0, Clock())
