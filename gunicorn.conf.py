@@ -94,6 +94,8 @@ accesslog = None  # the service logs its own requests
 
 
 def on_starting(server: Any) -> None:
+    if chosen.auth_mode == "off":
+        server.log.warning("AUTH_MODE=off: no token is asked for; whoever reaches this may charge")
     fold_metrics(server)
 
 

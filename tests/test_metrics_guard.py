@@ -59,3 +59,4 @@ def test_gunicorn_listens_on_both_ports(start_service: StartService) -> None:
     assert service.get("/metrics", headers=lying).status_code == 404
     assert service.get("/v1/payments").status_code == 200
     reserved.close()
+    assert "AUTH_MODE=off: no token is asked for" in service.log.read_text()
