@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ class Issuer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # the node of a wheel is a script that starts the real one
             )
         until = time.monotonic() + PATIENCE
         while b"listening" not in self._log.read_bytes():
@@ -52,13 +54,22 @@ class Issuer:
 
     def send(self, number: int) -> None:
         assert self._process is not None
-        self._process.send_signal(number)
+        os.killpg(self._process.pid, number)
 
     def kill(self) -> None:
         if self._process:
-            self.send(signal.SIGCONT)
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                self.send(signal.SIGCONT)
+                self.send(signal.SIGKILL)
             self._process.wait()
+            until = time.monotonic() + PATIENCE
+            while self._listens():  # the real one is not our child, and dies a little later
+                assert time.monotonic() < until, "it outlives a kill -9"
+                time.sleep(0.01)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(self._reserved.getsockname()) == 0
 
     def close(self) -> None:
         self.kill()
