@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from gunicorn.errors import AppImportError
+from gunicorn.glogging import Logger
 from gunicorn.http import message
 
 from payment_service.config import BadSettings, callers, look
 from payment_service.config.urls import is_loopback
+from payment_service.domain import cards
 from payment_service.serving.worker import PatientWorker
-from payment_service.telemetry import metric_files
+from payment_service.telemetry import logs, metric_files
 
 # What is wrong has its default here. The worker tells all of it, and then gunicorn ends.
 chosen, wrong = look()
@@ -46,6 +48,17 @@ class EvenWorker(PatientWorker):
         ):
             raise AppImportError("AUTH_MODE=off is refused unless it listens on loopback only")
 
+
+class MaskedLog(Logger):
+    """gunicorn's own lines, its stacks too, with nothing in them that is secret or personal."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(logs.MaskedLines(self.error_fmt, self.datefmt, cards.masked))
+
+
+logger_class = MaskedLog
 
 # Who must not be reached from elsewhere never is, not even until the worker has said why.
 _host = "127.0.0.1" if callers.faults(chosen, wrong) else chosen.service_host

@@ -93,6 +93,49 @@ logging.getLogger("a.library").warning("GET %s", url, exc_info=error)
     assert library["exception"] == "KeyError: '[card number]'"
 
 
+def test_nothing_secret_is_logged_whatever_says_it(postgres_url: str) -> None:
+    script = """
+import logging
+import structlog
+log = structlog.get_logger()
+token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJoaWRkZW4ifQ.c2lnbmF0dXJlX2hpZGRlbg"
+@app.get("/v1/breaks")
+def breaks():
+    raise RuntimeError(f"jane.hidden@example.com sent {token} and sk_live_hidden123")
+client.get("/v1/breaks", headers={"Authorization": f"Bearer {token}", "Cookie": "a=hidden"})
+log.info("said", payment_token="hidden", more={"Set-Cookie": "hidden"}, sent=b"x=hidden@a.example")
+try:
+    breaks()
+except RuntimeError:
+    logging.getLogger("a.library").exception("whsec_hidden of %s", {"password": "hidden"})
+"""
+    error, request, said, library = logged(script, DATABASE_URL=postgres_url)
+    for line in (error, request, said, library):
+        assert not re.search("hidden|eyJhb", json.dumps({**line, "exception": ""}))
+    for line in (error, library):
+        assert line["exception"].endswith("RuntimeError: [e-mail] sent [secret] and [secret]")
+
+
+def test_a_request_s_line_names_caller_and_payment(postgres_url: str) -> None:
+    script = """
+def sent(**changes):
+    body = {"order_id": 7001, "amount": "104.86", "method": "CASH"} | changes
+    return client.post("/v1/payments/charge", json=body, headers={"Idempotency-Key": "one"})
+number = sent().json["payment_id"]
+sent()
+client.get("/v1/payments/order/7001")
+client.get(f"/v1/payments/{number}")
+client.post("/v1/payments", json={"order_id": 7001, "amount": "104.86"})
+client.get("/health")
+print("{" + f'"number": {number}' + "}")
+"""
+    *lines, last = logged(script, DATABASE_URL=postgres_url)
+    told = [line for line in lines if line["event"] == "request"]
+    assert [line["status"] for line in told] == [201, 201, 200, 200, 409, 200]
+    assert [line.get("payment_id") for line in told] == [*[last["number"]] * 5, None]
+    assert [line.get("caller") for line in told][:2] == ["local", "local"]
+
+
 def test_an_endless_path_is_no_endless_line(postgres_url: str) -> None:
     [line] = printed("client.get('/' + 'x' * 100_000)", DATABASE_URL=postgres_url)
     assert len(line) < 9000

@@ -43,9 +43,12 @@ def expect_rules(app: Flask) -> None:
 
 
 def caller() -> Caller:
-    """The caller of this request, with the request's id."""
-    bearer: Bearer | None = g.get("bearer")
-    return Caller(bearer.name if bearer else LOCAL, request_id=g.get("request_id"))
+    """The caller of this request, with the request's id; its line in the log names it."""
+    if "caller" not in g:
+        bearer: Bearer | None = g.get("bearer")
+        g.caller = Caller(bearer.name if bearer else LOCAL, request_id=g.get("request_id"))
+    found: Caller = g.caller
+    return found
 
 
 def rider() -> int | None:
@@ -65,6 +68,7 @@ def _admit() -> None:
     refuse_repeated(request.environ)
     try:
         g.bearer = _bearer()
+        caller()
         _expect(rule, g.bearer)
     except InvalidToken as error:
         _tell(error.members["reason"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg2
 import structlog
-from flask import Flask, Response
+from flask import Flask, Response, g
 from marshmallow import Schema, fields
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -94,6 +94,8 @@ def problem(
 ) -> Response:
     """A problem document as a response. `retry_after` among the members becomes a header."""
     members = dict(members or {})
+    if "payment_id" in members:
+        g.payment_id = members["payment_id"]  # for the log
     retry_after = members.pop("retry_after", None)
     body = problems.document(status, code, detail, members)
     response = Response(json.dumps(body), status, content_type=PROBLEM)

@@ -52,9 +52,12 @@ def optional_key() -> Key | None:
 
 
 def respond(ended: Ended) -> Response:
-    """The bytes that the key keeps, if there is one, with the header that tells a replay."""
+    """The bytes that the key keeps, if there is one, with the header that tells a replay. The
+    request's line in the log names the payment."""
     if isinstance(ended, Replay):
+        g.payment_id = ended.payment_id
         return _response(ended.answer, replayed=True)
+    g.payment_id = ended.payment["payment_id"]
     return _response(ended.answer or answers.write(ended, None), replayed=ended.replayed)
 
 

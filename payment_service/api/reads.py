@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 
 from payment_service.domain.jsontext import ascii_line
 from payment_service.services.reading import Seen
@@ -29,6 +29,7 @@ def tell(seen: Seen, write: Callable[[Mapping[str, Any]], Mapping[str, Any]]) ->
     """The body that `write` makes of what was read; 304 without one if the caller has it."""
     if seen.row is None:
         return unchanged(seen.edition)
+    g.payment_id = seen.row.get("payment_id")  # for the log
     return tagged(written(write(seen.row)), seen.edition)
 
 

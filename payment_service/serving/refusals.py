@@ -56,7 +56,7 @@ def answer_to(error: BaseException) -> bytes:
     if status == 500:
         log.error("unexpected_error", request_id=request_id, exc_info=error)
     else:
-        log.warning("request_refused", request_id=request_id, status=status, code=code)
+        log.warning("request_refused", request_id=request_id, status=status, problem=code)
     body = json.dumps(problems.document(status, code, kind.says, {})).encode()
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"

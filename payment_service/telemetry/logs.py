@@ -1,18 +1,19 @@
-"""Logs: one JSON object a line on standard output, with the request's id in each, and no card
-number in any."""
+"""Logs: one JSON object a line on standard output, with the request's id in each, and nothing in
+any that is secret or personal (masking.py)."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO, cast
 
+import orjson
 import structlog
 
-Mask = Callable[[str], str]
+from payment_service.telemetry import masking
 
 
 class Unfailing(io.TextIOBase):
@@ -32,24 +33,32 @@ class Unfailing(io.TextIOBase):
             self._file.flush()
 
 
-def configure(*, level: str, output: str, mask: Mask) -> None:
+class MaskedLines(logging.Formatter):
+    """Lines as a library with a handler of its own writes them (gunicorn), but masked."""
+
+    def __init__(self, line: str, date: str, mask: masking.MaskText) -> None:
+        super().__init__(line, date)
+        self._mask = mask
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masking.of_text(super().format(record), self._mask)
+
+
+def configure(*, level: str, output: str, mask: masking.MaskText) -> None:
     """Sets logging up for this process; `output` is json or console. Every text that is logged,
-    a stack too, goes through `mask`."""
-
-    def masked(_: Any, __: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
-        return {name: _each_text(value, mask) for name, value in event.items()}
-
+    a stack too, is masked, and goes through `mask` besides."""
     renderer: Any = (
-        structlog.processors.JSONRenderer()  # in ASCII: no locale breaks it, no character hides
+        structlog.processors.JSONRenderer(_line)
         if output == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     )
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+        masking.event_mask(mask),
+        # Behind it: what they write needs no look.
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        masked,
     ]
     structlog.configure(
         processors=[*shared, renderer],
@@ -66,12 +75,11 @@ def configure(*, level: str, output: str, mask: Mask) -> None:
     root.setLevel(logging.WARNING)
 
 
-def _each_text(value: Any, mask: Mask) -> Any:
-    """`value` with every text in it masked. Numbers are ids and amounts, and stay."""
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, dict):
-        return {name: _each_text(item, mask) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_each_text(item, mask) for item in value]
-    return value
+def _line(event: dict[str, Any], **_: Any) -> str:
+    """The event in ASCII: no locale breaks it, no character hides in it. orjson, because it takes
+    a tenth of the time."""
+    try:
+        line = orjson.dumps(event).decode()
+    except TypeError:  # half of a character that needs two, an integer of more than 64 bits
+        return json.dumps(event)
+    return line if line.isascii() and "\x7f" not in line else json.dumps(event)

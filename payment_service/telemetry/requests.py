@@ -1,4 +1,8 @@
-"""Each request's id, its line in the log and its place in the metrics."""
+"""Each request's id, its line in the log and its place in the metrics.
+
+The line says who called and which payment it was about, as far as the API found out: it puts them
+into `g.caller` (with a `name`) and `g.payment_id`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
@@ -84,11 +89,18 @@ def _finish(response: Response) -> Response:
     if request_id is None:
         return response
     response.headers["X-Request-ID"] = request_id
+    told: dict[str, Any] = {}
+    if (caller := g.get("caller")) is not None:
+        told["caller"] = caller.name
+    payment_id = g.get("payment_id") or (request.view_args or {}).get("payment_id")
+    if payment_id is not None:
+        told["payment_id"] = payment_id
     log.info(
         "request",
         method=request.method,
         path=request.path[:LONGEST_PATH],
         status=response.status_code,
         milliseconds=round((time.perf_counter() - g.started) * 1000, 1),
+        **told,
     )
     return response
