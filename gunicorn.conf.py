@@ -12,13 +12,14 @@ from gunicorn.errors import AppImportError
 from gunicorn.glogging import Logger
 from gunicorn.http import message
 
+from payment_service import read_settings
 from payment_service.config import BadSettings, callers, look
 from payment_service.config.urls import is_loopback
 from payment_service.domain import cards
 from payment_service.serving.worker import PatientWorker
 from payment_service.telemetry import logs, metric_files
 
-# What is wrong has its default here. The worker tells all of it, and then gunicorn ends.
+# What is wrong has its default here; all of it is told when gunicorn starts, which then ends.
 chosen, wrong = look()
 
 
@@ -36,7 +37,7 @@ class EvenWorker(PatientWorker):
 
     def load_wsgi(self) -> None:
         """A worker that dies is started again, without end; but what is wrong with the settings
-        is as wrong for the next one."""
+        is as wrong for the next one. This is what only the providers can say."""
         try:
             super().load_wsgi()
         except BadSettings as error:
@@ -60,13 +61,13 @@ class MaskedLog(Logger):
 
 logger_class = MaskedLog
 
-# Who must not be reached from elsewhere never is, not even until the worker has said why.
+# Who must not be reached from elsewhere never is, not even until it is said why.
 _host = "127.0.0.1" if callers.faults(chosen, wrong) else chosen.service_host
 _host = f"[{_host}]" if ":" in _host else _host
 bind = [
     f"{_host}:{port}" for port in (chosen.service_port, chosen.metrics_port) if port is not None
 ]
-workers = 1 if wrong else chosen.web_workers
+workers = chosen.web_workers
 worker_class = EvenWorker
 # Each worker keeps to one of these; none where they are not shared evenly, or can't be chosen.
 cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -107,6 +108,8 @@ accesslog = None  # the service logs its own requests
 
 
 def on_starting(server: Any) -> None:
+    if wrong or callers.faults(chosen, wrong):
+        read_settings()  # raises, with what the providers have to say besides
     if chosen.auth_mode == "off":
         server.log.warning("AUTH_MODE=off: no token is asked for; whoever reaches this may charge")
     fold_metrics(server)

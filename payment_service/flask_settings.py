@@ -35,6 +35,7 @@ def of(settings: Settings) -> dict[str, Any]:
         **pool,
     }
     return {
+        "SECRET_KEY": settings.secret_key,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         # The ordinary pool makes sure of a connection before it is used; the others look at the
         # socket instead (statements.hot).

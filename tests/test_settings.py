@@ -23,7 +23,7 @@ from payment_service.extensions import db
 from payment_service.providers import registry
 from payment_service.providers.contract import Limits
 from payment_service.sandbox import settings as sandbox_settings
-from scripts import preflight
+from scripts import databases, preflight
 from tests.fixtures import MakeApp, a_key, an_order
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,10 +87,11 @@ def test_the_documented_defaults_are_the_defaults(monkeypatch: pytest.MonkeyPatc
     assert dataclasses.asdict(config.load()) == defaults
 
 
-def test_the_example_is_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_is_one_that_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in in_example().items():
         [word] = shlex.split(value)
         monkeypatch.setenv(name, word)
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))  # not every machine has the example's
     read = config.load()
     assert read.database_url.startswith("postgresql+psycopg2://")
     assert all(value not in (None, "") for value in dataclasses.asdict(read).values())
@@ -165,10 +166,49 @@ def test_a_file_that_is_no_secret(
 
 
 def test_a_setting_and_its_file_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "url").write_text(URL)
+    (tmp_path / "url").write_text(URL + "\n")
+    (tmp_path / "DATABASE_URL").write_text(URL)
     monkeypatch.setenv("DATABASE_URL", URL)
     monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
-    assert refused()["DATABASE_URL"] == ["is set, and DATABASE_URL_FILE too; set one of them"]
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    assert config.load().database_url.endswith(URL.partition("://")[2])
+    (tmp_path / "DATABASE_URL").write_text(URL + "s")
+    says = "DATABASE_URL and DATABASE_URL_FILE and SECRETS_DIR differ; set one of them"
+    assert refused()["DATABASE_URL"] == [says]
+    monkeypatch.delenv("DATABASE_URL_FILE")
+    says = "DATABASE_URL and SECRETS_DIR differ; set one of them"
+    assert refused()["DATABASE_URL"] == [says]
+    monkeypatch.setenv("DATABASE_URL", " ")
+    assert config.load().database_url.endswith("paymentss")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "the file REDIS_URL in SECRETS_DIR is empty"),
+        (b"\xff", "can't be read"),
+        (None, "can't"),
+    ],
+)
+def test_a_file_in_the_folder_of_secrets_that_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, says: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    assert read_settings().redis_url is None
+    if content is None:
+        (tmp_path / "REDIS_URL").mkdir()
+    else:
+        (tmp_path / "REDIS_URL").write_bytes(content)
+    [told] = refused()["REDIS_URL"]
+    assert says in told
+
+
+def test_the_folder_of_secrets_spares_an_embedded_server(tmp_path: Path) -> None:
+    assert databases.wanted({}) == ["postgres", "redis"]
+    (tmp_path / "DATABASE_URL").write_text(URL)
+    assert databases.wanted({"SECRETS_DIR": str(tmp_path)}) == ["redis"]
 
 
 def refused() -> dict[str, list[str]]:
@@ -257,6 +297,8 @@ WORST: dict[str, tuple[str, ...]] = {
     "HOST": ("a b", "a/b", "a@b", "-a", ":1", "x" * 64, "/run/postgresql", "\udcff"),
     "LOG_LEVEL": ("LOUD", "info", "10", "NOTSET", "CRITICAL "),
     "LOG_FORMAT": ("xml", "JSON", "0", "console json", "\udcff"),
+    "PASSWORD": ("two\nlines", "\x7f", "\udcff", "a\u2028b", "\u202e"),
+    "SECRETS_FOLDER": ("/nowhere", "/dev/null", "/etc/passwd", "x" * 5000, "\udcff"),
     "SSL_MODE": ("yes", "REQUIRE", "verify", "0", "\udcff"),
     "FILE": ("/", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),
     "FOLDER": ("/dev/null", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import current_app
 
-from payment_service.config import kinds, urls
+from payment_service.config import kinds, production, urls
 from payment_service.config.kinds import ByProvider as ByProvider
 from payment_service.config.reading import BadSettings as BadSettings
 from payment_service.config.reading import Faults, read, setting
@@ -28,10 +28,14 @@ is wrong already."""
 class Settings:
     """What the environment says. Durations are seconds, amounts major units."""
 
+    # How it runs
+    app_env: str = setting(kinds.APP_ENV, "development")
+    secret_key: str | None = setting(kinds.PASSWORD, None)
+    cluster_domain: str = setting(kinds.HOST, "cluster.local")
+    flask_debug: bool = setting(kinds.YES_OR_NO, False)
     # Where things are
     database_url: str = setting(kinds.DATABASE_URL, "")
     redis_url: str | None = setting(kinds.REDIS_URL, None)
-    app_env: str = setting(kinds.APP_ENV, "development")
     service_host: str = setting(kinds.HOST, "127.0.0.1")
     service_port: int = setting(kinds.PORT, 8082)
     request_read_seconds: float = setting(kinds.SECONDS, 15.0)
@@ -121,18 +125,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class Parts:
-    """What can be set instead of DATABASE_URL and REDIS_URL."""
+    """What can be set instead of DATABASE_URL and REDIS_URL, and where files with settings are."""
 
     db_host: str | None = setting(kinds.HOST, None)
     db_port: int = setting(kinds.PORT, 5432)
     db_name: str = setting(kinds.TEXT, "payments")
     db_user: str = setting(kinds.TEXT, "postgres")
-    db_pass: str | None = setting(kinds.TEXT, None)
+    db_pass: str | None = setting(kinds.PASSWORD, None)
     db_ssl_mode: str | None = setting(kinds.SSL_MODE, None)
     redis_host: str | None = setting(kinds.HOST, None)
     redis_port: int = setting(kinds.PORT, 6379)
-    redis_password: str | None = setting(kinds.TEXT, None)
+    redis_password: str | None = setting(kinds.PASSWORD, None)
     redis_db: int = setting(kinds.REDIS_NUMBER, 0)
+    secrets_dir: str | None = setting(kinds.SECRETS_FOLDER, None)
 
 
 def load(
@@ -169,7 +174,8 @@ def look(checks: Mapping[str, Check] | None = None, **overrides: Any) -> tuple[S
         except ValueError as error:
             faults.setdefault(name.upper(), [str(error)])
     found = Settings(**values)
-    return found, _together(found, faults) | faults
+    unsafe = production.refused(found) if found.app_env == "production" else {}
+    return found, unsafe | _together(found, faults) | faults
 
 
 def _together(found: Settings, faults: Faults) -> Faults:

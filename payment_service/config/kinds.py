@@ -42,8 +42,9 @@ def _whole(least: int, most: int) -> fields.Field:
     return _number(fields.Integer, says, min=least, max=most)
 
 
-def text(check: Callable[[str], object], says: str) -> fields.Field:
-    """Text that `check` takes: it raises nothing, and answers nothing that is false."""
+def text(check: Callable[[str], object], says: str, *, secret: bool = False) -> fields.Field:
+    """Text that `check` takes: it raises nothing, and answers nothing that is false. A `secret`, or
+    an address with a password in it, is shown nowhere."""
 
     def checked(value: str) -> None:
         try:
@@ -53,7 +54,7 @@ def text(check: Callable[[str], object], says: str) -> fields.Field:
         if not fits:
             raise ValidationError(says)
 
-    return fields.String(validate=checked)
+    return fields.String(validate=checked, metadata={"secret": secret})
 
 
 def _one_of(*words: str) -> fields.Field:
@@ -162,6 +163,11 @@ def _folder(value: str | Path) -> bool:
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
+def _secrets(value: str) -> bool:
+    """Whether it is a folder that can be looked into."""
+    return Path(value).is_dir() and os.access(value, os.R_OK | os.X_OK)
+
+
 def _file(value: str) -> bool:
     """Whether the file is there or could be made, together with its folder."""
     path = Path(value).absolute()
@@ -226,27 +232,41 @@ ALGORITHMS = Words("RS256", "PS256", "ES256", "EdDSA", "HS256")
 CLAIMS = Words()
 ROLE_SCOPES = fields.String()  # identity/claims.py knows the words
 PUBLIC_KEY = Lines()  # identity/keys.py reads it
-LONG_SECRET = text(lambda value: len(value.encode()) >= 32, "must have at least 32 bytes")
+LONG_SECRET = text(
+    lambda value: len(value.encode()) >= 32, "must have at least 32 bytes", secret=True
+)
 VISIBLE_SECRET = text(
     lambda value: len(value) >= 16 and all("!" <= char <= "~" for char in value),
     "must be at least 16 visible ASCII characters, without blanks",
+    secret=True,
 )
 # Clocks that differ by more should be mended; each second of it makes every token live longer.
 LEEWAY = _number(fields.Float, "must be seconds, from 0 to 300", min=0, max=300)
-SECRET = text(_secret, "what follows whsec_ must be base64")
+SECRET = text(_secret, "what follows whsec_ must be base64", secret=True)
+PASSWORD = fields.String(metadata={"secret": True})
 HOST = text(urls.is_host, "must be the name or address of a host")
 LOG_LEVEL = _one_of("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMAT = _one_of("json", "console")
 SSL_MODE = _one_of(*urls.SSL_MODES)
 FILE = text(_file, "must be a file that can be written, or can be made")
 FOLDER = text(_folder, "must be a folder that is there and can be written, or can be made")
+SECRETS_FOLDER = text(_secrets, "must be a folder that is there and can be read")
 HTTP_URL = text(
     urls.is_http,
     "must be http://host:port or https://host:port, a path behind it or none, without ? and #",
+    secret=True,
+)
+DATABASE_URL = text(
+    urls.is_postgres, "must be postgresql://user:password@host:port/name", secret=True
+)
+REDIS_URL = text(
+    urls.is_redis, "must be redis://:password@host:port/number, or rediss://", secret=True
+)
+RABBITMQ_URL = text(
+    urls.is_amqp, "must be amqp://user:password@host:port/, or amqps://", secret=True
 )
 DOCUMENT_URL = text(
-    urls.is_document, "must be http://host:port/path or https://host:port/path, without #"
+    urls.is_document,
+    "must be http://host:port/path or https://host:port/path, without #",
+    secret=True,
 )
-DATABASE_URL = text(urls.is_postgres, "must be postgresql://user:password@host:port/name")
-REDIS_URL = text(urls.is_redis, "must be redis://:password@host:port/number, or rediss://")
-RABBITMQ_URL = text(urls.is_amqp, "must be amqp://user:password@host:port/, or amqps://")

@@ -40,9 +40,10 @@ def explain(faults: Faults) -> str:
 def setting(kind: fields.Field, default: Any) -> Any:
     """A line of a table: what its text is read as, and what stands where nothing is set.
 
-    The variable has the field's name in capitals.
+    The variable has the field's name in capitals. What may hold a secret is in no repr.
     """
-    return dataclasses.field(metadata={"kind": kind, "default": default})
+    secret = kind.metadata.get("secret", False)
+    return dataclasses.field(repr=not secret, metadata={"kind": kind, "default": default})
 
 
 def read(
@@ -86,30 +87,51 @@ def all_of(*readers: Callable[[], Any]) -> list[Any]:
 
 
 def is_set(name: str, environ: Mapping[str, str]) -> bool:
-    """Whether the variable is set, by itself or by the name of a file."""
-    return any(environ.get(key, "").strip() for key in (name, f"{name}_FILE"))
+    """Whether the variable is set, by itself or by a file."""
+    named = any(environ.get(key, "").strip() for key in (name, f"{name}_FILE"))
+    in_folder = _in_secrets_dir(name, environ)
+    return named or (in_folder is not None and in_folder.exists())
 
 
 def _text_of(name: str, environ: Mapping[str, str], *, lines: bool) -> str:
-    """What the environment says, or the file that it names; "" if it says nothing.
+    """What the environment says, or a file: the one that NAME_FILE names, or NAME in SECRETS_DIR.
+    "" if nobody says anything.
 
     An empty variable is the same as one that is not set, so that `NAME=` turns a setting off
     wherever it was set before. A file that is empty is a secret that got lost. Only what has
     `lines` may have several.
     """
     text, path = (environ.get(key, "").strip() for key in (name, f"{name}_FILE"))
-    if path and text:
-        raise ValidationError(f"is set, and {name}_FILE too; set one of them")
+    said = {name: text} if text else {}
     if path:
-        try:
-            with Path(path).open(encoding="utf-8") as file:
-                # A secret's file ends in a new line more often than not, which is no part of it.
-                text = file.read(LONGEST).strip()
-        except (OSError, ValueError):
-            raise ValidationError(f"the file that {name}_FILE names can't be read") from None
-        if not text:
-            raise ValidationError(f"the file that {name}_FILE names is empty")
+        said[f"{name}_FILE"] = _of_file(Path(path), f"the file that {name}_FILE names")
+    in_folder = _in_secrets_dir(name, environ)
+    if in_folder is not None and in_folder.exists():
+        said["SECRETS_DIR"] = _of_file(in_folder, f"the file {name} in SECRETS_DIR")
+    if len(set(said.values())) > 1:
+        first, *others = said
+        raise ValidationError(f"{first} and {' and '.join(others)} differ; set one of them")
+    text = next(iter(said.values()), "")
     line = text.replace("\r", "").replace("\n", "") if lines else text
     if not line.isprintable():
         raise ValidationError("must be one line of UTF-8 text without control characters")
+    return text
+
+
+def _in_secrets_dir(name: str, environ: Mapping[str, str]) -> Path | None:
+    """Where the setting's file would be. None without a SECRETS_DIR that is a folder: whether it is
+    one is told of the setting itself."""
+    folder = environ.get("SECRETS_DIR", "").strip()
+    return Path(folder, name) if name != "SECRETS_DIR" and os.path.isdir(folder) else None  # noqa: PTH112 - Path.is_dir raises for some names
+
+
+def _of_file(path: Path, called: str) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            # A secret's file ends in a new line more often than not, which is no part of it.
+            text = file.read(LONGEST).strip()
+    except (OSError, ValueError):
+        raise ValidationError(f"{called} can't be read") from None
+    if not text:
+        raise ValidationError(f"{called} is empty")
     return text
