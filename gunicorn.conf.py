@@ -89,6 +89,8 @@ message.RFC9110_5_3_SINGLETON_FIELDS = frozenset({"HOST"})
 # 127.0.0.1, and raises where a path does not begin as SCRIPT_NAME says. Dropped as any other name
 # with an underscore.
 forwarder_headers = ""
+# Nor does gunicorn believe anybody's X-Forwarded-Proto: TRUSTED_PROXIES says whom to believe.
+secure_scheme_headers: dict[str, str] = {}
 # The most that gunicorn knows, and a little more than the URI that the service takes.
 limit_request_line = 8190
 

@@ -32,7 +32,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     from flask import Flask
 
     from payment_service import api, cli, flask_settings
-    from payment_service.api import auth
+    from payment_service.api import auth, browser
+    from payment_service.api.proxies import behind_proxies
     from payment_service.domain import cards
     from payment_service.extensions import cache, db, migrate
     from payment_service.identity.tokens import tokens_of
@@ -51,9 +52,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     db.init_app(app)
     migrate.init_app(app, db)
     cache.init_app(app, settings.redis_url)
-    requests.watch(app, refused=cards.contains_card_number)
+    guard = browser.guard(settings)
+    requests.watch(app, refused=cards.contains_card_number, guard=guard)
     limiter.init_app(app)
     api.register(app)
+    wsgi = behind_proxies(app.wsgi_app, settings.trusted_proxies)
+    app.wsgi_app = wsgi  # type: ignore[method-assign,assignment]
     cli.register(app)
     auth.expect_rules(app)
     return app

@@ -12,6 +12,14 @@ MEDIA_TYPE = "application/problem+json"
 TYPES = "https://errors.payment-service.invalid/"
 """Prefix of `type`: a name for the kind of problem, not an address."""
 
+CSP = "Content-Security-Policy"
+IN_A_BROWSER = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+    (CSP, "default-src 'none'; frame-ancestors 'none'"),
+)
+"""Headers of each answer that is no page: whoever shows it loads nothing and runs nothing."""
+
 
 @dataclass(frozen=True)
 class Kind:

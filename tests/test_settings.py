@@ -30,7 +30,16 @@ ROOT = Path(__file__).resolve().parents[1]
 URL = "postgresql://somebody:secret@localhost/payments"
 
 # Of the machine, of Python's tools and of PostgreSQL's, or set by one of our processes for another.
-FOREIGN = {"PATH", "PATH_INFO", "FLASK_APP", "PGDATABASE", "PAYMENT_VAR_DIR"}
+FOREIGN = {
+    "PATH",
+    "PATH_INFO",
+    "REMOTE_ADDR",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_PROTO",
+    "FLASK_APP",
+    "PGDATABASE",
+    "PAYMENT_VAR_DIR",
+}
 
 
 TABLES = (config.Settings, config.Parts)
@@ -299,6 +308,12 @@ WORST: dict[str, tuple[str, ...]] = {
     "LOG_FORMAT": ("xml", "JSON", "0", "console json", "\udcff"),
     "PASSWORD": ("two\nlines", "\x7f", "\udcff", "a\u2028b", "\u202e"),
     "SECRETS_FOLDER": ("/nowhere", "/dev/null", "/etc/passwd", "x" * 5000, "\udcff"),
+    "HOSTS": ("a b", "a,", "https://a", "*.a", "a/b", "\udcff"),
+    "ORIGINS": (
+        *("*", "app.example.com", "https://app.example.com/", "https://A.example", "https://a,"),
+        *("null", "https://a/b", "ftp://a", "https://"),
+    ),
+    "NETWORKS": ("10.0.0.0/33", "10.0.0.1/8", "proxy", "*", "10.0.0.0/8,", "::1/129"),
     "SSL_MODE": ("yes", "REQUIRE", "verify", "0", "\udcff"),
     "FILE": ("/", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),
     "FOLDER": ("/dev/null", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),

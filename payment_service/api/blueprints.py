@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import flask_smorest
-from flask import Flask, render_template
+from flask import Flask, Response, make_response, render_template
 from flask_smorest import Api as SmorestApi
 from marshmallow import Schema
 from werkzeug.exceptions import NotFound
@@ -16,7 +16,9 @@ from werkzeug.routing import BaseConverter
 from payment_service.api import openapi
 from payment_service.api.auth import OPEN, Rules
 from payment_service.api.body import Parser
+from payment_service.api.browser import DOCS
 from payment_service.api.errors import PROBLEM, ProblemSchema, kinds
+from payment_service.problems import CSP
 from payment_service.schemas.fields import BIGINT
 
 View = Callable[..., Any]
@@ -154,5 +156,7 @@ class Api(SmorestApi):
     def _register_pagination_header(self) -> None:
         """flask-smorest would describe a paging header; our lists have next_cursor instead."""
 
-    def _openapi_swagger_ui(self) -> str:
-        return render_template("docs.html", title=self.spec.title)
+    def _openapi_swagger_ui(self) -> Response:
+        page = make_response(render_template("docs.html", title=self.spec.title))
+        page.headers[CSP] = DOCS
+        return page

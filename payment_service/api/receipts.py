@@ -10,8 +10,10 @@ from flask import Response, request
 from payment_service.api import reads
 from payment_service.api.auth import rider
 from payment_service.api.blueprints import Blueprint
+from payment_service.api.browser import PDF, RECEIPT
 from payment_service.domain.jsontext import dumps
 from payment_service.domain.receipts import Receipt, as_dict
+from payment_service.problems import CSP
 from payment_service.schemas.receipts import FORMS, ReceiptQuery, ReceiptSchema
 from payment_service.services import receipts
 
@@ -59,12 +61,14 @@ def _form(wanted: str) -> str:
 
 def _written(receipt: Receipt, wanted: str) -> Response:
     if wanted == FORMS["html"]:
-        return Response(receipts.as_html(receipt), content_type="text/html; charset=utf-8")
+        page = Response(receipts.as_html(receipt), content_type="text/html; charset=utf-8")
+        page.headers[CSP] = RECEIPT
+        return page
     if wanted == FORMS["pdf"]:
         name = f'inline; filename="{receipt.receipt_id}.pdf"'
         return Response(
             receipts.as_pdf(receipt),
             content_type=FORMS["pdf"],
-            headers={"Content-Disposition": name},
+            headers={"Content-Disposition": name, CSP: PDF},
         )
     return Response(dumps(as_dict(receipt)), content_type=FORMS["json"])

@@ -39,6 +39,9 @@ class Settings:
     service_host: str = setting(kinds.HOST, "127.0.0.1")
     service_port: int = setting(kinds.PORT, 8082)
     request_read_seconds: float = setting(kinds.SECONDS, 15.0)
+    allowed_hosts: str | None = setting(kinds.HOSTS, None)
+    allowed_origins: str | None = setting(kinds.ORIGINS, None)
+    trusted_proxies: str | None = setting(kinds.NETWORKS, None)
     trip_service_url: str | None = setting(kinds.HTTP_URL, None)
     trip_timeout_seconds: float = setting(kinds.CALL, 3.0)
     # Who may call

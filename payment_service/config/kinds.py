@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -114,6 +115,11 @@ class EachProvider(fields.Field[ByProvider[Any]]):
         if usual:
             return ByProvider(self._kind.deserialize(usual[0]), named)
         return ByProvider((data or {})[attr or ""].usual, named)
+
+
+def each(value: str) -> list[str]:
+    """The parts of a list with commas."""
+    return [part.strip() for part in value.split(",")]
 
 
 def _rate_limit(value: str) -> bool:
@@ -245,6 +251,18 @@ LEEWAY = _number(fields.Float, "must be seconds, from 0 to 300", min=0, max=300)
 SECRET = text(_secret, "what follows whsec_ must be base64", secret=True)
 PASSWORD = fields.String(metadata={"secret": True})
 HOST = text(urls.is_host, "must be the name or address of a host")
+HOSTS = text(
+    lambda value: all(urls.is_host(one.removeprefix(".")) for one in each(value)),
+    "must be names of hosts with commas between, .example.com for those under it",
+)
+ORIGINS = text(
+    lambda value: all(map(urls.is_origin, each(value))),
+    "must be origins such as https://app.example.com with commas between",
+)
+NETWORKS = text(
+    lambda value: all(map(ipaddress.ip_network, each(value))),
+    "must be networks such as 10.0.0.0/8 with commas between",
+)
 LOG_LEVEL = _one_of("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMAT = _one_of("json", "console")
 SSL_MODE = _one_of(*urls.SSL_MODES)

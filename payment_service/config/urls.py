@@ -49,6 +49,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_origin(text: str) -> bool:
+    """As a browser names where a page comes from: scheme, host and port, and nothing else."""
+    url = _split(text, "http", "https")
+    return url is not None and text == f"{url.scheme}://{url.netloc}" == text.lower()
+
+
 def is_postgres(text: str) -> bool:
     """SQLAlchemy reads it and libpq takes it; a host, or a socket's folder as ?host=."""
     try:

@@ -22,6 +22,8 @@ class TooSlow(Exception):
     """The request was not all there in its time."""
 
 
+_IN_A_BROWSER = "".join(f"{name}: {value}\r\n" for name, value in problems.IN_A_BROWSER)
+
 # Shorter than where the app answers: there is no key to ask again with here.
 _OURS = replace(problems.INTERNAL_ERROR, says="something went wrong here")
 # The nearest class decides. What was sent is in no detail: it may be a secret or a card number.
@@ -64,6 +66,7 @@ def answer_to(error: BaseException) -> bytes:
         "Connection: close\r\n"
         f"Content-Type: {problems.MEDIA_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\n"
+        f"{_IN_A_BROWSER}"
         f"X-Request-ID: {request_id}\r\n\r\n"
     )
     return head.encode() + body

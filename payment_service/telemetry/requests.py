@@ -60,10 +60,16 @@ _TIMED = _EXPORTER.histogram(
 )
 
 
-def watch(app: Flask, *, refused: Callable[[str], bool]) -> None:
-    """Hooks ids, logs and metrics into the app. An id that is `refused` is replaced."""
+def watch(app: Flask, *, refused: Callable[[str], bool], guard: Callable[[Response], None]) -> None:
+    """Hooks ids, logs and metrics into the app. An id that is `refused` is replaced. `guard` is
+    called with each answer; a hook of its own would cost each request as much again."""
+
+    def finish(response: Response) -> Response:
+        guard(response)
+        return _finish(response, refused)
+
     app.before_request(lambda: _start(refused))
-    app.after_request(_finish)
+    app.after_request(finish)
     _EXPORTER.init_app(app)
     # Around the whole dispatch rather than around each view: a 404 and what a hook refuses count.
     app.full_dispatch_request = _TIMED(app.full_dispatch_request)  # type: ignore[method-assign]
@@ -84,7 +90,15 @@ def _request_id(refused: Callable[[str], bool]) -> str:
     return uuid.uuid4().hex
 
 
-def _finish(response: Response) -> Response:
+def _payment_id(refused: Callable[[str], bool]) -> int | None:
+    """The payment that was found; else the one in the path, if that is no card number."""
+    if (found := g.get("payment_id")) is not None:
+        return int(found)
+    asked: int | None = (request.view_args or {}).get("payment_id")
+    return None if asked is None or refused(str(asked)) else asked
+
+
+def _finish(response: Response, refused: Callable[[str], bool]) -> Response:
     request_id = g.get("request_id")
     if request_id is None:
         return response
@@ -92,8 +106,7 @@ def _finish(response: Response) -> Response:
     told: dict[str, Any] = {}
     if (caller := g.get("caller")) is not None:
         told["caller"] = caller.name
-    payment_id = g.get("payment_id") or (request.view_args or {}).get("payment_id")
-    if payment_id is not None:
+    if (payment_id := _payment_id(refused)) is not None:
         told["payment_id"] = payment_id
     log.info(
         "request",

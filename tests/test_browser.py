@@ -1,0 +1,172 @@
+"""What answers tell a browser: every route of the map, every method, errors, static files, and what
+never gets to the app; who may read them; by which name and through whom the service is called."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask, request
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.fixtures import MakeApp, StartService, a_key, an_order
+from tests.patience import PATIENCE
+
+DATA = "default-src 'none'; frame-ancestors 'none'"
+
+
+def assert_guarded(answer: TestResponse) -> None:
+    headers = answer.headers
+    for name, _ in headers:
+        assert name == "Vary" or len(headers.getlist(name)) == 1, name
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; ")
+    assert "frame-ancestors 'none'" in policy
+    if answer.mimetype == "text/html":
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert "geolocation=()" in headers["Permissions-Policy"]
+        assert "base-uri 'none'" in policy
+    elif answer.mimetype != "application/pdf":
+        assert policy == DATA
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def every_route(app: Flask) -> Iterator[tuple[str, str]]:
+    """Each method of each rule, with a path that fits it."""
+    for rule in app.url_map.iter_rules():
+        filled = dict.fromkeys(rule.arguments, 1) | {"filename": "docs.js", "country": "IN"}
+        values = {name: filled[name] for name in rule.arguments}
+        with app.test_request_context():
+            built = app.url_map.bind("").build(rule.endpoint, values)
+        yield from ((method, built) for method in sorted(rule.methods or ()))
+
+
+def test_every_route_says_what_a_browser_may_do(app: Flask, client: FlaskClient) -> None:
+    routes = list(every_route(app))
+    assert len(routes) > 50
+    for method, path in routes:
+        with client.open(path, method=method, headers={"Origin": "https://a.example"}) as answer:
+            assert_guarded(answer)
+
+
+def test_so_does_every_error(client: FlaskClient) -> None:
+    for answer in (
+        client.get("/nowhere"),
+        client.put("/health"),
+        client.get("/v1/payments?limit=0"),
+        client.get("/x" * 5000),
+        client.get("/static/none.js"),
+        client.post("/v1/payments", data="{", content_type="application/json"),
+        client.post("/v1/payments", data="x", content_type="text/plain"),
+        client.post("/v1/payments", data=b"x" * 2_000_000, content_type="application/json"),
+    ):
+        assert answer.status_code >= 400
+        assert_guarded(answer)
+
+
+def test_a_receipt_loads_nothing_and_runs_nothing(client: FlaskClient, sandbox: Any) -> None:
+    paid = client.post("/v1/payments/charge", json=an_order(), headers={"Idempotency-Key": a_key()})
+    for form in ("html", "pdf", "json"):
+        answer = client.get(f"/v1/payments/{paid.json['payment_id']}/receipt?format={form}")
+        assert answer.status_code == 200
+        assert_guarded(answer)
+        assert "script-src" not in answer.headers["Content-Security-Policy"]
+
+
+def test_what_is_no_request_is_told_so_too(start_service: StartService) -> None:
+    place = ("127.0.0.1", urlsplit(start_service().url).port)
+    with socket.create_connection(place, PATIENCE) as sock:
+        sock.sendall(b"nonsense\r\n\r\n")
+        told = b"".join(iter(lambda: sock.recv(4096), b"")).decode()
+    assert "400 Bad Request" in told
+    assert f"Content-Security-Policy: {DATA}" in told
+    assert "X-Content-Type-Options: nosniff" in told
+
+
+def test_production_is_reached_over_tls_for_a_year(make_app: MakeApp, client: FlaskClient) -> None:
+    safe = {"provider_routes": "CASH=cash", "sandbox_provider_url": None, "trip_service_url": None}
+    safe |= {"metrics_token": "kQ7wZ2nX5vB8mC1p"}
+    app = make_app(app_env="production", secret_key="Zq3v8Yk1rT0xB7nM5cW9eH2uJ6pLsD4g", **safe)
+    strict = app.test_client().get("/nowhere")
+    assert strict.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    assert "Strict-Transport-Security" not in client.get("/nowhere").headers
+
+
+def test_only_pages_of_allowed_origins_may_read(make_app: MakeApp) -> None:
+    client = make_app(allowed_origins="https://a.example, https://b.example").test_client()
+    asks = {"Access-Control-Request-Method": "POST"}
+
+    def told(origin: str, method: str = "GET", **headers: str) -> Any:
+        answer = client.open("/v1/payments", method=method, headers={"Origin": origin, **headers})
+        assert "Origin" in answer.headers.getlist("Vary")
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        return answer.headers
+
+    for origin in ("https://a.example", "https://b.example"):
+        assert told(origin)["Access-Control-Allow-Origin"] == origin
+        assert "Access-Control-Allow-Headers" not in told(origin)
+        preflight = told(origin, "OPTIONS", **asks)
+        assert "Idempotency-Key" in preflight["Access-Control-Allow-Headers"]
+        assert "POST" in preflight["Access-Control-Allow-Methods"]
+    for origin in ("http://a.example", "https://c.example", "null", "https://a.example.evil", "*"):
+        assert "Access-Control-Allow-Origin" not in told(origin)
+        assert "Access-Control-Allow-Headers" not in told(origin, "OPTIONS", **asks)
+
+
+def test_the_service_answers_to_its_names_only(make_app: MakeApp) -> None:
+    client = make_app(allowed_hosts="pay.example.com,.in.example.com, 127.0.0.1").test_client()
+
+    def status(host: str) -> int:
+        answer = client.get("/health", headers={"Host": host})
+        assert_guarded(answer)
+        assert answer.status_code == 200 or answer.json["code"] == "bad_request"
+        return answer.status_code
+
+    for host in ("pay.example.com", "pay.example.com:8082", "a.in.example.com", "127.0.0.1:80"):
+        assert status(host) == 200
+    for host in ("example.com", "evil.example", "xpay.example.com", "pay.example.com.evil"):
+        assert status(host) == 400
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.1", "198.51.100.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        ("10.0.0.1", "198.51.100.1, nonsense, 10.0.0.2", "10.0.0.2"),
+        ("10.0.0.1", "203.0.113.9:4711", "203.0.113.9"),
+        ("10.0.0.1", "[2001:db8::1]:443", "2001:db8::1"),
+        ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.2, 10.0.0.3", "10.0.0.2"),
+        ("203.0.113.5", "198.51.100.1", "203.0.113.5"),
+        ("127.0.0.1", "198.51.100.1", "127.0.0.1"),
+    ],
+)
+def test_proxies_of_ours_are_believed(
+    make_app: MakeApp, peer: str, forwarded: str, client: str
+) -> None:
+    app = make_app(trusted_proxies="10.0.0.0/8, fd00::/8")
+    seen = []
+    app.before_request(lambda: seen.append((request.remote_addr, request.scheme)))
+    headers = {
+        "X-Forwarded-Proto": "https",
+        **({"X-Forwarded-For": forwarded} if forwarded else {}),
+    }
+    app.test_client().get("/health", headers=headers, environ_base={"REMOTE_ADDR": peer})
+    assert seen == [(client, "https" if peer.startswith("10.") else "http")]
+
+
+def test_without_proxies_nobody_is_believed(make_app: MakeApp) -> None:
+    app = make_app()
+    seen = []
+    app.before_request(lambda: seen.append((request.remote_addr, request.scheme)))
+    headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    app.test_client().get("/health", headers=headers)
+    assert seen == [("127.0.0.1", "http")]
