@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import time
@@ -11,6 +12,7 @@ from typing import Any
 from gunicorn.errors import AppImportError
 from gunicorn.glogging import Logger
 from gunicorn.http import message
+from sqlalchemy.exc import OperationalError
 
 from payment_service import read_settings
 from payment_service.config import BadSettings, callers, look
@@ -40,6 +42,7 @@ class EvenWorker(PatientWorker):
         is as wrong for the next one. This is what only the providers can say."""
         try:
             super().load_wsgi()
+            self._look_at_keys()
         except BadSettings as error:
             raise AppImportError(str(error)) from None
         # By --bind it may listen elsewhere than SERVICE_HOST says.
@@ -48,6 +51,16 @@ class EvenWorker(PatientWorker):
             isinstance(name, str) or is_loopback(name[0]) for name in names
         ):
             raise AppImportError("AUTH_MODE=off is refused unless it listens on loopback only")
+
+    def _look_at_keys(self) -> None:
+        """Raises BadSettings if rows need a key that is not there. Nobody waits for a database that
+        is away: whoever reads such a row is told then."""
+        if "keyring" not in self.wsgi.extensions:
+            return  # another app than ours
+        from payment_service.services import keys  # here, as the app has loaded it by now
+
+        with self.wsgi.app_context(), contextlib.suppress(OperationalError):
+            keys.refuse_missing()
 
 
 class MaskedLog(Logger):

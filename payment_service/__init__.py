@@ -34,9 +34,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     from payment_service import api, cli, flask_settings
     from payment_service.api import auth, browser
     from payment_service.api.proxies import behind_proxies
+    from payment_service.config import kinds
     from payment_service.domain import cards
     from payment_service.extensions import cache, db, migrate
     from payment_service.identity.tokens import tokens_of
+    from payment_service.models.keyring import Keyring
     from payment_service.providers.registry import Registry
     from payment_service.ratelimit import limiter
     from payment_service.telemetry import logs, requests
@@ -46,6 +48,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["providers"] = Registry(settings)
     app.extensions["tokens"] = tokens_of(settings)
+    app.extensions["keyring"] = Keyring(kinds.encryption_keys(settings.encryption_keys or ""))
     app.config.update(flask_settings.of(settings))
     app.json.sort_keys = False  # type: ignore[attr-defined]
     logs.configure(level=settings.log_level, output=settings.log_format, mask=cards.masked)

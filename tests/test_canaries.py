@@ -26,6 +26,7 @@ VALUES = {
     id(kinds.SECRET): CANARY * 4,
     id(kinds.LONG_SECRET): CANARY * 4,
     id(kinds.VISIBLE_SECRET): CANARY * 4,
+    id(kinds.ENCRYPTION_KEYS): f"k1:{CANARY * 4}AAA=",
     id(kinds.PASSWORD): CANARY * 4,
 }
 

@@ -16,9 +16,11 @@ from payment_service import config
 from payment_service.config import Settings, kinds, production
 from tests.sandbox_server import ROOT
 
+GOOD = "k1:b5pBd0mR8sYw3vQe7uXz1kLj9hGf2nTc4aWq6iOlPrU="
 SAFE: dict[str, Any] = {
     "app_env": "production",
     "secret_key": "Zq3v8Yk1rT0xB7nM5cW9eH2uJ6pLsD4g",
+    "encryption_keys": GOOD,
     "database_url": "postgresql://payments:8f2c9d71@db.example.com/payments?sslmode=verify-full",
     "provider_routes": "CASH=cash",
     "trip_service_url": "https://trips.example.com",
@@ -51,6 +53,9 @@ def test_development_takes_all_of_it() -> None:
         ({"secret_key": "your-secret-key-goes-here-0123456789"}, "SECRET_KEY"),
         ({"flask_debug": True}, "FLASK_DEBUG"),
         ({"metrics_token": None}, "METRICS_TOKEN"),
+        ({"encryption_keys": None}, "ENCRYPTION_KEYS"),
+        ({"encryption_keys": f"k1:{'A' * 43}="}, "ENCRYPTION_KEYS"),
+        ({"encryption_keys": f"{GOOD},k0:{'A' * 43}="}, "ENCRYPTION_KEYS"),
         ({"provider_routes": "CASH=cash,CARD=cash>sandbox"}, "PROVIDER_ROUTES"),
         ({"provider_routes": "CARD:INR= sandbox"}, "PROVIDER_ROUTES"),
         ({"sandbox_provider_url": "https://sandbox.example.com"}, "SANDBOX_PROVIDER_URL"),
@@ -99,7 +104,14 @@ def test_every_service_that_is_asked_over_http_is_looked_at() -> None:
     assert told(**dict.fromkeys(urls, "http://there.example.com/x")) == sorted(map(str.upper, urls))
 
 
-MISSING = {"DATABASE_URL", "JWT_ISSUER", "METRICS_TOKEN", "SECRET_KEY", "PROVIDER_ROUTES"}
+MISSING = {
+    "DATABASE_URL",
+    "ENCRYPTION_KEYS",
+    "JWT_ISSUER",
+    "METRICS_TOKEN",
+    "SECRET_KEY",
+    "PROVIDER_ROUTES",
+}
 
 
 @pytest.mark.parametrize(

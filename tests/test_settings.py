@@ -229,6 +229,8 @@ def refused() -> dict[str, list[str]]:
 HOSTLESS = ("://", "://:80", "://h:0", "://h:65536", "://h:x", "://a b", "://-h", "://[::1")
 NUMBERS = ("-1", "nan", "inf", "1e400", "1;2", "0x10", "\udcff", "1e12", "9" * 5000)
 
+KEY = "A" * 43 + "="
+
 # What nobody should set, by the kind of a setting. All of it must be named, but for what is in
 # ODD: a service works with that.
 ODD = {"1e-300", "5 per 0 seconds"}
@@ -314,6 +316,10 @@ WORST: dict[str, tuple[str, ...]] = {
         *("null", "https://a/b", "ftp://a", "https://"),
     ),
     "NETWORKS": ("10.0.0.0/33", "10.0.0.1/8", "proxy", "*", "10.0.0.0/8,", "::1/129"),
+    "ENCRYPTION_KEYS": (
+        *("k1", "k1:", "k1:AAAA", f"K1:{KEY}", f":{KEY}", f"k1:{KEY},", f"k1:{KEY},k1:{KEY}"),
+        *(f"k1:{KEY[:-1]}", f"k1:{KEY},k2", f"k1:{KEY}:", f"k-1:{KEY}", "k1:" + "?" * 44),
+    ),
     "SSL_MODE": ("yes", "REQUIRE", "verify", "0", "\udcff"),
     "FILE": ("/", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),
     "FOLDER": ("/dev/null", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),

@@ -1,4 +1,4 @@
-"""flask seed | worker | states | outbox | audit | recover | token: one call each."""
+"""flask seed | worker | states | outbox | audit | recover | token | keys: one call each."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from flask.cli import with_appcontext
 
 from payment_service import seeding
 from payment_service.cli.audit import audit
+from payment_service.cli.keys import keys
 from payment_service.cli.outbox import outbox
 from payment_service.cli.recover import recover
 from payment_service.cli.token import token
 from payment_service.config import settings
 from payment_service.domain import states as table
 from payment_service.extensions import db
+from payment_service.services import keys as needed_keys
 from payment_service.services import worker as beats
 from payment_service.telemetry import metric_files
 
@@ -29,7 +31,7 @@ SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 
 def register(app: Flask) -> None:
     """Puts the commands on the app."""
-    for command in (seed, worker, states, outbox, audit, recover, token):
+    for command in (seed, worker, states, outbox, audit, recover, token, keys):
         app.cli.add_command(command)
 
 
@@ -88,6 +90,7 @@ def seed(
 def worker() -> None:
     """Run the background beats until SIGTERM; any number of workers may run."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    needed_keys.refuse_missing()
     stopping = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopping.set())

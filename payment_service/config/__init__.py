@@ -31,6 +31,7 @@ class Settings:
     # How it runs
     app_env: str = setting(kinds.APP_ENV, "development")
     secret_key: str | None = setting(kinds.PASSWORD, None)
+    encryption_keys: str | None = setting(kinds.ENCRYPTION_KEYS, None)
     cluster_domain: str = setting(kinds.HOST, "cluster.local")
     flask_debug: bool = setting(kinds.YES_OR_NO, False)
     # Where things are

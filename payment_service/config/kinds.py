@@ -169,6 +169,21 @@ def _folder(value: str | Path) -> bool:
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
+_KEY = re.compile(r"[a-z0-9]{1,16}", re.ASCII)
+
+
+def encryption_keys(value: str) -> dict[str, bytes]:
+    """`k2:<base64>,k1:<base64>` by its ids, the newest first; none of "". Raises ValueError."""
+    keys: dict[str, bytes] = {}
+    for part in each(value) if value else ():
+        name, _, text = part.partition(":")
+        key = base64.b64decode(text, validate=True)
+        if not _KEY.fullmatch(name) or name in keys or len(key) != 32:
+            raise ValueError("no key")
+        keys[name] = key
+    return keys
+
+
 def _secrets(value: str) -> bool:
     """Whether it is a folder that can be looked into."""
     return Path(value).is_dir() and os.access(value, os.R_OK | os.X_OK)
@@ -268,6 +283,11 @@ LOG_FORMAT = _one_of("json", "console")
 SSL_MODE = _one_of(*urls.SSL_MODES)
 FILE = text(_file, "must be a file that can be written, or can be made")
 FOLDER = text(_folder, "must be a folder that is there and can be written, or can be made")
+ENCRYPTION_KEYS = text(
+    encryption_keys,
+    "must be id:key,id:key, the newest first, ids of a to z and 0 to 9, keys of 32 bytes in base64",
+    secret=True,
+)
 SECRETS_FOLDER = text(_secrets, "must be a folder that is there and can be read")
 HTTP_URL = text(
     urls.is_http,

@@ -68,6 +68,11 @@ def _weak_key(settings: Settings) -> bool:
     return len(key.encode()) < SHORTEST_KEY or is_example(key)
 
 
+def _weak_encryption(settings: Settings) -> bool:
+    keys = kinds.encryption_keys(settings.encryption_keys or "")
+    return not keys or any(len(set(key)) < 10 for key in keys.values())  # random ones have 30
+
+
 def _weak_password(settings: Settings) -> bool:
     if not settings.database_url:
         return False
@@ -113,6 +118,9 @@ REFUSALS: tuple[Refusal, ...] = (
         "METRICS_TOKEN",
         lambda settings: settings.metrics_token is None and settings.metrics_port is None,
         "must be set, or METRICS_PORT, which nobody outside reaches",
+    ),
+    Refusal(
+        "ENCRYPTION_KEYS", _weak_encryption, "must be set, with keys as openssl rand -base64 32"
     ),
     Refusal("DATABASE_URL", _weak_password, "must have a password (DB_PASS), and from no example"),
     Refusal(

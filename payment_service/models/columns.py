@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Dialect, Identity, Table, Text, text
+from flask import current_app
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    Identity,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    TypeDecorator,
+    literal_column,
+    text,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
+
+from payment_service.models.keyring import Keyring
 
 UTCTime = TIMESTAMP(timezone=True)
 
@@ -38,6 +54,74 @@ def moment() -> Mapped[datetime]:
 
 def optional_moment() -> Mapped[datetime | None]:
     return mapped_column(UTCTime)
+
+
+def keyring() -> Keyring:
+    """The running app's keys."""
+    found: Keyring = current_app.extensions["keyring"]
+    return found
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A text on its way into an encrypted column, of the row with this key."""
+
+    row: int | str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What an encrypted column holds."""
+
+    kept: bytes = field(repr=False)
+    place: str
+
+    def opened(self, row: int | str) -> str:
+        """The text, if it was sealed for the row with this key. Raises NoKey and NotGenuine."""
+        return keyring().open(self.kept, f"{self.place}/{row}")
+
+
+class Encrypted(TypeDecorator[Secret | Sealed]):
+    """A column for what is personal or secret: takes a Secret and gives a Sealed, so that no plain
+    text gets in by mistake, and none gets out unasked.
+
+    `place` is table.column, and `key` the column of the row's key; both are bound to what is kept.
+    The key is unique, and known before the INSERT: a payment's or transaction's reference, or an
+    identity that was taken from its sequence first.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, place: str, key: str) -> None:
+        super().__init__()
+        self.place, self.key = place, key
+
+    def seal(self, secret: Secret) -> bytes:
+        """What the column keeps, for statements that SQLAlchemy does not write. Raises NoKey."""
+        return keyring().seal(secret.text, f"{self.place}/{secret.row}")
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> bytes | None:
+        if value is None:
+            return None
+        if not isinstance(value, Secret):
+            raise TypeError(f"{self.place} takes a Secret")
+        return self.seal(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Sealed | None:
+        return None if value is None else Sealed(bytes(value), self.place)
+
+
+def key_id(column: str) -> ColumnElement[str]:
+    """The id of the key that an encrypted column's row needs, in SQL."""
+    ends = f"position('\\x3a'::bytea in {column}) - 1"
+    return literal_column(f"encode(substring({column} from 1 for {ends}), 'escape')", Text)
+
+
+def key_index(table: str, column: str) -> Index:
+    """By the key's id: the service asks at its start which keys the rows need."""
+    return Index(f"ix_{table}_{column}_key", key_id(column))
 
 
 def one_of(column: str, words: type[StrEnum] | Iterable[str]) -> str:
