@@ -12,7 +12,8 @@ NODE := PATH="$(CURDIR)/$(CLIENTS)/venv/bin:$$PATH"
 PYTEST := $(BIN)/python -m pytest -n $(or $(TEST_WORKERS),auto) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-slow test-busy test-api bench bench-peers slow-clients lint fmt check faults mutants \
+.PHONY: setup run test test-slow test-busy test-api bench bench-peers slow-clients lint audit-deps fmt \
+        check faults mutants \
         histories clients smoke seed migrate db-shell db-backup db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
@@ -55,6 +56,16 @@ lint: setup ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+audit-deps: setup .audit/.installed ## Known weaknesses of all that is installed; asks the package index's database
+	@.audit/bin/pip-audit --strict --progress-spinner off --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || \
+	  { echo "audit-deps: the lines above name a weakness, or the database can't be asked from here" >&2; exit 1; }
+
+.audit/.installed: requirements-audit.txt
+	@echo "audit-deps: installing $<"
+	@$(PYTHON) -m venv .audit
+	@.audit/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 fmt: setup ## Format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet .

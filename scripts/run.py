@@ -202,7 +202,7 @@ def host_to_ask() -> str:
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own port
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False
