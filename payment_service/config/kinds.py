@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 from zoneinfo import available_timezones
 
@@ -17,7 +15,7 @@ from babel import Locale, UnknownLocaleError
 from limits import parse_many
 from marshmallow import ValidationError, fields, validate
 
-from payment_service.config import urls
+from payment_service.config import paths, urls
 
 CENTURY = 100 * 365.25 * 86400
 """Seconds. A moment that far ahead can still be written down, in Python and in PostgreSQL."""
@@ -162,13 +160,6 @@ class Lines(fields.String):
         return super()._deserialize(value.replace("\\n", "\n"), *args, **kwargs)
 
 
-def _folder(value: str | Path) -> bool:
-    """Whether the folder is there or could be made."""
-    path = Path(value).absolute()
-    nearest = next(one for one in (path, *path.parents) if one.exists())
-    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
-
-
 _KEY = re.compile(r"[a-z0-9]{1,16}", re.ASCII)
 
 
@@ -182,19 +173,6 @@ def encryption_keys(value: str) -> dict[str, bytes]:
             raise ValueError("no key")
         keys[name] = key
     return keys
-
-
-def _secrets(value: str) -> bool:
-    """Whether it is a folder that can be looked into."""
-    return Path(value).is_dir() and os.access(value, os.R_OK | os.X_OK)
-
-
-def _file(value: str) -> bool:
-    """Whether the file is there or could be made, together with its folder."""
-    path = Path(value).absolute()
-    if path.exists():
-        return path.is_file() and os.access(path, os.W_OK)
-    return _folder(path.parent)
 
 
 PORT = _number(fields.Integer, "must be a port, from 1 to 65535", min=1, max=65535)
@@ -281,14 +259,14 @@ NETWORKS = text(
 LOG_LEVEL = _one_of("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMAT = _one_of("json", "console")
 SSL_MODE = _one_of(*urls.SSL_MODES)
-FILE = text(_file, "must be a file that can be written, or can be made")
-FOLDER = text(_folder, "must be a folder that is there and can be written, or can be made")
+FILE = text(paths.is_file, "must be a file that can be written, or can be made")
+FOLDER = text(paths.is_folder, "must be a folder that is there and can be written, or can be made")
 ENCRYPTION_KEYS = text(
     encryption_keys,
     "must be id:key,id:key, the newest first, ids of a to z and 0 to 9, keys of 32 bytes in base64",
     secret=True,
 )
-SECRETS_FOLDER = text(_secrets, "must be a folder that is there and can be read")
+SECRETS_FOLDER = text(paths.is_secrets_folder, "must be a folder that is there and can be read")
 HTTP_URL = text(
     urls.is_http,
     "must be http://host:port or https://host:port, a path behind it or none, without ? and #",
