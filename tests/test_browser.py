@@ -120,6 +120,16 @@ def test_only_pages_of_allowed_origins_may_read(make_app: MakeApp) -> None:
         assert "Access-Control-Allow-Headers" not in told(origin, "OPTIONS", **asks)
 
 
+def test_a_browser_asks_first_without_a_token(make_app: MakeApp) -> None:
+    origin = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    app = make_app(allowed_origins="https://a.example", auth_mode="jwt", jwt_secret="x" * 32)
+    client = app.test_client()
+    assert client.options("/v1/payments", headers=origin).status_code == 200
+    refused = client.get("/v1/payments", headers=origin)
+    assert refused.status_code == 401
+    assert refused.headers["Access-Control-Allow-Origin"] == "https://a.example"
+
+
 def test_the_service_answers_to_its_names_only(make_app: MakeApp) -> None:
     client = make_app(allowed_hosts="pay.example.com,.in.example.com, 127.0.0.1").test_client()
 

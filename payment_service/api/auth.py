@@ -62,6 +62,8 @@ def _admit() -> None:
     and HeaderRepeated where it can't be said which token was sent."""
     if request.endpoint is None:
         return  # there is nothing at this path
+    if request.method == "OPTIONS":
+        return  # a browser asks so before it sends a token, and hears what the document says too
     rule: Rule = current_app.extensions["rules"][request.endpoint]
     if rule == OPEN:
         return
