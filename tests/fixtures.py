@@ -35,6 +35,18 @@ OWN_OF_PROVIDERS = {
 }
 
 
+IN_PRODUCTION: dict[str, Any] = {
+    "app_env": "production",
+    "secret_key": "Zq3v8Yk1rT0xB7nM5cW9eH2uJ6pLsD4g",
+    "encryption_keys": "k1:b5pBd0mR8sYw3vQe7uXz1kLj9hGf2nTc4aWq6iOlPrU=",
+    "provider_routes": "CASH=cash",
+    "sandbox_provider_url": None,
+    "trip_service_url": None,
+    "metrics_token": "kQ7wZ2nX5vB8mC1p",
+}
+"""What an app must be given to start in production, beside the suite's database."""
+
+
 def a_number() -> int:
     """A trip or order id that no other test has."""
     return next(_numbers)

@@ -13,7 +13,7 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.fixtures import MakeApp, StartService, a_key, an_order
+from tests.fixtures import IN_PRODUCTION, MakeApp, StartService, a_key, an_order
 from tests.patience import PATIENCE
 
 DATA = "default-src 'none'; frame-ancestors 'none'"
@@ -90,10 +90,7 @@ def test_what_is_no_request_is_told_so_too(start_service: StartService) -> None:
 
 
 def test_production_is_reached_over_tls_for_a_year(make_app: MakeApp, client: FlaskClient) -> None:
-    safe = {"provider_routes": "CASH=cash", "sandbox_provider_url": None, "trip_service_url": None}
-    safe |= {"metrics_token": "kQ7wZ2nX5vB8mC1p"}
-    safe |= {"encryption_keys": "k1:b5pBd0mR8sYw3vQe7uXz1kLj9hGf2nTc4aWq6iOlPrU="}
-    app = make_app(app_env="production", secret_key="Zq3v8Yk1rT0xB7nM5cW9eH2uJ6pLsD4g", **safe)
+    app = make_app(**IN_PRODUCTION)
     strict = app.test_client().get("/nowhere")
     assert strict.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
     assert "Strict-Transport-Security" not in client.get("/nowhere").headers

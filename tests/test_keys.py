@@ -20,7 +20,7 @@ from payment_service.identity import key_sets
 from payment_service.identity.key_sets import KeySet
 from payment_service.identity.keys import MOST_WAITING, FetchedKeys, keys_of
 from payment_service.identity.tokens import Tokens
-from tests.fixtures import MakeApp, a_key, an_order
+from tests.fixtures import IN_PRODUCTION, MakeApp, a_key, an_order
 from tests.patience import PATIENCE
 from tests.sandbox_calls import arm, disarm
 from tests.sandbox_server import Sandbox
@@ -417,7 +417,7 @@ def test_flask_token_makes_one(issuer: Sandbox, make_app: MakeApp) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({**SECURED, "app_env": "production"}, "APP_ENV=production"),
+        ({**SECURED, **IN_PRODUCTION}, "APP_ENV=production"),
         ({"auth_mode": "off"}, "set JWT_SECRET"),
         ({"auth_mode": "jwt", "jwt_issuer": "http://127.0.0.1:9"}, "the issuer gave none"),
     ],

@@ -14,18 +14,14 @@ import pytest
 
 from payment_service import config
 from payment_service.config import Settings, kinds, production
+from tests.fixtures import IN_PRODUCTION
 from tests.sandbox_server import ROOT
 
-GOOD = "k1:b5pBd0mR8sYw3vQe7uXz1kLj9hGf2nTc4aWq6iOlPrU="
-SAFE: dict[str, Any] = {
-    "app_env": "production",
-    "secret_key": "Zq3v8Yk1rT0xB7nM5cW9eH2uJ6pLsD4g",
-    "encryption_keys": GOOD,
+SAFE: dict[str, Any] = IN_PRODUCTION | {
     "database_url": "postgresql://payments:8f2c9d71@db.example.com/payments?sslmode=verify-full",
-    "provider_routes": "CASH=cash",
     "trip_service_url": "https://trips.example.com",
-    "metrics_token": "kQ7wZ2nX5vB8mC1p",
 }
+GOOD = SAFE["encryption_keys"]
 
 
 def told(**changes: Any) -> list[str]:
