@@ -144,7 +144,7 @@ class OneLimit(Limiter):
             return
         try:
             sent = None if self._storage_dead else hits.send(limits, address)
-        except self.storage.base_exceptions:
+        except RedisError:
             sent = None
         if sent is None:  # Flask-Limiter knows what to do while Redis is away
             super()._check_request_limit(callable_name, in_middleware)
@@ -170,7 +170,7 @@ class OneLimit(Limiter):
             over = sent.hits.over(sent)
         except NoScriptError:  # it began anew; redis-py's client gives it the script
             over = [limit for limit in sent.limits if not self.limiter.hit(limit, sent.address)]
-        except self.storage.base_exceptions:
+        except RedisError:
             super()._check_request_limit()
             return
         self._refuse(over, sent.address)

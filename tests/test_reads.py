@@ -135,7 +135,7 @@ def test_a_replay_is_one_round_trip(
     first = post(client, "/v1/payments/charge", key, **body)
     post(client, "/v1/payments/charge", key, **body)
     if elsewhere:
-        monkeypatch.setattr(retries, "_LATELY", retries._Lately())
+        monkeypatch.setattr(retries, "LATELY", retries.Lately())
     with sent_to_database(app_of_one) as sent:
         again = post(client, "/v1/payments/charge", key, **body)
     assert sent == [f"EXECUTE {asked}"]
@@ -144,8 +144,8 @@ def test_a_replay_is_one_round_trip(
 
 
 def test_a_process_remembers_so_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "_REMEMBERED", 10)
-    lately = retries._Lately()
+    monkeypatch.setattr(retries, "REMEMBERED", 10)
+    lately = retries.Lately()
     keys = [Key("local", "POST /", str(number), "{}") for number in range(25)]
     assert [lately.met(key) for key in keys] == [False] * 25
     assert all(lately.met(key) for key in keys[10:])

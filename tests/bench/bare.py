@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from flask import Flask, Response
 
@@ -23,6 +24,9 @@ def create_app() -> Flask:
 
 class Bare(Service):
     """The bare app under the service's own gunicorn settings."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, DATABASE_URL="postgresql://nobody@127.0.0.1/none")
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
         return super()._spawn(*command[:-1], "tests.bench.bare:create_app()")

@@ -18,7 +18,7 @@ _TRIES = 5
 """A lost race for a key shows the winner's claim at the next look; more than two are unheard of."""
 
 
-class _Lately:
+class Lately:
     """The keys that this process has met lately. Only a hint: whoever keeps a connection sends its
     retry to the same process, and what the key keeps is quicker found than a move is begun."""
 
@@ -31,15 +31,15 @@ class _Lately:
         mark = hash((key.caller, key.operation, key.key))
         if mark in self._new or mark in self._old:
             return True
-        if len(self._new) >= _REMEMBERED:
+        if len(self._new) >= REMEMBERED:
             self._old, self._new = self._new, set()
         self._new.add(mark)
         return False
 
 
-_REMEMBERED = 10_000
+REMEMBERED = 10_000
 """Keys, and as many of before: some minutes of a busy process, in two megabytes."""
-_LATELY = _Lately()
+LATELY = Lately()
 
 
 def once(
@@ -50,7 +50,7 @@ def once(
     Without `look_first` a key that is new to this process is looked at only once `begin` finds it
     taken. Raises what idempotency.find and `begin` raise.
     """
-    look_first = look_first or (key is not None and _LATELY.met(key))
+    look_first = look_first or (key is not None and LATELY.met(key))
     for turn in range(_TRIES):
         if key and (look_first or turn) and (found := idempotency.find(key)):
             if ended := resume(key=key, found=found, caller=caller):
