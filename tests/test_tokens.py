@@ -293,7 +293,7 @@ def test_a_token_of_keycloaks_shape() -> None:
     """As its realm makes one for a service, with an audience mapper."""
     token = jwt.encode(
         {
-            "exp": NOW + 300,
+            "exp": NOW + HOUR,
             "iat": NOW,
             "jti": "trrtcc:2f9a",
             "iss": ISSUER,

@@ -18,7 +18,7 @@ def claims(**changes: Any) -> dict[str, Any]:
     usual = {
         "sub": "trip-service",
         "aud": "payment-service",
-        "exp": int(time.time()) + 600,
+        "exp": int(time.time()) + 3600,
         "scope": " ".join(SCOPES),
     }
     return {name: value for name, value in (usual | changes).items() if value is not None}
