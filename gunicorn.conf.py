@@ -84,7 +84,7 @@ workers = chosen.web_workers
 worker_class = EvenWorker
 # Each worker keeps to one of these; none where they are not shared evenly, or can't be chosen.
 cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-if not chosen.web_core_each or workers % max(1, len(cores)):
+if not chosen.web_core_each:
     cores = []
 # A request waits for a provider most of its time, so there are many more threads than cores.
 threads = chosen.web_threads
@@ -131,16 +131,19 @@ def on_starting(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Chooses the core that fewest of the others have; one of them may have died."""
-    taken = [other.core for other in server.WORKERS.values()]
-    worker.core = min(cores, key=taken.count, default=None)
+    """Chooses the core that fewest of the others have; one of them may have died, or be of another
+    number than WEB_WORKERS says."""
+    taken = [getattr(other, "core", None) for other in server.WORKERS.values()]
+    even = cores and server.num_workers % len(cores) == 0
+    worker.core = min(cores, key=taken.count) if even else None
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """Threads take turns at one interpreter. On two cores each turn finds its data in the other
     one's cache, and begins with a wake-up from there."""
     if worker.core is not None:
-        os.sched_setaffinity(0, {worker.core})
+        with contextlib.suppress(OSError):  # it may be forbidden, or the core gone meanwhile
+            os.sched_setaffinity(0, {worker.core})
 
 
 def pre_request(worker: Any, req: Any) -> None:

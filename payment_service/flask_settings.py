@@ -36,6 +36,7 @@ def of(settings: Settings) -> dict[str, Any]:
         **pool,
     }
     return {
+        "DEBUG": settings.flask_debug,
         "SECRET_KEY": settings.secret_key,
         "TRUSTED_HOSTS": each(settings.allowed_hosts) if settings.allowed_hosts else None,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,

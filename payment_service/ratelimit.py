@@ -33,6 +33,7 @@ class Hits:
         client: Any = storage.get_connection()
         pool = client.connection_pool
         self._make = partial(pool.connection_class, **pool.connection_kwargs)
+        self._pack = self._make().pack_commands  # making a connection takes 60 times as long
         self._free: list[Any] = []
         self._commands = lru_cache(maxsize=4096)(self._packed)
 
@@ -49,7 +50,10 @@ class Hits:
             return Sent(self, limits, address, self._anew(commands), fresh=True)
 
     def over(self, sent: Sent) -> list[RateLimitItem]:
-        """The limits that the hit goes beyond. Raises RedisError."""
+        """The limits that the hit goes beyond. Raises RedisError.
+
+        If the connection broke after Redis had counted, the hit counts twice: better than not.
+        """
         try:
             return self._over(sent)
         except ConnectionError:
@@ -85,12 +89,11 @@ class Hits:
         return connection
 
     def _packed(self, limits: tuple[RateLimitItem, ...], address: str) -> list[bytes]:
-        pack = self._make().pack_commands
         hits = []
         for limit in limits:
             key = self._storage.prefixed_key(limit.key_for(address))
             hits.append(("EVALSHA", self._script, 1, key, limit.get_expiry(), 1))
-        return list(pack(hits))
+        return list(self._pack(hits))
 
 
 @dataclass
@@ -167,9 +170,10 @@ class OneLimit(Limiter):
         if sent is None:
             return
         try:
-            over = sent.hits.over(sent)
-        except NoScriptError:  # it began anew; redis-py's client gives it the script
-            over = [limit for limit in sent.limits if not self.limiter.hit(limit, sent.address)]
+            try:
+                over = sent.hits.over(sent)
+            except NoScriptError:  # it began anew; redis-py's client gives it the script
+                over = [limit for limit in sent.limits if not self.limiter.hit(limit, sent.address)]
         except RedisError:
             super()._check_request_limit()
             return

@@ -3,6 +3,7 @@ rubbish. The issuer is the sandbox's identity service, over real HTTP."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
 from flask import Flask
+from jwt.algorithms import RSAAlgorithm
 
 from payment_service import config
 from payment_service.config import Settings
@@ -183,6 +186,22 @@ def test_good_keys_stay_while_the_issuer_answers_rubbish(
 def test_a_key_of_an_unknown_kind_is_passed_over(issuer: Sandbox) -> None:
     arm(issuer, "keys", "unknown_key", times=0)
     assert by_issuer(issuer, Clock()).bearer(issued(issuer)).name == "trip-service"
+
+
+@pytest.mark.parametrize("odd", [None, 7, {"verify": 1}, ["sign"]])
+def test_a_key_whose_use_is_odd_is_passed_over(odd: Any) -> None:
+    public = rsa.generate_private_key(65537, 2048).public_key()
+    numbers = json.loads(RSAAlgorithm.to_jwk(public))
+    listed = [
+        {**numbers, "kid": "odd", "key_ops": odd},
+        {**numbers, "kid": "ours", "key_ops": ["verify"]},
+    ]
+    found = key_sets.of_jwks({"keys": listed}, ["RS256"])
+    assert "ours" in [key.kid for key in found.keys]
+
+
+def test_a_shared_secret_is_in_no_repr() -> None:
+    assert "this-secret" not in repr(key_sets.of_secret("this-secret-is-nobody-s-business!"))
 
 
 def test_without_any_key_nobody_comes_in(issuer: Sandbox, make_app: MakeApp) -> None:

@@ -48,6 +48,8 @@ def test_development_takes_all_of_it() -> None:
         ({"secret_key": "change-me-or-production-will-not-start"}, "SECRET_KEY"),
         ({"secret_key": "your-secret-key-goes-here-0123456789"}, "SECRET_KEY"),
         ({"flask_debug": True}, "FLASK_DEBUG"),
+        ({"jwt_issuer": None, "jwt_secret": "only-an-example-of-32-bytes-or-more"}, "JWT_SECRET"),
+        ({"metrics_token": "only-an-example-of-a-token"}, "METRICS_TOKEN"),
         ({"metrics_token": None}, "METRICS_TOKEN"),
         ({"encryption_keys": None}, "ENCRYPTION_KEYS"),
         ({"encryption_keys": f"k1:{'A' * 43}="}, "ENCRYPTION_KEYS"),
@@ -68,6 +70,7 @@ def test_development_takes_all_of_it() -> None:
                 *("db.example.com/p", "db.example.com/p?sslmode=prefer", "10.0.0.7/p"),
                 *("/p?host=db.example.com", "/p?host=127.0.0.1,db.example.com"),
                 "cluster.local.example.com/p",
+                *("db/p?hostaddr=203.0.113.9", "134744072/p", "0x08080808/p"),
             )
         ),
         *(
@@ -78,6 +81,11 @@ def test_development_takes_all_of_it() -> None:
 )
 def test_what_is_unsafe_is_told(changes: dict[str, Any], name: str) -> None:
     assert told(**changes) == [name]
+
+
+def test_what_flask_takes_for_debugging_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASK_DEBUG", "off")
+    assert told() == ["FLASK_DEBUG"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from flask.helpers import get_debug_flag
 from sqlalchemy.engine import make_url
 
 from payment_service.config import kinds
@@ -51,6 +52,10 @@ def is_example(secret: str) -> bool:
     return _EXAMPLES.fullmatch(secret) is not None or len(set(secret)) < 3
 
 
+def _is_set_as_example(secret: str | None) -> bool:
+    return secret is not None and is_example(secret)
+
+
 def is_inside(host: str | None, settings: Settings) -> bool:
     """Whether a host is this machine or in the cluster, where nobody else listens: by its name. One
     without a dot, and `name.namespace.svc`, is found by the cluster's DNS only."""
@@ -60,6 +65,8 @@ def is_inside(host: str | None, settings: Settings) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         name = host.lower().removesuffix(".")
+        if name.isdigit() or name.startswith("0x"):
+            return False  # an address, as some write it
         return "." not in name or name.endswith((".svc", f".{settings.cluster_domain.lower()}"))
 
 
@@ -85,13 +92,14 @@ def _database_in_the_open(settings: Settings) -> bool:
     if not settings.database_url:
         return False
     url = make_url(settings.database_url)
-    hosts = url.query.get("host") or url.host
-    each = hosts if isinstance(hosts, tuple) else str(hosts or "").split(",")
-    inside = all(is_inside(host, settings) for host in each)
+    named = (url.query.get("host") or url.host, url.query.get("hostaddr"))
+    hosts = ",".join(",".join(one) if isinstance(one, tuple) else one for one in named if one)
+    inside = all(is_inside(host, settings) for host in hosts.split(","))
     return not inside and url.query.get("sslmode") not in _ENCRYPTED
 
 
-def _in_the_open(url: str | None, settings: Settings) -> bool:
+def in_the_open(url: str | None, settings: Settings) -> bool:
+    """Whether it is asked without TLS, and not in the cluster."""
     parts = urlsplit(url or "")
     return parts.scheme == "http" and not is_inside(parts.hostname, settings)
 
@@ -104,15 +112,22 @@ def _plain_urls() -> Iterator[Refusal]:
         if field.metadata["kind"] in (kinds.HTTP_URL, kinds.DOCUMENT_URL):
 
             def wrong(settings: Settings, name: str = field.name) -> bool:
-                return _in_the_open(getattr(settings, name), settings)
+                return in_the_open(getattr(settings, name), settings)
 
             yield Refusal(
                 field.name.upper(), wrong, "must be https:// unless its host is in CLUSTER_DOMAIN"
             )
 
 
+_AT_RANDOM = "must be at random, and from no example"
+
 REFUSALS: tuple[Refusal, ...] = (
-    Refusal("FLASK_DEBUG", lambda settings: settings.flask_debug, "must be off"),
+    Refusal("JWT_SECRET", lambda settings: _is_set_as_example(settings.jwt_secret), _AT_RANDOM),
+    Refusal(
+        "METRICS_TOKEN", lambda settings: _is_set_as_example(settings.metrics_token), _AT_RANDOM
+    ),
+    # What Flask takes for on is not what is taken here: to it, "off" is on.
+    Refusal("FLASK_DEBUG", lambda settings: settings.flask_debug or get_debug_flag(), "must be 0"),
     Refusal("SECRET_KEY", _weak_key, f"must be {SHORTEST_KEY} bytes or more, and from no example"),
     Refusal(
         "METRICS_TOKEN",

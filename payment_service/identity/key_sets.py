@@ -37,7 +37,7 @@ class VerifyingKey:
 
     kid: str | None
     algorithms: frozenset[str]
-    fingerprint: bytes
+    fingerprint: bytes = field(repr=False)  # of a shared secret, that itself
     material: Any = field(compare=False, repr=False)
 
 
@@ -90,12 +90,12 @@ def of_jwks(document: Any, algorithms: Iterable[str]) -> KeySet:
 def _of_jwk(jwk: Any, wanted: frozenset[str]) -> VerifyingKey | None:
     if not isinstance(jwk, dict) or jwk.get("use", "sig") != "sig":
         return None
-    if "verify" not in jwk.get("key_ops", ["verify"]):
-        return None
     reader, kid, alg = _READERS.get(str(jwk.get("kty"))), jwk.get("kid"), jwk.get("alg")
     if reader is None or not isinstance(kid, str | None):
         return None
     try:
+        if "verify" not in jwk.get("key_ops", ["verify"]):
+            return None
         material = reader.from_jwk({name: jwk[name] for name in _PUBLIC_MEMBERS if name in jwk})
         return _key(kid, material, wanted if alg is None else wanted & {str(alg)})
     except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, AttributeError):

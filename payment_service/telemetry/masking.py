@@ -44,7 +44,7 @@ _JWT = re.compile(
 _KEY = re.compile(rf"whsec_[\w+/=-]++|{_BEGINS}[sr]k_[\w+/=-]{{6,}}+")
 # From the first character that an address may begin with; what stands before it was looked at.
 _E_MAIL = re.compile(
-    r"(?<![\w.!#$%&'*+/=?^`{|}~-])[\w.!#$%&'*+/=?^`{|}~-]++@(?:[\w-]++(?:\.[\w-]++)++|\[[^\]\s]++\])"
+    r"(?<![\w.!#$%&'*+/=?^`{|}~-])[\w.!#$%&'*+/=?^`{|}~-]++@(?:[\w-]++(?:\.[\w-]++)++|\[[^\[\]\s]{1,64}+\])"
 )
 _PHONE = re.compile(r"\+[1-9]\d{6,14}(?!\d)")
 
@@ -136,12 +136,12 @@ def of_value(value: Any, mask: MaskText, depth: int = 0) -> Any:
 
 
 def of_text(text: str, mask: MaskText, decoded: int = 0) -> str:
-    """`text` masked; or, if it hides something by percent-encoding, its plain form masked."""
+    """`text` masked; and if it hides more by percent-encoding, its plain form masked."""
+    for signs, pattern, instead in _RULES:  # as it stands first: a password may hide a / or an @
+        if any(sign in text for sign in signs):
+            text = pattern.sub(instead, text)
     if "%" in text and decoded < DECODED:
         plain = unquote(text)
         if plain != text and (masked := of_text(plain, mask, decoded + 1)) != plain:
             return masked
-    for signs, pattern, instead in _RULES:
-        if any(sign in text for sign in signs):
-            text = pattern.sub(instead, text)
     return mask(text)
