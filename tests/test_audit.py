@@ -234,6 +234,7 @@ def test_events_of_before_there_were_snapshots_fit_and_are_checked(
     assert sums in verify(app, "--payment", str(paid), code=1)
 
 
+@pytest.mark.slow
 def test_a_walk_beside_moves_finds_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each chunk is read at one moment, whatever charges and refunds go on meanwhile."""
     monkeypatch.setattr(audit_reading, "CHUNK", 5)

@@ -381,6 +381,7 @@ print(json.dumps([[a.status_code, a.content_type, a.text, dict(a.headers)] for a
     assert 1 <= int(headers["Retry-After"]) <= 60
 
 
+@pytest.mark.slow
 def test_the_limit_is_one_for_all_processes_and_holds_while_redis_is_away(
     postgres_url: str, redis_url: str
 ) -> None:

@@ -221,6 +221,7 @@ def is_counter(name: str) -> bool:
     return grows or name in ("total_amount_processed", "total_refunds", "payment_processing_errors")
 
 
+@pytest.mark.slow
 def test_counters_never_go_down(service: Service, own: Flask, sandbox: Sandbox) -> None:
     """While charges come in, while a process dies, and over a restart of the worker."""
     stopping = threading.Event()

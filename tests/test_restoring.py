@@ -164,6 +164,7 @@ def test_what_is_open_is_looked_up_before_anybody_is_let_in(house: House, fault:
     assert again.status_code == (201 if status == "SUCCESS" else 202)
 
 
+@pytest.mark.slow
 def test_a_key_that_was_freed_since_is_free(house: House) -> None:
     """At the backup it was claimed; then the provider surely took nothing."""
     key, token = a_key(), f"card-{a_key()}"
@@ -181,6 +182,7 @@ def test_a_key_that_was_freed_since_is_free(house: House) -> None:
     assert again.status_code == 201, "the caller was told that the key is free"
 
 
+@pytest.mark.slow
 def test_a_key_that_somebody_deleted_goes_on_protecting(house: House) -> None:
     """Two at the backup, one answered and one not, and no keys at all in the replaced database."""
     keys = (a_key(), a_key())

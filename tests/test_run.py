@@ -218,6 +218,7 @@ def test_a_signal_ends_all_of_it_and_is_no_failure(place: Place, number: int) ->
     assert not metrics_folder(place.var).exists()
 
 
+@pytest.mark.slow
 def test_requests_in_flight_are_answered_before_the_end(place: Place) -> None:
     process = place.up()
     url = f"http://127.0.0.1:{place.ports[0]}/slow"

@@ -97,6 +97,7 @@ def cuts(service: Service) -> dict[str, float]:
     return by(scrape(service), CUT, "reason")
 
 
+@pytest.mark.slow
 def test_more_slow_clients_than_threads(make_service: MakeService) -> None:
     """50 of each kind on 96 threads: whoever is honest is served, and they are closed in time."""
     service = make_service()
