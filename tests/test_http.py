@@ -283,6 +283,32 @@ def test_a_connection_serves_again() -> None:
         http.ADAPTER.close()  # the server waits for the next request
 
 
+def test_nothing_leads_a_call_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a proxy of the environment nor a redirect; and a cookie is not sent back."""
+    asked = []
+
+    def serve(connection: socket.socket) -> None:
+        while text := read_request(connection):
+            asked.append(text)
+            connection.sendall(
+                b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nSet-Cookie: a=b\r\n"
+                b"Content-Length: 0\r\n\r\n"
+            )
+
+    with a_server(serve) as url, reserved_port() as nobody:
+        for name in ("HTTP_PROXY", "ALL_PROXY"):
+            proxy = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+            monkeypatch.setenv(name, proxy)
+            monkeypatch.setenv(name.lower(), proxy)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for _ in range(2):
+            assert http.call("GET", url, timeout=PATIENCE).status == 302
+        http.ADAPTER.close()
+    assert len(asked) == 2
+    assert not any(b"elsewhere" in text or b"ookie" in text for text in asked)
+
+
 def test_a_connection_serves_again_inside_of_tls(tls: ssl.SSLContext) -> None:
     taken = []
 
