@@ -45,6 +45,12 @@ BLOCKED = """
 """
 
 
+@pytest.fixture(autouse=True)
+def a_process_that_has_met_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What begins a move decides alone, as for a retry that comes to another process."""
+    monkeypatch.setattr(retries.LATELY, "met", lambda key: False)
+
+
 @pytest.fixture(scope="module")
 def patient(make_app: MakeApp) -> Flask:
     """An app that meets faults: its circuit stays closed, what is open is due at once."""
