@@ -122,6 +122,13 @@ MUTANTS = (
         ("tests/test_rate_limit.py",),
     ),
     Mutant(
+        "rate limit: a connection to Redis is one request's at a time",
+        "payment_service/ratelimit.py",
+        "            used = self._free.pop()",
+        "            used = self._free[-1]",
+        ("tests/test_rate_limit.py",),
+    ),
+    Mutant(
         "edition: another one with each move",
         f"{SERVICES}/reading.py",
         'OF_PAYMENT = edition(PAYMENT, "payment_id", "version")',

@@ -28,6 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             "bounds",
+            "json_objects",
             "config",
             "extensions",
             "http",

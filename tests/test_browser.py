@@ -178,3 +178,31 @@ def test_without_proxies_nobody_is_believed(make_app: MakeApp) -> None:
     headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
     app.test_client().get("/health", headers=headers)
     assert seen == [("127.0.0.1", "http")]
+
+
+@pytest.mark.parametrize(
+    ("site", "origin", "status"),
+    [
+        ("cross-site", "https://evil.example", 403),
+        ("same-site", "http://127.0.0.1:9", 403),
+        ("cross-site", None, 403),
+        ("cross-site", "https://a.example", 404),
+        ("same-origin", None, 404),
+        ("none", None, 404),
+        (None, "https://evil.example", 404),
+    ],
+)
+def test_without_tokens_no_other_site_s_page_acts(
+    make_app: MakeApp, site: str | None, origin: str | None, status: int
+) -> None:
+    """What no browser sends says no site, and is let through to the payment that is not there."""
+    client = make_app(allowed_origins="https://a.example").test_client()
+    sent = {"Sec-Fetch-Site": site, "Origin": origin}
+    headers = {name: value for name, value in sent.items() if value}
+    answer = client.post(
+        "/v1/payments/999999999999/cancel", headers=headers | {"Idempotency-Key": "a"}
+    )
+    assert answer.status_code == status, answer.json
+    if status == 403:
+        assert answer.json["code"] == "foreign_page"
+    assert client.get("/health", headers=headers).status_code == 200

@@ -94,7 +94,7 @@ def test_redis_has_a_connection_for_each_thread(make_app: MakeApp) -> None:
 
 
 def test_a_connection_that_redis_has_closed_is_replaced(make_app: MakeApp, tmp_path: Path) -> None:
-    """Whether that shows before the hit was sent or after it, and the count is none the worse."""
+    """That shows when the hit's answer is to be read, and the count is none the worse."""
     server = embedded.start_redis(tmp_path)
     try:
         client = make_app(rate_limit=a_limit(5), redis_url=server.url).test_client()

@@ -10,10 +10,13 @@ import structlog
 from flask import Flask, current_app, g, request
 
 from payment_service.api.headers import refuse_repeated
+from payment_service.config import settings
+from payment_service.config.kinds import each
 from payment_service.domain.callers import LOCAL, Caller, Scope
-from payment_service.domain.errors import InsufficientScope, InvalidToken, RiderUnknown
+from payment_service.domain.errors import ForeignPage, InsufficientScope, InvalidToken, RiderUnknown
 from payment_service.identity.claims import Bearer
 from payment_service.identity.tokens import Tokens, refused
+from payment_service.ratelimit import CHANGE_NOTHING
 from payment_service.telemetry.metrics import REFUSED
 
 log = structlog.get_logger(__name__)
@@ -28,9 +31,9 @@ Rules = Mapping[str, Rule]
 def guard(app: Flask, rules: Rules) -> None:
     """Has every request of the app meet its rule."""
     app.extensions["rules"] = rules
-    settings = app.extensions.get("settings")
-    if settings is None or settings.auth_mode != "off":
-        app.before_request(_admit)
+    found = app.extensions.get("settings")
+    without_tokens = found is not None and found.auth_mode == "off"
+    app.before_request(_refuse_foreign_pages if without_tokens else _admit)
 
 
 def expect_rules(app: Flask) -> None:
@@ -55,6 +58,17 @@ def rider() -> int | None:
     """The rider whose payments this request may see; None where it may see all."""
     bearer: Bearer | None = g.get("bearer")
     return bearer.rider_id if bearer else None
+
+
+def _refuse_foreign_pages() -> None:
+    """Before each request where no token is asked for. Any site's page can have a browser on this
+    machine send a form here, but the browser says so. Raises ForeignPage."""
+    if request.method in CHANGE_NOTHING:
+        return  # a link to here, and what it opens is shown to nobody else
+    if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        allowed = settings().allowed_origins
+        if allowed is None or request.headers.get("Origin") not in each(allowed):
+            raise ForeignPage("a page of another site asks; ALLOWED_ORIGINS does not name it")
 
 
 def _admit() -> None:

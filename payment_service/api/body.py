@@ -23,6 +23,7 @@ from payment_service.api.headers import refuse_repeated
 from payment_service.bounds import MOST_BYTES
 from payment_service.domain import cards
 from payment_service.domain.errors import CardDataRefused, DomainError, InvalidRequest
+from payment_service.json_objects import each_once
 from payment_service.schemas.fields import CARD_REFUSED
 
 DEEPEST = 16
@@ -94,7 +95,7 @@ def read_json(req: Request, *, optional: bool) -> dict[str, Any]:
             parse_float=_exact,
             parse_int=_integer,
             parse_constant=_exact,
-            object_pairs_hook=_no_duplicates,
+            object_pairs_hook=each_once,
         )
     except UnicodeDecodeError:
         raise BadJSON("the body is not UTF-8") from None
@@ -178,13 +179,6 @@ def _exact(text: str) -> Decimal:
 
 def _integer(text: str) -> int | Decimal:
     return int(text) if len(text) <= LONGEST_INTEGER else _NAN
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member stands twice in an object")
-    return found
 
 
 def _depth(text: str) -> int:

@@ -34,6 +34,7 @@ STATUS: dict[type[DomainError], int] = {
     domain.IdempotencyKeyConflict: 400,
     domain.InvalidToken: 401,
     domain.InsufficientScope: 403,
+    domain.ForeignPage: 403,
     domain.RiderUnknown: 403,
     domain.PaymentNotFound: 404,
     domain.RefundNotFound: 404,

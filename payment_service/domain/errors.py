@@ -204,6 +204,13 @@ class InsufficientScope(DomainError):
     code = "insufficient_scope"
 
 
+class ForeignPage(DomainError):
+    """A page of another site had a browser ask, where nobody is asked for a token. ALLOWED_ORIGINS
+    names the sites that may."""
+
+    code = "foreign_page"
+
+
 class RiderUnknown(DomainError):
     """The token is a rider's, and does not say which rider it is."""
 

@@ -16,6 +16,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from urllib3.exceptions import HTTPError
 
 from payment_service.http.connections import Adapter, bounded
+from payment_service.json_objects import each_once
 
 MAX_ANSWER_BYTES = 1 << 20
 """No answer that we ask for comes near this; one that does is garbage."""
@@ -53,7 +54,7 @@ class Response:
                 parse_float=_exact,
                 parse_int=lambda digits: int(digits) if len(digits) <= LONGEST_INTEGER else _NAN,
                 parse_constant=lambda word: _NAN,
-                object_pairs_hook=_no_duplicates,
+                object_pairs_hook=each_once,
             )
         except RecursionError:
             raise ValueError("nested too deeply") from None
@@ -136,13 +137,6 @@ def _exact(text: str) -> Decimal:
         return Decimal(text)
     except InvalidOperation:
         return _NAN
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member stands twice in an object")
-    return found
 
 
 def _shown(url: str) -> str:

@@ -18,6 +18,7 @@ from payment_service.domain.errors import InvalidToken
 from payment_service.identity.claims import Bearer, bearer_of, meanings
 from payment_service.identity.key_sets import KeySet
 from payment_service.identity.keys import Keys, keys_of
+from payment_service.json_objects import each_once
 
 LONGEST = 8000
 """Characters. A header line of more does not come through gunicorn."""
@@ -194,16 +195,9 @@ def _claims(payload: bytes) -> dict[str, Any]:
 def _object(data: bytes) -> dict[str, Any]:
     """JSON of one object without a member twice. Raises ValueError."""
     try:
-        found = json.loads(data.decode(), object_pairs_hook=_once)
+        found = json.loads(data.decode(), object_pairs_hook=each_once)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(found, dict):
         raise ValueError("no object")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member stands twice")
     return found
