@@ -139,6 +139,7 @@ def test_every_row_of_every_table_comes_back(database: str, tmp_path: Path) -> N
     assert all_rows(renamed(database, kept)) == replaced
 
 
+@pytest.mark.slow
 def test_the_migrated_tables_come_back(
     fresh_database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -180,6 +180,7 @@ def test_a_killed_postgres_comes_back_with_what_was_committed(place: Path, clust
         server.stop()
 
 
+@pytest.mark.slow
 def test_redis_keeps_its_data_and_wants_the_password(place: Path) -> None:
     server = embedded.start_redis(place)
     try:

@@ -241,6 +241,7 @@ for n in range(0, int(os.environ["MANY"]), 10):
 """
 
 
+@pytest.mark.slow
 def test_rows_go_under_a_new_key_whoever_is_killed(bare_database: str) -> None:
     rotated_and_killed(bare_database, many=1500, kills=1, at_once="10")
 

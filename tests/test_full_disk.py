@@ -76,6 +76,7 @@ def charge(service: Service, description: str = "x" * 200) -> requests.Response:
     return service.post("/v1/payments/charge", order, headers=headers)
 
 
+@pytest.mark.slow
 def test_a_full_database(make_disk: MakeDisk, tmp_path: Path, sandbox: Sandbox) -> None:
     disk = make_disk("database", 300)
     postgres = embedded.start_postgres(disk / "postgres", settings={"wal_recycle": "off"})

@@ -270,6 +270,7 @@ def test_counters_never_go_down(service: Service, own: Flask, sandbox: Sandbox) 
     assert len(made) <= len(rows(own, "SELECT 1 FROM payments")) <= len(made) + len(refused)
 
 
+@pytest.mark.slow
 def test_two_workers_fold_nothing_twice(service: Service, own: Flask) -> None:
     service.start_worker()
     answers = at_once([lambda: a_charge(service) for _ in range(40)])

@@ -22,6 +22,8 @@ from tests.restoring import House, a_hold
 from tests.sandbox_calls import arm, charge, get, refund
 from tests.sandbox_server import Sandbox
 
+pytestmark = pytest.mark.slow
+
 MIGRATIONS = str(Path(__file__).resolve().parents[1] / "migrations")
 
 
@@ -146,7 +148,6 @@ def test_a_gap_in_the_numbers_is_no_number_that_is_given_out_again(
     assert house.rows("SELECT max(number) FROM transactions") == [(4,)]
 
 
-@pytest.mark.slow
 def test_a_refund_for_which_the_backup_has_no_room_goes_to_the_file(
     house: House, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -195,14 +195,8 @@ def place(cluster: Path) -> Iterator[Place]:
             place.close()
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGINT,
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_all_of_it_and_is_no_failure(place: Place, number: int) -> None:
     # Under nohup the suite ignores SIGHUP, and what it starts would ignore it too.
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
