@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -92,8 +93,15 @@ def measure(servers: Servers, service: Service, seconds: float) -> Charges:
     return found
 
 
-def one_round(servers: Servers, service: Service, connections: int, seconds: float) -> Round:
-    """One run of wrk, watched."""
+def one_round(
+    servers: Servers,
+    service: Service,
+    connections: int,
+    seconds: float,
+    tokens: Path | None = None,
+) -> Round:
+    """One run of wrk, watched. `tokens` is a file of tokens that the charges show,
+    one a line."""
     assert service.web is not None
     parts = {
         "gunicorn": service.web.pid,
@@ -102,9 +110,9 @@ def one_round(servers: Servers, service: Service, connections: int, seconds: flo
     }
     meter = Meter(parts, service.directory / "metrics")
     meter.start()
-    base = str(next(_bases))
+    args = [str(next(_bases)), *([str(tokens)] if tokens else [])]
     before = yardstick.written(servers)
-    load = wrk(service.url, "charge.lua", base, connections=connections, seconds=seconds)
+    load = wrk(service.url, "charge.lua", *args, connections=connections, seconds=seconds)
     wal = yardstick.per_charge(servers, before, load.requests)
     return Round(load, meter.seconds(), meter.spread(), meter.statuses(), wal)
 

@@ -4,8 +4,10 @@ one run, and with reads a bare Flask view among them.
 git worktree add /tmp/before HEAD~1
 python -m tests.bench.compare --rounds 8 /tmp/before . .,DB_POOL_SIZE=3
 python -m tests.bench.compare --what "get by id" --what replay /tmp/before .
+python -m tests.bench.compare . .,TOKENS
 
-A variant is a checkout and settings. On a machine that others share, the CPU time of the same code
+A variant is a checkout and settings; with TOKENS the service asks for tokens, and every hundredth
+charge brings another one. On a machine that others share, the CPU time of the same code
 differs by a third from minute to minute; medians of rounds in turn can be compared.
 """
 
@@ -20,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench import charges, filling, reads, world
+from tests.bench import callers, charges, filling, reads, world
 from tests.bench.__main__ import SMALL_ROWS
 from tests.bench.bare import Bare
 from tests.bench.reads import Target
@@ -28,6 +30,7 @@ from tests.bench.world import Servers
 from tests.running_service import Service
 
 CONNECTIONS = 16
+TOKENS = "TOKENS"
 PARTS = ("gunicorn", "postgres", "redis", "load")
 
 
@@ -36,7 +39,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of a round")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--what", action="append", choices=["charge", *reads.KINDS])
-    parser.add_argument("variants", nargs="+", metavar="CHECKOUT[,SETTING=VALUE...] or bare")
+    parser.add_argument(
+        "variants", nargs="+", metavar="CHECKOUT[,SETTING=VALUE...][,TOKENS] or bare"
+    )
     asked = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
@@ -100,13 +105,17 @@ def _service(servers: Servers, number: int, variant: str) -> Service:
     database = f"variant{number}"
     servers.migrated(database)
     filling.fill(servers, database, SMALL_ROWS)
-    env = dict(setting.split("=", 1) for setting in settings)
-    return servers.service(database, database, Path(tree).absolute(), **env)
+    env = dict(setting.split("=", 1) for setting in settings if setting != TOKENS)
+    service = servers.service(database, database, Path(tree).absolute(), **env)
+    if TOKENS in settings:
+        service.env |= callers.write(service.directory)
+    return service
 
 
 def _one(servers: Servers, service: Service, seconds: float) -> dict[str, float]:
     """CPU microseconds of a charge by part, and charges a second."""
-    done = charges.one_round(servers, service, CONNECTIONS, seconds)
+    tokens = callers.tokens_of(service.directory)
+    done = charges.one_round(servers, service, CONNECTIONS, seconds, tokens)
     if done.load.not_2xx:
         raise RuntimeError(f"{service.tree}: {done.statuses}")
     spent = {name: 1e6 * done.cpu[name] / done.load.requests for name in PARTS}

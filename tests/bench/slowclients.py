@@ -11,27 +11,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import quantiles
 
-from tests.bench import world
+from tests.bench import honest, world
 from tests.running_service import Service
 from tests.sandbox_server import ROOT
 from tests.slow import Crowd
 
-HONEST = 50
-PACE_SECONDS = 0.25  # of each: 200 requests a second together, half of what two cores can
-PATIENCE_SECONDS = 5.0
-WARM_SECONDS = 3.0
 COME_SECONDS = 14.0
 """The crowd comes within this, about REQUEST_READ_SECONDS, so that it is closed and comes again as
 evenly."""
@@ -61,73 +54,11 @@ def main() -> None:
 
 def measure(service: Service, slow: int, seconds: float) -> None:
     port = int(service.url.rsplit(":", 1)[1])
-    asyncio.run(honest(port, WARM_SECONDS))
-    show("alone", *asyncio.run(honest(port, seconds)))
+    asyncio.run(honest.clients(port, honest.WARM_SECONDS))
+    honest.show("alone", *asyncio.run(honest.clients(port, seconds)))
     with crowd(port, slow) as come:
         print(f"{come} of {slow} slow clients have come")
-        show(f"beside {slow}", *asyncio.run(honest(port, seconds)))
-
-
-def show(name: str, times: list[float], unanswered: int) -> None:
-    cuts = quantiles(times, n=100) if len(times) > 1 else [float("nan")] * 99
-    print(
-        f"{name}: {len(times)} answers, {unanswered} without one,"
-        f" p50 {cuts[49] * 1e3:.1f} ms, p99 {cuts[98] * 1e3:.1f} ms, longest"
-        f" {max(times, default=float('nan')) * 1e3:.0f} ms"
-    )
-
-
-async def honest(port: int, seconds: float) -> tuple[list[float], int]:
-    """Seconds that each answer took, and how many requests had none in time."""
-    found = await asyncio.gather(*(one_honest(port, n, seconds) for n in range(HONEST)))
-    return [time for times, _ in found for time in times], sum(lost for _, lost in found)
-
-
-async def one_honest(port: int, number: int, seconds: float) -> tuple[list[float], int]:
-    times: list[float] = []
-    lost = turn = 0
-    begun = time.perf_counter() + PACE_SECONDS * number / HONEST
-    streams = None
-    while (due := begun + turn * PACE_SECONDS) < begun + seconds:
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        turn += 1
-        started = time.perf_counter()
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                streams = streams or await asyncio.open_connection("127.0.0.1", port)
-                await ask(*streams, request(number, turn))
-            times.append(time.perf_counter() - started)
-        except (TimeoutError, OSError, asyncio.IncompleteReadError):
-            lost += 1
-            if streams:
-                streams[1].close()
-            streams = None
-    if streams:
-        streams[1].close()
-    return times, lost
-
-
-def request(number: int, turn: int) -> bytes:
-    """A charge, then a read."""
-    if turn % 2:
-        return b"GET /v1/payments?limit=5 HTTP/1.1\r\nHost: honest\r\n\r\n"
-    unique = time.time_ns()
-    body = json.dumps(
-        {"order_id": unique // 1000 * 50 + number, "amount": "1.00", "method": "CASH"}
-    )
-    return (
-        f"POST /v1/payments/charge HTTP/1.1\r\nHost: honest\r\nIdempotency-Key: {unique}-{number}"
-        f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    ).encode()
-
-
-async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes) -> None:
-    """Raises OSError where the answer is no 2xx."""
-    writer.write(sent)
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
-    if head.split(b" ", 2)[1][:1] != b"2":
-        raise OSError(head.decode())
+        honest.show(f"beside {slow}", *asyncio.run(honest.clients(port, seconds)))
 
 
 @contextmanager
