@@ -69,6 +69,27 @@ def test_a_read_does_not_wait_for_its_count(make_app: MakeApp) -> None:
     assert set(on_its_way[1:]) == {False}
 
 
+def test_each_request_hears_its_own_count(make_app: MakeApp) -> None:
+    """One is answered in the middle of another, whose hit is on its way."""
+    app = make_app(rate_limit="3 per 8 day")
+    path = "/v1/payments?limit=1"
+    for _ in range(2):  # the first may give Redis its script; the second leaves its connection
+        assert app.test_client().get(path).status_code == 200
+    told: list[int] = []
+
+    def ask(*_: object) -> None:
+        if not told:
+            told.append(0)
+            told.append(app.test_client().get(path).status_code)
+
+    with app.app_context():
+        engines = list(db.engines.values())
+    for engine in engines:
+        event.listen(engine, "checkout", ask)
+    assert app.test_client().get(path).status_code == 200
+    assert told == [0, 429]
+
+
 def test_who_is_over_the_limit_changes_nothing(make_app: MakeApp, app: Flask) -> None:
     client = make_app(rate_limit="2 per 9 day").test_client()
     for _ in range(2):
