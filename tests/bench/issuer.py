@@ -2,8 +2,8 @@
 
 python -m tests.bench.issuer [--seconds 20]
 
-Honest clients charge and read, first alone, then while the issuer is stopped and others send
-tokens that name a key which nobody has: the service asks the issuer for it, and waits. /health is
+Honest clients charge and read: alone, then beside strangers whose tokens name keys that nobody has,
+so that the service asks the issuer for them, then the same while the issuer is stopped. /health is
 asked all the while.
 """
 
@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jwt
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.bench import honest, world
 from tests.running_service import Service
@@ -51,31 +53,20 @@ def main() -> None:
 
 
 def measure(service: Service, sandbox: Sandbox, seconds: float) -> None:
-    token = _token(sandbox)
+    token, forged = _token(sandbox), _forged(round(STRANGERS * seconds))
     port = int(service.url.rsplit(":", 1)[1])
     asyncio.run(honest.clients(port, honest.WARM_SECONDS, token))
-    over = threading.Event()
-    health: list[float] = []
-    threads = [threading.Thread(target=_watch, args=(service, health, over))]
-    for thread in threads:
-        thread.start()
-    honest.show("alone", *asyncio.run(honest.clients(port, seconds, token)))
-    honest.show("/health", _taken(health), 0)
+    with _health(service):
+        honest.show("alone", *asyncio.run(honest.clients(port, seconds, token)))
+    with _health(service), _strangers(service, forged):
+        honest.show("beside strangers", *asyncio.run(honest.clients(port, seconds, token)))
     os.killpg(sandbox.pid, signal.SIGSTOP)
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    guessing = (service, key, over)
-    strangers = [threading.Thread(target=_guess, args=guessing) for _ in range(STRANGERS)]
     try:
-        for thread in strangers:
-            thread.start()
-        beside = asyncio.run(honest.clients(port, seconds, token))
+        with _health(service), _strangers(service, forged):
+            beside = asyncio.run(honest.clients(port, seconds, token))
+            honest.show("beside them, while the issuer hangs", *beside)
     finally:
-        over.set()
-        for thread in [*threads, *strangers]:
-            thread.join()
         os.killpg(sandbox.pid, signal.SIGCONT)
-    honest.show("while the issuer hangs", *beside)
-    honest.show("/health", _taken(health), 0)
 
 
 def _token(sandbox: Sandbox) -> str:
@@ -87,28 +78,56 @@ def _token(sandbox: Sandbox) -> str:
     return made
 
 
-def _taken(times: list[float]) -> list[float]:
-    found = times[:]
-    times.clear()
-    return found
+def _forged(count: int) -> list[str]:
+    """Made before, because signing takes this process as long as asking."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return [
+        jwt.encode({"sub": "stranger"}, key, algorithm="RS256", headers={"kid": f"nobody-{number}"})
+        for number in range(count)
+    ]
 
 
-def _watch(service: Service, times: list[float], over: threading.Event) -> None:
-    while not over.wait(HEALTH_SECONDS):
-        started = time.perf_counter()
-        service.get("/health", timeout=PATIENCE_SECONDS).raise_for_status()
-        times.append(time.perf_counter() - started)
+@contextlib.contextmanager
+def _strangers(service: Service, forged: list[str]) -> Iterator[None]:
+    """Each sends another of these tokens a second."""
+    over, found = threading.Event(), iter(forged)
+
+    def guess(number: int) -> None:
+        over.wait(number / STRANGERS)  # or all would come at once, each second
+        for token in found:
+            headers = {"Authorization": f"Bearer {token}"}
+            service.get("/v1/payments/1", headers=headers, timeout=PATIENCE_SECONDS)
+            if over.wait(1.0):
+                return
+
+    with ThreadPoolExecutor(STRANGERS) as pool:
+        for number in range(STRANGERS):
+            pool.submit(guess, number)
+        try:
+            yield
+        finally:
+            over.set()
 
 
-def _guess(service: Service, key: RSAPrivateKey, over: threading.Event) -> None:
-    number = 0
-    while not over.is_set():
-        number += 1
-        named = {"kid": f"nobody-has-it-{threading.get_ident()}-{number}"}
-        forged = jwt.encode({"sub": "stranger"}, key, algorithm="RS256", headers=named)
-        headers = {"Authorization": f"Bearer {forged}"}
-        service.get("/v1/payments/1", headers=headers, timeout=PATIENCE_SECONDS)
-        over.wait(1.0)
+@contextlib.contextmanager
+def _health(service: Service) -> Iterator[None]:
+    """Asks ten times a second, and shows how long it took."""
+    over, times = threading.Event(), list[float]()
+
+    def watch() -> None:
+        while not over.wait(HEALTH_SECONDS):
+            started = time.perf_counter()
+            service.get("/health", timeout=PATIENCE_SECONDS).raise_for_status()
+            times.append(time.perf_counter() - started)
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield
+        finally:
+            over.set()
+    watching.result()
+    honest.show("  /health", times, 0)
 
 
 if __name__ == "__main__":
