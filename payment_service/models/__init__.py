@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from payment_service.models.audit import AuditDigest, ImportSeal
+from payment_service.models.audit_log import AuditEntry
 from payment_service.models.events import Delivery, Event, SinkTotal
 from payment_service.models.idempotency import IdempotencyKey
 from payment_service.models.payments import Payment
@@ -13,6 +14,7 @@ from payment_service.models.transactions import Transaction
 
 __all__ = [
     "AuditDigest",
+    "AuditEntry",
     "CatalogVersion",
     "Delivery",
     "Event",

@@ -32,4 +32,5 @@ class AuditDigest(db.Model):  # type: ignore[name-defined]
     leased_until: Mapped[datetime] = columns.moment()
     written_at: Mapped[datetime | None] = columns.optional_moment()
     payments: Mapped[int | None] = mapped_column(BigInteger)
+    acts: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[str | None] = columns.optional_text()

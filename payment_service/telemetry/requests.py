@@ -11,10 +11,10 @@ import re
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, has_request_context, request
 from prometheus_flask_exporter import PrometheusMetrics
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
@@ -73,6 +73,22 @@ def watch(app: Flask, *, refused: Callable[[str], bool], guard: Callable[[Respon
     _EXPORTER.init_app(app)
     # Around the whole dispatch rather than around each view: a 404 and what a hook refuses count.
     app.full_dispatch_request = _TIMED(app.full_dispatch_request)  # type: ignore[method-assign]
+
+
+class Origin(NamedTuple):
+    """Where an act came from, for the record: the request, the operator's session (`g.session_id`,
+    which the panel sets), and the client's address."""
+
+    request_id: str | None = None
+    session_id: int | None = None
+    address: str | None = None
+
+
+def origin() -> Origin:
+    """Of the request that is served; of nothing outside of one."""
+    if not has_request_context():
+        return Origin()
+    return Origin(g.get("request_id"), g.get("session_id"), request.remote_addr)
 
 
 def _start(refused: Callable[[str], bool]) -> None:

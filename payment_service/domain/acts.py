@@ -1,0 +1,43 @@
+"""The acts that the audit log knows: a closed list, which the database holds the rows to."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Act(StrEnum):
+    """What somebody did, or tried. One more needs a migration of the CHECK on audit_log.act."""
+
+    LOGGED_IN = "logged_in"
+    LOG_IN_FAILED = "log_in_failed"
+    LOG_IN_DELAYED = "log_in_delayed"
+    """Nothing was looked at: after so many failures the next try has to wait."""
+    LOGGED_OUT = "logged_out"
+    STEPPED_UP = "stepped_up"
+    STEP_UP_FAILED = "step_up_failed"
+    SESSION_ENDED = "session_ended"
+    """By anything but its own log-out."""
+    PASSWORD_CHANGED = "password_changed"
+    SECOND_FACTOR_SET = "second_factor_set"
+    SECOND_FACTOR_USED = "second_factor_used"
+    SECOND_FACTOR_RESET = "second_factor_reset"
+    RECOVERY_CODE_USED = "recovery_code_used"
+
+    INVITE_MADE = "invite_made"
+    INVITE_USED = "invite_used"
+    OPERATOR_ADDED = "operator_added"
+    OPERATOR_ROLE_CHANGED = "operator_role_changed"
+    OPERATOR_DISABLED = "operator_disabled"
+    OPERATOR_ENABLED = "operator_enabled"
+
+    EXPORTED = "exported"
+    """With the filter and the number of rows in its body."""
+    APPROVAL_ASKED = "approval_asked"
+    APPROVAL_GIVEN = "approval_given"
+    APPROVAL_REFUSED = "approval_refused"
+    CATALOG_EDITED = "catalog_edited"
+    DELIVERIES_DELIVERED = "deliveries_delivered"
+    DELIVERIES_SKIPPED = "deliveries_skipped"
+
+    SETTINGS_AT_START = "settings_at_start"
+    KEYS_ROTATED = "keys_rotated"
