@@ -74,7 +74,8 @@ def write(
         "reason": reason,
         "body": None if body is None else jsontext.dumps(body),
     }
-    connection.execute(insert(ENTRY).values(**row, chain=link(last.chain, row)))
+    head = None if last.chain is None else bytes(last.chain)
+    connection.execute(insert(ENTRY).values(**row, chain=link(head, row)))
 
 
 def hold(connection: Connection) -> None:
