@@ -20,7 +20,7 @@ from tests.own_process import printed
 from tests.sisters import Make, apps_on, give_back, pay
 
 ALL = ("deliveries", "events", "refunds", "transactions", "payments")
-LINE = re.compile(r"\S+T00:00:00.000000Z \d+ payments sha256:[0-9a-f]{64}")
+LINE = re.compile(r"\S+T00:00:00.000000Z \d+ payments \d+ acts sha256:[0-9a-f]{64}")
 
 
 @pytest.fixture
@@ -67,16 +67,17 @@ def test_a_payment_that_was_removed_whole_is_shown_by_a_file_of_digests(
     pay(app)
     assert " 0 payments " in empty and " 3 payments " in first and " 4 payments " in second
     fits = "every row and chain fits"
-    assert fits in audit(app, "verify", "--digests", str(file))
+    assert fits in audit(app, "verify", "--against", str(file))
 
     removed(app, payment)
     assert fits in audit(app, "verify")
     kept(app, file)
-    out = audit(app, "verify", "--digests", str(file), code=1)
+    out = audit(app, "verify", "--against", str(file), code=1)
     assert len(out.splitlines()) == 1, "the line after it says no more, and the last fits"
     since, until = first.split()[0], second.split()[0]
     assert f"line 3: it does not fit any more. Of what was written after {since} and until" in out
-    assert f"until {until} something was changed or removed; payments were 4, and are 3" in out
+    assert f"until {until} something was changed or removed; there were 4 payments 0 acts, " in out
+    assert "and there are 3 payments 0 acts" in out
 
 
 def test_an_end_that_was_rewritten_with_the_rows_is_shown(make: Make, tmp_path: Path) -> None:
@@ -98,8 +99,9 @@ def test_an_end_that_was_rewritten_with_the_rows_is_shown(make: Make, tmp_path: 
         completed_at=before["completed_at"],
     )
     audit(app, "verify")
-    out = audit(app, "verify", "--digests", str(file), code=1)
-    assert "line 2: it does not fit any more" in out and "were 1, and are 1" in out
+    out = audit(app, "verify", "--against", str(file), code=1)
+    assert "line 2: it does not fit any more" in out
+    assert "there were 1 payments 0 acts, and there are 1 payments 0 acts" in out
 
 
 def test_an_imported_payment_is_in_the_digest_from_its_import_on(
@@ -116,21 +118,21 @@ def test_an_imported_payment_is_in_the_digest_from_its_import_on(
             db.engine, path=history, currency="INR", max_amount=MOST, timezone="UTC", progress=False
         )
     assert " 1 payments " in kept(app, file)
-    audit(app, "verify", "--digests", str(file))
+    audit(app, "verify", "--against", str(file))
     execute(app, "UPDATE import_seals SET content = replace(content, '8580', '9580')")
     execute(app, "UPDATE payments SET amount = 9580, authorized = 9580, captured = 9580")
     audit(app, "verify")
-    assert "line 2: it does not fit" in audit(app, "verify", "--digests", str(file), code=1)
+    assert "line 2: it does not fit" in audit(app, "verify", "--against", str(file), code=1)
 
 
 def test_a_line_that_is_no_digest_is_named(make: Make, tmp_path: Path) -> None:
     app, file = make(), tmp_path / "digests"
     file.write_text("\n2026-01-02T00:00:00Z 1 payments\n")
-    out = audit(app, "verify", "--digests", str(file), code=1)
+    out = audit(app, "verify", "--against", str(file), code=1)
     assert "line 2: it is no digest's line" in out
     file.write_bytes(b"\xff\n")
-    assert "can't be read" in audit(app, "verify", "--digests", str(file), code=1)
-    audit(app, "verify", "--digests", str(file), "--payment", "1", code=2)
+    assert "can't be read" in audit(app, "verify", "--against", str(file), code=1)
+    audit(app, "verify", "--against", str(file), "--payment", "1", code=2)
 
 
 def run(app: Flask) -> int:
@@ -149,7 +151,7 @@ def test_workers_write_it_once_a_day(make: Make, tmp_path: Path) -> None:
     older, line = file.read_text().splitlines()
     assert older == "an older line" and LINE.fullmatch(line)
     written = row(apps[0], "SELECT * FROM audit_digests")
-    assert f"{written['payments']} payments sha256:{written['sha256']}" in line
+    assert f"{written['payments']} payments 0 acts sha256:{written['sha256']}" in line
     assert audit(apps[0], "digest", "--until", f"{line[:19]}Z").strip() == line
     yesterday = "UPDATE audit_digests SET until = until - interval '1 day'"
     execute(apps[0], yesterday)

@@ -14,13 +14,13 @@ from payment_service.services import digests
 
 @click.group
 def audit() -> None:
-    """The payments' rows and the hash chains of their events."""
+    """The hash chains: of the payments' events and rows, and of the audit log."""
 
 
 @audit.command
 @click.option("--payment", "payment_id", type=int, help="Only this payment.")
 @click.option(
-    "--digests",
+    "--against",
     "kept",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Also whether the digests in this file, one a line, are still those of the chains.",
@@ -29,7 +29,7 @@ def audit() -> None:
 def verify(payment_id: int | None, kept: Path | None) -> None:
     """Hold the rows against the chains; a line for each that does not fit, and exit with 1."""
     if payment_id is not None and kept is not None:
-        raise click.UsageError("a digest is over all payments: leave out --payment")
+        raise click.UsageError("a digest is over everything: leave out --payment")
     report = books.verify(payment_id=payment_id)
     lines = [str(broken) for broken in report.broken]
     if len(lines) == books.MOST:
@@ -40,7 +40,10 @@ def verify(payment_id: int | None, kept: Path | None) -> None:
         lines.append(f"{kept} can't be read: {error}")
     if lines:
         raise click.ClickException("\n".join(lines))
-    click.echo(f"{report.payments} payments, {report.events} events: every row and chain fits")
+    acts = "" if payment_id is not None else f", {report.acts} acts"
+    click.echo(
+        f"{report.payments} payments, {report.events} events{acts}: every row and chain fits"
+    )
 
 
 @audit.command

@@ -1,11 +1,13 @@
-"""Holds every payment's rows against its hash chain: what was changed or taken away is named."""
+"""Holds every payment's rows against its hash chain, and the audit log against its own: what was
+changed or taken away is named."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
 
-from payment_service.services import audit_reading, audit_rows
+from payment_service.services import audit_entries, audit_reading, audit_rows
+from payment_service.services.audit_entries import BrokenEntry
 from payment_service.services.audit_rows import Broken
 
 MOST = 100
@@ -18,14 +20,15 @@ class AuditReport:
 
     payments: int
     events: int
-    broken: tuple[Broken, ...]
+    acts: int
+    broken: tuple[Broken | BrokenEntry, ...]
 
 
 def verify(*, payment_id: int | None = None) -> AuditReport:
-    """Checks all payments, or one, oldest first. What the rows were is known from the events,
-    from the seals of imports, and from each other."""
-    payments = events = 0
-    broken: list[Broken] = []
+    """Checks all payments, oldest first, and then the audit log; or one payment. What the rows were
+    is known from the events, from the seals of imports, and from each other."""
+    payments = events = acts = 0
+    broken: list[Broken | BrokenEntry] = []
     with audit_reading.snapshots() as connection:
         for books in audit_reading.read(connection, payment_id):
             payments += books.payment is not None
@@ -33,4 +36,7 @@ def verify(*, payment_id: int | None = None) -> AuditReport:
             broken.extend(islice(audit_rows.check(books), MOST - len(broken)))
             if len(broken) == MOST:
                 break
-    return AuditReport(payments, events, tuple(broken))
+        if payment_id is None and len(broken) < MOST:
+            acts, faults = audit_entries.check(connection, most=MOST - len(broken))
+            broken.extend(faults)
+    return AuditReport(payments, events, acts, tuple(broken))

@@ -1,5 +1,6 @@
-"""One hash over all chains as of a moment: kept outside of this database, it shows later that a
-whole chain is gone, or that an end was rewritten together with the rows."""
+"""One hash over all chains as of a moment, the payments' and the audit log's: kept outside of this
+database, it shows later that a whole chain is gone, or that an end was rewritten together with the
+rows."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from sqlalchemy import Connection, Row, select, text
 from payment_service.config import settings
 from payment_service.domain.events import iso
 from payment_service.extensions import db
+from payment_service.services import audit_entries
 from payment_service.services.audit_reading import EVENT, SEAL, ranges, snapshots
 
 log = structlog.get_logger(__name__)
@@ -32,27 +34,42 @@ ours is held up for an hour."""
 LEASE = timedelta(hours=1)
 """A hundred million payments are walked in less. What a killed worker left is taken up then."""
 
-_LINE = re.compile(r"(\S+Z) (\d+) payments sha256:([0-9a-f]{64})")
+_LINE = re.compile(r"(\S+Z) (\d+) payments (?:(\d+) acts )?sha256:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
 class Digest:
-    """One hash over the chains of all payments, and the seals of imports, as of `until`."""
+    """One hash over the chains of all payments, the seals of imports, and the audit log, as of
+    `until`. Of before there was an audit log, `acts` is None."""
 
     until: datetime
     payments: int
+    acts: int | None
     sha256: str
 
     def __str__(self) -> str:
-        return f"{iso(self.until)} {self.payments} payments sha256:{self.sha256}"
+        return f"{iso(self.until)} {self.counted()} sha256:{self.sha256}"
+
+    def counted(self) -> str:
+        """How many payments and acts it is over."""
+        acts = "" if self.acts is None else f" {self.acts} acts"
+        return f"{self.payments} payments{acts}"
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """The digest as of one moment, and what it was before there was an audit log."""
+
+    whole: Digest
+    payments: Digest
 
 
 def digest(*, until: datetime) -> Digest:
     """The digest of all chains as they were at `until`; asked again, it is the same for ever."""
-    return digests([until])[0]
+    return digests([until])[0].whole
 
 
-def digests(moments: Sequence[datetime]) -> list[Digest]:
+def digests(moments: Sequence[datetime]) -> list[AsOf]:
     """As of each of these moments, which are in order, in one walk over all payments."""
     whole = [hashlib.sha256() for _ in moments]
     payments = [0] * len(moments)
@@ -66,10 +83,21 @@ def digests(moments: Sequence[datetime]) -> list[Digest]:
                     lines, count = _as_of(chains, moments[place])
                 whole[place].update(lines)
                 payments[place] += count
-    return [
-        Digest(moment, count, hash_.hexdigest())
-        for moment, count, hash_ in zip(moments, payments, whole, strict=True)
-    ]
+        found = []
+        for moment, count, hash_ in zip(moments, payments, whole, strict=True):
+            alone = Digest(moment, count, None, hash_.hexdigest())
+            acts, line = _acts(connection, moment)
+            hash_.update(line)
+            found.append(AsOf(Digest(moment, count, acts, hash_.hexdigest()), alone))
+    return found
+
+
+def _acts(connection: Connection, moment: datetime) -> tuple[int, bytes]:
+    """How many acts there were then, and the line that stands for all of them."""
+    last = audit_entries.last_at(connection, moment)
+    if last is None:
+        return 0, b""
+    return last.audit_id, f"acts:{last.audit_id}:{bytes(last.chain).hex()}\n".encode()
 
 
 _Chain = list[tuple[datetime, bytes]]
@@ -128,15 +156,16 @@ def unfitting(path: Path) -> list[str]:
     before: datetime | None = None
     fitted = True
     for said, number in kept:
-        found = today[said.until]
+        now = today[said.until]
+        found = now.payments if said.acts is None else now.whole
         if fitted and said != found:
             # What is missing had come by this moment and, as the line before still fits, not by
             # that one. The lines after it miss it too, and say no more.
             since = f"after {iso(before)} and " if before else ""
             broken.append(
                 f"{path}, line {number}: it does not fit any more. Of what was written {since}until"
-                f" {iso(said.until)} something was changed or removed; payments were"
-                f" {said.payments}, and are {found.payments}"
+                f" {iso(said.until)} something was changed or removed; there were"
+                f" {said.counted()}, and there are {found.counted()}"
             )
         before, fitted = said.until, said == found
     return broken
@@ -147,7 +176,8 @@ def read_line(line: str) -> Digest | None:
     if not (found := _LINE.fullmatch(line.strip())):
         return None
     try:
-        return Digest(datetime.fromisoformat(found[1]), int(found[2]), found[3])
+        acts = int(found[3]) if found[3] else None
+        return Digest(datetime.fromisoformat(found[1]), int(found[2]), acts, found[4])
     except ValueError:
         return None
 
@@ -170,7 +200,12 @@ def run_once() -> dict[str, int]:
     with db.engine.begin() as connection:
         connection.execute(
             text(_WRITTEN),
-            {"until": until, "payments": found.payments, "sha256": found.sha256},
+            {
+                "until": until,
+                "payments": found.payments,
+                "acts": found.acts,
+                "sha256": found.sha256,
+            },
         )
     return {"digests": 1}
 
@@ -182,7 +217,8 @@ _CLAIM = """
     RETURNING until
 """
 _WRITTEN = """
-    UPDATE audit_digests SET payments = :payments, sha256 = :sha256, written_at = now()
+    UPDATE audit_digests
+    SET payments = :payments, acts = :acts, sha256 = :sha256, written_at = now()
     WHERE until = :until
 """
 
