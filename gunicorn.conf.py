@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from payment_service.config.urls import is_loopback
 from payment_service.domain import cards
 from payment_service.serving.worker import PatientWorker
 from payment_service.telemetry import logs, metric_files
+
+# The master's start, or its last reload; its workers have it from there.
+started = datetime.now(UTC)
 
 # What is wrong has its default here; all of it is told when gunicorn starts, which then ends.
 chosen, wrong = look()
@@ -42,7 +46,7 @@ class EvenWorker(PatientWorker):
         is as wrong for the next one. This is what only the providers can say."""
         try:
             super().load_wsgi()
-            self._look_at_keys()
+            self._look_at_database()
         except BadSettings as error:
             raise AppImportError(str(error)) from None
         # By --bind it may listen elsewhere than SERVICE_HOST says.
@@ -52,15 +56,16 @@ class EvenWorker(PatientWorker):
         ):
             raise AppImportError("AUTH_MODE=off is refused unless it listens on loopback only")
 
-    def _look_at_keys(self) -> None:
-        """Raises BadSettings if rows need a key that is not there. Nobody waits for a database that
-        is away: whoever reads such a row is told then."""
+    def _look_at_database(self) -> None:
+        """Raises BadSettings if rows need a key that is not there; and writes down the settings.
+        Nobody waits for a database that is away: whoever reads such a row is told then."""
         if "keyring" not in getattr(self.wsgi, "extensions", {}):
             return  # another app than ours
-        from payment_service.services import keys  # here, as the app has loaded it by now
+        from payment_service.services import keys, starting  # here, as the app has loaded it by now
 
         with self.wsgi.app_context(), contextlib.suppress(OperationalError):
             keys.refuse_missing()
+            starting.write_down(process="web", started=started)
 
 
 class MaskedLog(Logger):

@@ -141,8 +141,10 @@ from sqlalchemy import Text, Column, Table, select
 from payment_service.extensions import db
 from payment_service.models.columns import Encrypted, Secret, key_index
 from payment_service.config import BadSettings, kinds
+from payment_service.domain.callers import Caller
 from payment_service.models.keyring import Keyring
 from payment_service.services import keys as needed_keys
+from payment_service.services.audit_log import ENTRY
 needed_keys.AT_ONCE = int(os.environ["AT_ONCE"])
 table = Table("test_secrets", db.metadata, Column("reference", Text, primary_key=True),
     Column("answer", Encrypted("test_secrets.answer", key="reference")),
@@ -168,7 +170,7 @@ def fill(many):
         connection.execute(table.insert(), rows)
         connection.execute(table.insert(), [{"reference": "PAY-none", "answer": None}])
 """
-ROTATE = "print(needed_keys.rotate(progress=False))"
+ROTATE = "print(needed_keys.rotate(caller=Caller('cli:one'), progress=False))"
 LOOK = f"""
 use("{K2}")
 print(needed_keys.needed())
@@ -176,6 +178,9 @@ with db.engine.begin() as connection:
     rows = connection.execute(select(table)).all()
 texts = [row.answer.opened(row.reference) for row in rows if row.answer]
 print(texts.count("hidden"), texts.count("hidden anew"))
+with db.engine.connect() as connection:
+    for act in connection.execute(select(ENTRY.c.actor, ENTRY.c.act, ENTRY.c.object, ENTRY.c.body)):
+        print(*act)
 """
 
 
@@ -227,9 +232,12 @@ def rotated_and_killed(url: str, many: int, kills: int, at_once: str) -> None:
     writer.join()
     assert told.startswith("Rotated(rows=")
     assert told.endswith("unreadable=0)")
-    needed, opened = in_process(url, LOOK, K2)
+    needed, opened, *acts = in_process(url, LOOK, K2)
     assert needed == f"{{('test_secrets.answer', 'k2'): {many}}}"
     assert opened == f"{many - many // 10} {many // 10}"
+    # One for each process that did any, however often it committed.
+    assert set(acts) == {'cli:one keys_rotated test_secrets.answer {"key":"k2"}'}
+    assert 2 <= len(acts) <= kills + 1
 
 
 WRITE = """
@@ -242,16 +250,16 @@ for n in range(0, int(os.environ["MANY"]), 10):
 
 
 @pytest.mark.slow
-def test_rows_go_under_a_new_key_whoever_is_killed(bare_database: str) -> None:
-    rotated_and_killed(bare_database, many=1500, kills=1, at_once="10")
+def test_rows_go_under_a_new_key_whoever_is_killed(fresh_database: str) -> None:
+    rotated_and_killed(fresh_database, many=1500, kills=1, at_once="10")
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_rows_go_under_a_new_key(bare_database: str) -> None:
-    rotated_and_killed(bare_database, many=100_000, kills=3, at_once="500")
+def test_a_hundred_thousand_rows_go_under_a_new_key(fresh_database: str) -> None:
+    rotated_and_killed(fresh_database, many=100_000, kills=3, at_once="500")
 
 
-def test_a_key_that_rows_need_cannot_be_left_out(bare_database: str) -> None:
+def test_a_key_that_rows_need_cannot_be_left_out(fresh_database: str) -> None:
     script = f"""
 boot("{K2}")  # there is no such table yet
 use("{K1}")
@@ -266,7 +274,7 @@ use("{K3},{K1}")
 {ROTATE}
 boot("{K3}")
 """
-    *told, last = in_process(bare_database, script, K1)
+    *told, last = in_process(fresh_database, script, K1)
     needs = "leaves out what is needed: 30 rows of test_secrets.answer need k1"
     lost = "test_secrets.answer: 30 rows under k1, which is not there"
     assert told == [

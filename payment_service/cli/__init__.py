@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,20 @@ from typing import Any
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
+from sqlalchemy import Connection
 
 from payment_service import seeding
 from payment_service.cli.audit import audit
+from payment_service.cli.caller import system_user
 from payment_service.cli.keys import keys
 from payment_service.cli.outbox import outbox
 from payment_service.cli.recover import recover
 from payment_service.cli.token import token
 from payment_service.config import settings
 from payment_service.domain import states as table
+from payment_service.domain.acts import Act
 from payment_service.extensions import db
+from payment_service.services import audit_log, starting
 from payment_service.services import keys as needed_keys
 from payment_service.services import worker as beats
 from payment_service.telemetry import metric_files
@@ -62,7 +67,8 @@ def seed(
         "timezone": settings().seed_timezone,
     }
     try:
-        added = seeding.load_catalog(db.engine, path=SEEDS / "providers.csv")
+        path = SEEDS / "providers.csv"
+        added = seeding.load_catalog(db.engine, path=path, written_down=_catalog_edited)
         click.echo(f"Provider catalog: {added} offers added")
         if payments:
             report: Any = seeding.import_payments(
@@ -85,12 +91,23 @@ def seed(
         click.echo(line)
 
 
+def _catalog_edited(connection: Connection, added: int) -> None:
+    """In the transaction that adds them. Seeding stands beside the services and knows none."""
+    audit_log.write(
+        actor=system_user().name,
+        act=Act.CATALOG_EDITED,
+        body={"offers_added": added},
+        connection=connection,
+    )
+
+
 @click.command
 @with_appcontext
 def worker() -> None:
     """Run the background beats until SIGTERM; any number of workers may run."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     needed_keys.refuse_missing()
+    starting.write_down(process="worker", started=datetime.now(UTC))
     stopping = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopping.set())

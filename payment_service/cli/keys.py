@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from flask.cli import with_appcontext
 
+from payment_service.cli.caller import system_user
 from payment_service.models.columns import keyring
 from payment_service.models.keyring import NoKey
 from payment_service.services import keys as rows
@@ -41,7 +42,7 @@ def rotate() -> None:
     """Put every row under the newest key. The service may run, and this may be killed and started
     again."""
     try:
-        done = rows.rotate()
+        done = rows.rotate(caller=system_user())
     except NoKey as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{done.rows} rows are under {keyring().newest} now")

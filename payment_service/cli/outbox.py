@@ -8,6 +8,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
+from payment_service.cli.caller import system_user
 from payment_service.outbox.routes import SINKS
 from payment_service.services import deliveries
 from payment_service.services.deliveries import Which
@@ -61,7 +62,8 @@ def parked(sink: str | None, payment_id: int | None, seq: int | None, limit: int
 @with_appcontext
 def deliver(sink: str | None, payment_id: int | None, seq: int | None, everything: bool) -> None:
     """Try again now what was parked, or failed and waits for its next try."""
-    count = deliveries.deliver(which=_chosen(sink, payment_id, seq, everything))
+    which = _chosen(sink, payment_id, seq, everything)
+    count = deliveries.deliver(which=which, caller=system_user())
     click.echo(f"{count} due now; flask worker delivers them")
 
 
@@ -81,5 +83,5 @@ def skip(
 ) -> None:
     """Give up what was parked: the sink will not hear of it. What waits behind it goes on."""
     which = _chosen(sink, payment_id, seq, everything)
-    count = deliveries.skip(which=which, reason=reason, waiting=waiting)
+    count = deliveries.skip(which=which, caller=system_user(), reason=reason, waiting=waiting)
     click.echo(f"{count} skipped")

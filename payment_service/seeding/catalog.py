@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
 from payment_service.domain.money import EXPONENTS
@@ -19,8 +20,11 @@ COLUMNS = (*KEY, "is_active")
 _ACTIVE = {"true": True, "false": False}
 
 
-def load_catalog(engine: Engine, *, path: Path | str) -> int:
-    """Add the offers in the CSV file `path` that are missing, and commit; returns how many.
+def load_catalog(
+    engine: Engine, *, path: Path | str, written_down: Callable[[Connection, int], None]
+) -> int:
+    """Add the offers in the CSV file `path` that are missing, and commit; returns how many. If any,
+    `written_down` is called last in the transaction, with their number, to say who did it.
 
     What is there stays as operators have edited it. `position` is the order in the file. If nothing
     is missing nothing is written, so that cached catalogs stay good. Raises SeedError.
@@ -37,6 +41,7 @@ def load_catalog(engine: Engine, *, path: Path | str) -> int:
             if missing:
                 added = insert(ProviderOffer).values(missing).on_conflict_do_nothing()
                 connection.execute(added)
+                written_down(connection, len(missing))
     return len(missing)
 
 

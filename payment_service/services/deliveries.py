@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 from typing import TypedDict, cast
 
 import structlog
-from sqlalchemy import ColumnElement, func, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Connection, func, select, text, tuple_, update
 
 from payment_service.config import settings
+from payment_service.domain.acts import Act
+from payment_service.domain.callers import Caller
 from payment_service.domain.events import iso
 from payment_service.extensions import db
 from payment_service.models import Delivery, Event, SinkTotal
 from payment_service.outbox import routes
+from payment_service.services import audit_log
 
 log = structlog.get_logger(__name__)
 
@@ -78,9 +81,9 @@ def parked(*, which: Which, limit: int = 100) -> list[Parked]:
         return [cast(Parked, dict(row)) for row in connection.execute(query).mappings()]
 
 
-def deliver(*, which: Which) -> int:
+def deliver(*, which: Which, caller: Caller) -> int:
     """Parked ones, and ones that failed and wait for their next try, are due now, with all their
-    attempts before them. How many there were."""
+    attempts before them. How many there were; if any, who did it is written down."""
     query = (
         update(DELIVERY)
         .where(_OPEN, DELIVERY.c.attempts > 0, *which.conditions())
@@ -88,13 +91,14 @@ def deliver(*, which: Which) -> int:
     )
     with db.engine.begin() as connection:
         count: int = connection.execute(query).rowcount
+        _write_down(connection, Act.DELIVERIES_DELIVERED, which, count, caller)
     log.info("deliveries_due_again", count=count, **vars(which))
     return count
 
 
-def skip(*, which: Which, reason: str, waiting: bool = False) -> int:
+def skip(*, which: Which, caller: Caller, reason: str, waiting: bool = False) -> int:
     """The sink will not hear of these parked ones, nor, with `waiting`, of any that it is owed;
-    what waits behind them may go. How many there were."""
+    what waits behind them may go. How many there were; if any, who did it is written down."""
     query = (
         update(DELIVERY)
         .where(_OPEN if waiting else _PARKED, *which.conditions())
@@ -113,8 +117,29 @@ def skip(*, which: Which, reason: str, waiting: bool = False) -> int:
         freed = update(DELIVERY).where(_OPEN, DELIVERY.c.parked_at.is_(None), behind)
         if skipped:
             connection.execute(freed.values(due_at=func.now()))
+        _write_down(connection, Act.DELIVERIES_SKIPPED, which, len(skipped), caller, reason)
     log.info("deliveries_skipped", count=len(skipped), reason=reason, **vars(which))
     return len(skipped)
+
+
+def _write_down(
+    connection: Connection,
+    act: Act,
+    which: Which,
+    count: int,
+    caller: Caller,
+    reason: str | None = None,
+) -> None:
+    if count:
+        audit_log.write(
+            actor=caller.name,
+            act=act,
+            reason=reason,
+            body={**vars(which), "count": count},
+            session_id=caller.session_id,
+            address=caller.address,
+            connection=connection,
+        )
 
 
 # Both partial indexes hold open deliveries only, however many were ever delivered. What waits

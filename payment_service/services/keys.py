@@ -10,10 +10,13 @@ from sqlalchemy import Column, func, inspect, select, text
 from tqdm import tqdm
 
 from payment_service.config import BadSettings
+from payment_service.domain.acts import Act
+from payment_service.domain.callers import Caller
 from payment_service.extensions import db
 from payment_service.models import columns
 from payment_service.models.columns import Encrypted, Sealed, Secret, keyring
 from payment_service.models.keyring import NoKey, NotGenuine
+from payment_service.services import audit_log
 
 AT_ONCE = 500
 """Rows of a transaction: some 20 ms, in which nobody else can change them."""
@@ -52,18 +55,21 @@ def refuse_missing() -> None:
     raise BadSettings({"ENCRYPTION_KEYS": [f"leaves out what is needed: {', '.join(told)}"]})
 
 
-def rotate(*, progress: bool = True) -> Rotated:
+def rotate(*, caller: Caller, progress: bool = True) -> Rotated:
     """Puts every row under the newest key, in small transactions, beside a service that runs. May
-    be killed at any line and started again. Raises NoKey without any key."""
+    be killed at any line and started again. Who did it is written down with the first rows of each
+    column. Raises NoKey without any key."""
     if keyring().newest is None:
         raise NoKey("ENCRYPTION_KEYS is not set")
     rows = unreadable = 0
     for column in _encrypted():
         with tqdm(desc=_place(column), unit=" rows", disable=None if progress else True) as bar:
             after = None
+            by: Caller | None = caller
             while True:
-                after, done, failed = _next(column, after)
+                after, done, failed = _next(column, after, by)
                 rows, unreadable = rows + done, unreadable + failed
+                by = None if done else by
                 if after is None:
                     break
                 bar.update(done + failed)
@@ -98,9 +104,9 @@ def _names(column: Column[Any]) -> list[str]:
     return names
 
 
-def _next(column: Column[Any], after: Any) -> tuple[Any, int, int]:
-    """Does the next rows behind the one with the key `after`. The last one's key (None: there were
-    none), how many it did, and how many no key opens."""
+def _next(column: Column[Any], after: Any, by: Caller | None) -> tuple[Any, int, int]:
+    """Does the next rows behind the one with the key `after`, and writes down who it is done `by`.
+    The last one's key (None: there were none), how many it did, and how many no key opens."""
     kind = column.type
     assert isinstance(kind, Encrypted)
     table, name, key = column.table.name, column.name, kind.key
@@ -121,6 +127,14 @@ def _next(column: Column[Any], after: Any) -> tuple[Any, int, int]:
         if changed:
             given = {"rows": list(changed), "kept": list(changed.values())}
             connection.execute(text(change), given)
+        if changed and by:
+            audit_log.write(
+                actor=by.name,
+                act=Act.KEYS_ROTATED,
+                object=_place(column),
+                body={"key": keyring().newest},
+                connection=connection,
+            )
     return found[-1][0] if found else None, len(changed), len(found) - len(changed)
 
 

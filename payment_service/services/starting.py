@@ -1,0 +1,66 @@
+"""Writes down under which settings a process was started."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from payment_service.config import Settings, settings
+from payment_service.domain import jsontext
+from payment_service.domain.acts import Act
+from payment_service.extensions import db
+from payment_service.services import audit_log
+from payment_service.services.audit_log import ENTRY
+
+log = structlog.get_logger(__name__)
+
+APART = timedelta(hours=1)
+"""A hundred replicas that are started one after the other are there in less, and are one row. One
+that is started again and again makes at most 24 rows a day."""
+
+# Whoever holds the chain for longer must not hold up a start.
+_PATIENCE = text("SET LOCAL lock_timeout = '2s'")
+
+
+def write_down(*, process: str, started: datetime) -> bool:
+    """Whether it wrote the settings' hash, as the act of a process of this kind (`web`, `worker`)
+    that was started then. It does so unless one of the same kind did, under the same settings,
+    since an hour before: all workers of one gunicorn may ask, whenever they come, and all replicas.
+
+    A database that is away, or has no tables yet, is said in the log and stops nobody.
+    """
+    hash_ = fingerprint(settings())
+    same = (
+        select(ENTRY.c.audit_id)
+        .where(ENTRY.c.at >= started - APART)
+        .where(ENTRY.c.act == Act.SETTINGS_AT_START)
+        .where(ENTRY.c.actor == process, ENTRY.c.object == hash_)
+        .limit(1)
+    )
+    try:
+        with db.engine.begin() as connection:
+            connection.execute(_PATIENCE)
+            audit_log.hold(connection)  # or all that start at once would find none
+            if connection.execute(same).first():
+                return False
+            audit_log.write(
+                actor=process, act=Act.SETTINGS_AT_START, object=hash_, connection=connection
+            )
+    except DBAPIError as error:
+        log.warning("settings_not_written_down", settings=hash_, error=type(error).__name__)
+        return False
+    return True
+
+
+def fingerprint(found: Settings) -> str:
+    """32 digits that are others as soon as any setting is. SECRET_KEY is in it, so that nobody
+    finds a password by trying which one gives the same."""
+    key = (found.secret_key or "").encode()
+    told = jsontext.canonical(dataclasses.asdict(found))
+    return "settings:" + hmac.new(key, told, hashlib.sha256).hexdigest()[:32]
