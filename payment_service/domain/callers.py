@@ -19,11 +19,14 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """`name` owns idempotency keys; `actor` and `request_id` go into the events."""
+    """`name` owns idempotency keys; `actor` and `request_id` go into the events. Of an operator
+    also the session and the address, which are kept and told to nobody."""
 
     name: str
     actor: Actor = Actor.CALLER
     request_id: str | None = None
+    session_id: int | None = None
+    address: str | None = None
 
 
 WORKER = Caller("worker", Actor.WORKER)

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Column, DateTime
 
 from payment_service.domain import jsontext
+from payment_service.domain.callers import Caller
 from payment_service.services.moves.rows import (
     PAYMENT_COLUMNS,
     TRANSACTION,
@@ -107,14 +108,16 @@ OF_REQUEST: dict[str, Form] = {
 }
 
 
-def of(payment: PaymentRow, requests: Iterable[TransactionRow]) -> str:
-    """The JSON text that an event keeps. `requests` are those that its change began or ended."""
-    return jsontext.dumps(
-        {
-            "payment": kept(payment, OF_PAYMENT),
-            "requests": [kept(request, OF_REQUEST) for request in requests],
-        }
-    )
+def of(payment: PaymentRow, requests: Iterable[TransactionRow], by: Caller) -> str:
+    """The JSON text that an event keeps. `requests` are those that its change began or ended, `by`
+    is who made it: of an operator it keeps from where, because sister services hear the body."""
+    content: dict[str, object] = {
+        "payment": kept(payment, OF_PAYMENT),
+        "requests": [kept(request, OF_REQUEST) for request in requests],
+    }
+    if by.session_id is not None:
+        content["by"] = {"session_id": by.session_id, "address": by.address}
+    return jsontext.dumps(content)
 
 
 def kept(row: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, object]:

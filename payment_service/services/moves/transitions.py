@@ -73,10 +73,11 @@ def plan(
     """A change of `payment`, as it stands, to `changes` at `moment`, told as `news`. Nothing is
     written. Raises NotWritten for a change that `apply` does not write.
 
-    `transaction` is the request whose outcome this is, as it shall be, `refund` the refund that it
-    was about; `asked` is one that begins with this change, which the caller writes. `before` is the
-    payment as it stood until another statement of this transaction wrote more of it: the totals
-    have counted it like that. `new`: the row was just written, and comes from no status.
+    All `news` are of one caller. `transaction` is the request whose outcome this is, as it shall
+    be, `refund` the refund that it was about; `asked` is one that begins with this change, which
+    the caller writes. `before` is the payment as it stood until another statement of this
+    transaction wrote more of it: the totals have counted it like that. `new`: the row was just
+    written, and comes from no status.
     """
     if unwritten := changes.keys() - writing.WRITTEN:
         raise NotWritten(f"apply does not write {sorted(unwritten)} of a payment")
@@ -85,7 +86,7 @@ def plan(
     from_status = None if new else payment["status"]
     told = []
     head = payment["audit_head"]
-    snapshot = snapshots.of(after, [row for row in (transaction, asked) if row])
+    snapshot = snapshots.of(after, [row for row in (transaction, asked) if row], news[0].caller)
     for seq, item in enumerate(news, start=payment["version"] + 1):
         body = events.cloud_event(
             payment_id=payment["payment_id"],
