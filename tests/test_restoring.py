@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import requests
 
+from payment_service.domain.acts import Act
+from payment_service.extensions import db
 from payment_service.outbox import relay
-from payment_service.services import totals
+from payment_service.services import audit_log, totals
 from scripts.postgres import call
 from tests.books import a_charged_payment, a_pending_payment, a_trip, post
 from tests.fixtures import a_key, a_number
@@ -309,3 +311,27 @@ def test_what_was_delivered_is_not_told_again(house: House) -> None:
     told = house.rows("SELECT payment_id, sink FROM deliveries WHERE done_at IS NULL")
     assert told == [(owed["payment_id"], "order")]
     assert before["payment_id"] not in dict(told)
+
+
+def an_act(house: House) -> None:
+    with house.app.app_context():
+        audit_log.write(actor="operator:7", act=Act.LOGGED_IN)
+        db.session.commit()
+
+
+def acts(house: House) -> list[Any]:
+    return house.rows("SELECT audit_log::text FROM audit_log ORDER BY audit_id")
+
+
+def test_acts_since_the_backup_come_back(house: House, capfd: pytest.CaptureFixture[str]) -> None:
+    a_charged_payment(house.client)
+    an_act(house)
+    file = house.backup()
+    for _ in range(3):
+        an_act(house)
+    stood = acts(house)
+    house.restore(file)
+    assert "0 keys, 3 acts\n" in capfd.readouterr().out
+    assert acts(house) == stood and len(stood) == 4
+    an_act(house)
+    assert house.run("audit", "verify").exit_code == 0

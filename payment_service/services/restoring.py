@@ -19,6 +19,7 @@ from payment_service.services import (
     relisting,
     replaced_database,
     returning,
+    returning_acts,
     returning_promises,
 )
 from payment_service.services.moves import resolution
@@ -61,6 +62,8 @@ class RestoreReport:
     unreadable: str | None = None
     payments: int = 0
     keys: int = 0
+    acts: int = 0
+    acts_refused: str | None = None
     sequences: int = 0
     looked_up: int = 0
     refused: dict[int, str] = field(default_factory=dict)
@@ -73,8 +76,14 @@ class RestoreReport:
         if self.unreadable:
             yield f"the replaced database gave nothing back: {self.unreadable}"
             yield "OPEN: the keys since the backup are lost: a retry of one of them asks anew"
+            yield "OPEN: the acts since the backup are lost: later digests do not fit"
         else:
-            yield f"from the replaced database: {self.payments} payments, {self.keys} keys"
+            yield (
+                f"from the replaced database: {self.payments} payments, {self.keys} keys,"
+                f" {self.acts} acts"
+            )
+            if self.acts_refused:
+                yield f"OPEN: the audit log there is believed no further: {self.acts_refused}"
         yield from _told(self.listing, self.file, all_providers=bool(self.unreadable))
         yield f"{self.sequences} identities moved on, {self.looked_up} requests looked up"
         for payment_id, why in self.refused.items():
@@ -139,6 +148,7 @@ def _bring_back(there: Connection, report: RestoreReport) -> None:
     report.payments, report.refused = returning.bring_back(there)
     report.keys = returning_promises.bring_keys_back(there)
     returning_promises.settle_deliveries(there)
+    report.acts, report.acts_refused = returning_acts.bring_acts_back(there)
 
 
 def _look_up_all() -> int:
