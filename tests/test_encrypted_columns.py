@@ -273,8 +273,10 @@ use("{K3},{K1}")
 {ROTATE}
 {ROTATE}
 boot("{K3}")
+with db.engine.connect() as connection:
+    print(connection.execute(select(ENTRY.c.act, ENTRY.c.body)).all())
 """
-    *told, last = in_process(fresh_database, script, K1)
+    *told, last, acts = in_process(fresh_database, script, K1)
     needs = "leaves out what is needed: 30 rows of test_secrets.answer need k1"
     lost = "test_secrets.answer: 30 rows under k1, which is not there"
     assert told == [
@@ -286,3 +288,4 @@ boot("{K3}")
         "Rotated(rows=0, unreadable=0)",
     ]
     assert last == "boots"
+    assert acts == """[('keys_rotated', '{"key":"k3"}')]""", "only where any was done"
