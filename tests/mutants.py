@@ -813,6 +813,13 @@ MUTANTS = (
         ("tests/test_audit_log.py", "tests/test_acts.py"),
     ),
     Mutant(
+        "audit log: what the session still has to write is written before the lock is taken",
+        f"{SERVICES}/audit_log.py",
+        "        db.session.flush()  #",
+        "        #",
+        ("tests/test_audit_log.py",),
+    ),
+    Mutant(
         "audit log: acts are append-only (trigger)",
         "migrations/versions/0005_audit_log.py",
         "BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log",

@@ -14,6 +14,7 @@ from payment_service import config
 from payment_service.config import kinds
 from payment_service.config.callers import SOURCES
 from tests.fixtures import a_key, a_number
+from tests.own_process import printed
 from tests.patience import PATIENCE
 from tests.running_service import running_service
 
@@ -72,8 +73,30 @@ def test_no_secret_is_seen_again(postgres_url: str, tmp_path: Path) -> None:
     assert password not in everything
 
 
+UNSIGNED = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.AAAA"
+"""A token of a key that nobody has: the keys are asked for."""
+
+
+@pytest.mark.parametrize("source", SOURCES[:3])
+def test_a_source_of_keys_that_is_away_shows_no_secret(source: str, postgres_url: str) -> None:
+    """Of these one may be set; each is an address, which may have a password in it."""
+    url = VALUES[id(kinds.HTTP_URL)]
+    script = f"""
+answer = client.get("/v1/payments", headers={{"Authorization": "Bearer {UNSIGNED}"}})
+print(answer.status_code, answer.text, answer.headers)
+print(client.get("/health").text, client.get("/health/ready").text)
+print(app.extensions["settings"], app.extensions["tokens"])
+"""
+    env = {source.upper(): url, "AUTH_MODE": "jwt", "DATABASE_URL": postgres_url}
+    told = "\n".join(printed(script, **env))
+    assert "keys_not_fetched" in told and "503" in told
+    assert CANARY not in told
+
+
 def test_the_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (each_secret() | {"DB_PASS": CANARY, "REDIS_PASSWORD": CANARY}).items():
+    of_keys = {source.upper(): VALUES[id(kinds.HTTP_URL)] for source in SOURCES[:3]}
+    parts = {"DB_PASS": CANARY, "REDIS_PASSWORD": CANARY}
+    for name, value in (each_secret() | of_keys | parts).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("DB_HOST", "db")
