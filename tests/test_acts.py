@@ -14,6 +14,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from payment_service.cli.caller import system_user
 from payment_service.config import settings
 from payment_service.domain.callers import Caller
 from payment_service.domain.commands import SetStatus
@@ -93,6 +94,14 @@ def test_what_can_not_be_written_down_is_not_done(owing: tuple[Flask, int], comm
     assert row(app, "SELECT * FROM deliveries") == before
 
 
+def test_the_user_is_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("USER", "LOGNAME", "SUDO_USER"):
+        monkeypatch.setenv(name, "somebody-else")
+    assert system_user().name == ME
+    monkeypatch.setattr(os, "getuid", lambda: 4_242_424)
+    assert system_user().name == "cli:4242424", "a container's user may have no name"
+
+
 # -- the catalog
 
 
@@ -165,18 +174,19 @@ def test_a_start_waits_for_nothing(make: Make, make_app: MakeApp) -> None:
     assert not start(app)
 
 
+@pytest.mark.slow
 def test_gunicorn_writes_it_down_once_for_all_its_workers(
     fresh_database: str, make: Make, tmp_path: Path
 ) -> None:
     app = make()
-    env = {"WEB_WORKERS": "3", "SEED_DEMO": "false"}
+    env = {"WEB_WORKERS": "2"}
     with running_service(tmp_path, database_url=fresh_database, **env) as service:
         deadline = time.monotonic() + PATIENCE
-        while len(service.web_workers()) < 3 and time.monotonic() < deadline:
+        while len(service.web_workers()) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         killed = service.web_workers()[0]
         killed.kill()
-        while killed in service.web_workers() or len(service.web_workers()) < 3:
+        while killed in service.web_workers() or len(service.web_workers()) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         service.start_worker()
