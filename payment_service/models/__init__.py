@@ -6,6 +6,13 @@ from payment_service.models.audit import AuditDigest, ImportSeal
 from payment_service.models.audit_log import AuditEntry
 from payment_service.models.events import Delivery, Event, SinkTotal
 from payment_service.models.idempotency import IdempotencyKey
+from payment_service.models.operators import (
+    LogInTry,
+    Operator,
+    OperatorInvite,
+    OperatorSession,
+    UsedState,
+)
 from payment_service.models.payments import Payment
 from payment_service.models.providers import CatalogVersion, ProviderOffer
 from payment_service.models.refunds import Refund
@@ -20,11 +27,16 @@ __all__ = [
     "Event",
     "IdempotencyKey",
     "ImportSeal",
+    "LogInTry",
+    "Operator",
+    "OperatorInvite",
+    "OperatorSession",
     "Payment",
     "PaymentTotal",
     "ProviderOffer",
     "Refund",
     "SinkTotal",
     "Transaction",
+    "UsedState",
     "total_deltas",
 ]

@@ -115,8 +115,8 @@ class Encrypted(TypeDecorator[Secret | Sealed]):
 
 def key_id(column: str) -> ColumnElement[str]:
     """The id of the key that an encrypted column's row needs, in SQL."""
-    ends = f"position('\\x3a'::bytea in {column}) - 1"
-    return literal_column(f"encode(substring({column} from 1 for {ends}), 'escape')", Text)
+    # In words that PostgreSQL gives back as they are, so that Alembic knows its index again.
+    return literal_column(f"split_part(encode({column}, 'escape'), ':', 1)", Text)
 
 
 def key_index(table: str, column: str) -> Index:

@@ -12,13 +12,15 @@ from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy.exc import DontWrapMixin
 
 NONCE = 12
 """Bytes, at random: of a billion texts under one key two have the same with a chance of 10^-11."""
 
 
-class NoKey(LookupError):
-    """There is no key: none at all, or not the one that the text was sealed with."""
+class NoKey(LookupError, DontWrapMixin):
+    """There is no key: none at all, or not the one that the text was sealed with. It comes out of
+    SQLAlchemy as it is."""
 
 
 class NotGenuine(ValueError):
