@@ -954,8 +954,8 @@ MUTANTS = (
     ),
     Mutant(
         "callers: an issuer is who its document says",
-        "payment_service/identity/keys.py",
-        ' or document.get("issuer") != issuer:',
+        "payment_service/identity/discovery.py",
+        ' or found.get("issuer") != issuer:',
         ":",
         ("tests/test_keys.py",),
     ),

@@ -9,15 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
 from payment_service import http
-from payment_service.config import Settings, callers, production, urls
+from payment_service.config import Settings, callers
 from payment_service.domain.errors import KeysUnavailable
-from payment_service.identity import key_sets
+from payment_service.identity import discovery, key_sets
 from payment_service.identity.key_sets import KeySet, VerifyingKey
 
 log = structlog.get_logger(__name__)
@@ -167,37 +165,16 @@ def _fetch(settings: Settings, allowed: tuple[str, ...]) -> Fetch:
     def fetch() -> KeySet:
         until = time.monotonic() + FETCH_SECONDS
         if settings.jwt_public_key_url:
-            return key_sets.of_pem(_got(settings.jwt_public_key_url, until).body, allowed)
+            return key_sets.of_pem(discovery.got(settings.jwt_public_key_url, until).body, allowed)
         url = settings.jwt_jwks_url or _discovered(settings, until)
-        return key_sets.of_jwks(_got(url, until).json(), allowed)
+        return key_sets.of_jwks(discovery.got(url, until).json(), allowed)
 
     return fetch
 
 
 def _discovered(settings: Settings, until: float) -> str:
-    """The address of the issuer's keys. Raises ValueError where the document is another's, or leads
-    to where keys could be exchanged on their way."""
-    issuer = settings.jwt_issuer or ""
-    url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-    document: Any = _got(url, until).json()
-    if not isinstance(document, dict) or document.get("issuer") != issuer:
-        raise ValueError("the discovery document is not of the issuer that is set")
-    found = document.get("jwks_uri")
-    if not isinstance(found, str) or not urls.is_document(found):
-        raise ValueError("the discovery document has no jwks_uri")
-    if urlsplit(issuer).scheme == "https" and urlsplit(found).scheme != "https":
-        raise ValueError("the discovery document leads from https to http")
-    if settings.app_env == "production" and production.in_the_open(found, settings):
-        raise ValueError("the discovery document leads out of the cluster without TLS")
-    return found
-
-
-def _got(url: str, until: float) -> http.Response:
-    left = max(0.001, until - time.monotonic())
-    answer = http.call("GET", url, timeout=left)
-    if answer.status != 200:
-        raise ValueError(f"the issuer answered {answer.status}")
-    return answer
+    found = discovery.document(settings.jwt_issuer or "", until)
+    return discovery.address(found, "jwks_uri", settings)
 
 
 def _unavailable() -> KeysUnavailable:

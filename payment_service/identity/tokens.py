@@ -65,6 +65,9 @@ class _Strict(jwt.PyJWT):
         return _claims(decoded["payload"])
 
 
+_JWT = _Strict()
+
+
 class Tokens:
     """Tokens by one set of keys. `clock` is seconds that only go forward."""
 
@@ -75,7 +78,6 @@ class Tokens:
         self._clock = clock
         self._means = meanings(settings)
         self._algorithms = callers.algorithms(settings)
-        self._jwt = _Strict()
         self._asked: dict[str, Any] = {
             "audience": settings.jwt_audience,
             "issuer": settings.jwt_issuer,
@@ -95,28 +97,12 @@ class Tokens:
         return self._verified(token, digest)
 
     def _verified(self, token: str, digest: bytes) -> Bearer:
-        header = _header(token)
-        algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm not in self._algorithms or not isinstance(kid, str | None):
-            raise refused("untrusted")
-        trusted, keys = self.keys.find(kid, algorithm)
-        error = refused("untrusted")
-        for key in keys:
-            try:
-                claims = self._jwt.decode(
-                    token, key.material, algorithms=[algorithm], **self._asked
-                )
-            except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as raised:
-                error = refused(_reason(raised))
-                if isinstance(raised, jwt.InvalidSignatureError):
-                    continue
-                raise error from None
-            if str(claims.get("typ", "")).lower() == "id" or set(_OF_ID_TOKENS) & claims.keys():
-                raise refused("type")
-            bearer = bearer_of(claims, self._means)
-            self._remember(trusted, digest, bearer, claims["exp"] - time.time())
-            return bearer
-        raise error
+        trusted, claims = verified(token, self.keys, self._algorithms, self._asked)
+        if str(claims.get("typ", "")).lower() == "id" or set(_OF_ID_TOKENS) & claims.keys():
+            raise refused("type")
+        bearer = bearer_of(claims, self._means)
+        self._remember(trusted, digest, bearer, claims["exp"] - time.time())
+        return bearer
 
     def _remember(self, trusted: KeySet, digest: bytes, bearer: Bearer, left: float) -> None:
         """What passed by a set of keys is forgotten with it."""
@@ -147,6 +133,33 @@ class _Passed:
             self._until[digest] = bearer, until
 
 
+def verified(
+    token: str,
+    keys: Keys,
+    algorithms: tuple[str, ...],
+    asked: Mapping[str, Any],
+    *,
+    types: tuple[str, ...] = _TYPES,
+    longest: int = LONGEST,
+) -> tuple[KeySet, dict[str, Any]]:
+    """All keys that are trusted, and the claims of a token that one of them signed, if they are as
+    `asked`, in jwt.decode's words. Raises InvalidToken with a `reason`, and KeysUnavailable."""
+    header = _header(token, types, longest)
+    algorithm, kid = header.get("alg"), header.get("kid")
+    if algorithm not in algorithms or not isinstance(kid, str | None):
+        raise refused("untrusted")
+    trusted, fitting = keys.find(kid, algorithm)
+    error = refused("untrusted")
+    for key in fitting:
+        try:
+            return trusted, _JWT.decode(token, key.material, algorithms=[algorithm], **asked)
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as raised:
+            error = refused(_reason(raised))
+            if not isinstance(raised, jwt.InvalidSignatureError):
+                raise error from None
+    raise error
+
+
 def tokens_of(settings: Settings) -> Tokens | None:
     """What verifies tokens; None with AUTH_MODE=off."""
     return None if settings.auth_mode == "off" else Tokens(settings, keys_of(settings))
@@ -160,19 +173,19 @@ def _reason(error: Exception) -> str:
     return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "malformed")
 
 
-def _header(token: str) -> dict[str, Any]:
+def _header(token: str, types: tuple[str, ...], longest: int) -> dict[str, Any]:
     """The header, as far as it may decide anything: its `jku`, `x5u` and `jwk` are never looked at.
 
     Raises InvalidToken.
     """
-    if len(token) > LONGEST or not _THREE_PARTS.match(token):
+    if len(token) > longest or not _THREE_PARTS.match(token):
         raise refused("malformed")
     part = token.partition(".")[0]
     try:
         header = _object(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except ValueError:
         raise refused("malformed") from None
-    if str(header.get("typ", "JWT")).lower() not in _TYPES:
+    if str(header.get("typ", "JWT")).lower() not in types:
         raise refused("type")
     if "crit" in header or header.get("b64") is False:
         raise refused("malformed")  # it asks for what is not done here
