@@ -19,12 +19,12 @@ def read_settings(**overrides: Any) -> Settings:
     Raises BadSettings, naming every variable that is missing or wrong.
     """
     from payment_service import config, identity
-    from payment_service.config import callers
+    from payment_service.config import callers, sso
     from payment_service.domain import money
     from payment_service.providers import registry
 
     checks = registry.CHECKS | identity.CHECKS | {"default_currency": money.expect_known}
-    return config.load(checks, [callers.faults], **overrides)
+    return config.load(checks, [callers.faults, sso.faults], **overrides)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -51,6 +51,7 @@ def test_development_takes_all_of_it() -> None:
         ({"jwt_issuer": None, "jwt_secret": "only-an-example-of-32-bytes-or-more"}, "JWT_SECRET"),
         ({"metrics_token": "only-an-example-of-a-token"}, "METRICS_TOKEN"),
         ({"metrics_token": None}, "METRICS_TOKEN"),
+        ({"operator_sso_client_secret": "an-example"}, "OPERATOR_SSO_CLIENT_SECRET"),
         ({"encryption_keys": None}, "ENCRYPTION_KEYS"),
         ({"encryption_keys": f"k1:{'A' * 43}="}, "ENCRYPTION_KEYS"),
         ({"encryption_keys": f"{GOOD},k0:{'A' * 43}="}, "ENCRYPTION_KEYS"),

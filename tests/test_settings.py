@@ -291,6 +291,11 @@ WORST: dict[str, tuple[str, ...]] = {
     "TEXT": ("two\nlines", "\x7f", "\udcff", "a\u2028b", "\u202e"),
     "APP_ENV": ("prod", "Production", "dev", "0", "\udcff"),
     "AUTH_MODE": ("on", "JWT", "none", "0", "\udcff"),
+    "OPERATOR_LOGIN": ("none", "SSO", "oidc", "password,sso", "\udcff"),
+    "OPERATOR_ROLES": (
+        *("payments", "payments=", "=admin", "payments=root", "payments=Admin", "a=viewer,"),
+        *("a=viewer,a=admin", "a=viewer;b=admin", "\udcff"),
+    ),
     "ALGORITHMS": ("none", "HS512", "rs256", "RS256,", "RS256,RS256", "RS256 ES256", "\udcff"),
     "CLAIMS": ("scope,", ",", "scope,,role", "scope,scope", "two\nlines", "\udcff"),
     "ROLE_SCOPES": (
@@ -456,6 +461,32 @@ def test_who_may_call_is_said(monkeypatch: pytest.MonkeyPatch, given: dict[str, 
     for name, value in {"DATABASE_URL": URL, **given}.items():
         monkeypatch.setenv(name, value)
     assert read_settings().service_host == given["SERVICE_HOST"]
+
+
+SSO = {
+    "OPERATOR_SSO_ISSUER": "http://h",
+    "OPERATOR_SSO_CLIENT_ID": "panel",
+    "OPERATOR_SSO_CLIENT_SECRET": "x" * 32,
+    "OPERATOR_SSO_ROLES": "payments-admin=admin",
+    "SECRET_KEY": "x" * 32,
+}
+
+
+@pytest.mark.parametrize("login", ["sso", "both"])
+def test_what_single_sign_on_needs_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, login: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    for name in SSO:
+        monkeypatch.delenv(name, raising=False)
+    assert read_settings().operator_login == "password"
+    monkeypatch.setenv("OPERATOR_LOGIN", login)
+    assert refused() == {
+        name: [f"missing; OPERATOR_LOGIN={login} needs it"] for name in sorted(SSO)
+    }
+    for name, value in SSO.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().operator_login == login
 
 
 def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,13 @@ class Settings:
     jwt_rider_claim: str = setting(kinds.SHORT_TEXT, "sub")
     metrics_token: str | None = setting(kinds.VISIBLE_SECRET, None)
     metrics_port: int | None = setting(kinds.PORT, None)
+    # Single sign-on of operators
+    operator_login: str = setting(kinds.OPERATOR_LOGIN, "password")
+    operator_sso_issuer: str | None = setting(kinds.HTTP_URL, None)
+    operator_sso_client_id: str | None = setting(kinds.SHORT_TEXT, None)
+    operator_sso_client_secret: str | None = setting(kinds.PASSWORD, None)
+    operator_sso_role_claim: str = setting(kinds.SHORT_TEXT, "roles")
+    operator_sso_roles: str | None = setting(kinds.OPERATOR_ROLES, None)
     # Money
     default_currency: str = setting(kinds.CURRENCY, "INR")
     max_amount: Decimal = setting(kinds.LIMIT, Decimal("100000.00"))

@@ -227,9 +227,11 @@ SHORT_TEXT = text(lambda value: len(value) <= 100, "must have at most 100 charac
 TEXT = fields.String()
 APP_ENV = _one_of("development", "production")
 AUTH_MODE = _one_of("jwt", "off")
+OPERATOR_LOGIN = _one_of("password", "sso", "both")
 ALGORITHMS = Words("RS256", "PS256", "ES256", "EdDSA", "HS256")
 CLAIMS = Words()
 ROLE_SCOPES = fields.String()  # identity/claims.py knows the words
+OPERATOR_ROLES = fields.String()  # and these
 PUBLIC_KEY = Lines()  # identity/keys.py reads it
 LONG_SECRET = text(
     lambda value: len(value.encode()) >= 32, "must have at least 32 bytes", secret=True

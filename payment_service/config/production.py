@@ -126,6 +126,11 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal(
         "METRICS_TOKEN", lambda settings: _is_set_as_example(settings.metrics_token), _AT_RANDOM
     ),
+    Refusal(
+        "OPERATOR_SSO_CLIENT_SECRET",
+        lambda settings: _is_set_as_example(settings.operator_sso_client_secret),
+        _AT_RANDOM,
+    ),
     # What Flask takes for on is not what is taken here: to it, "off" is on.
     Refusal("FLASK_DEBUG", lambda settings: settings.flask_debug or get_debug_flag(), "must be 0"),
     Refusal("SECRET_KEY", _weak_key, f"must be {SHORTEST_KEY} bytes or more, and from no example"),

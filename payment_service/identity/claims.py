@@ -10,6 +10,7 @@ from typing import Any
 from payment_service.config import Settings
 from payment_service.domain.callers import Scope, is_reserved
 from payment_service.domain.errors import InvalidToken
+from payment_service.domain.operators import Role
 
 Claims = Mapping[str, Any]
 
@@ -63,6 +64,28 @@ def role_scopes(text: str | None) -> Mapping[str, frozenset[Scope]]:
             )
         found[role] = frozenset(known[word] for word in words)
     return found
+
+
+def operator_roles(text: str | None) -> Mapping[str, Role]:
+    """OPERATOR_SSO_ROLES, read. Raises ValueError."""
+    known = {str(role): role for role in Role}
+    found: dict[str, Role] = {}
+    for part in text.split(",") if text else ():
+        named, _, role = (side.strip() for side in part.rpartition("="))
+        if not named or named in found or role not in known:
+            raise ValueError(
+                "must be name=role, or several as in payments-operator=operator,"
+                f"payments-admin=admin, each name once; the roles are {', '.join(known)}"
+            )
+        found[named] = known[role]
+    return found
+
+
+def operator_role(claims: Claims, place: str, of_name: Mapping[str, Role]) -> Role | None:
+    """The one that may do most of those that the names in this claim stand for; None if none of
+    them stands for any."""
+    found = {of_name[word] for word in _words(claims, [place]) if word in of_name}
+    return max(found, key=list(Role).index, default=None)
 
 
 def bearer_of(claims: Claims, means: Meanings) -> Bearer:
