@@ -292,6 +292,7 @@ WORST: dict[str, tuple[str, ...]] = {
     "APP_ENV": ("prod", "Production", "dev", "0", "\udcff"),
     "AUTH_MODE": ("on", "JWT", "none", "0", "\udcff"),
     "OPERATOR_LOGIN": ("none", "SSO", "oidc", "password,sso", "\udcff"),
+    "OPERATOR_MFA": ("yes", "Required", "none", "required,optional", "\udcff"),
     "OPERATOR_ROLES": (
         *("payments", "payments=", "=admin", "payments=root", "payments=Admin", "a=viewer,"),
         *("a=viewer,a=admin", "a=viewer;b=admin", "\udcff"),

@@ -61,6 +61,11 @@ class Settings:
     jwt_rider_claim: str = setting(kinds.SHORT_TEXT, "sub")
     metrics_token: str | None = setting(kinds.VISIBLE_SECRET, None)
     metrics_port: int | None = setting(kinds.PORT, None)
+    # Operators
+    operator_mfa: str | None = setting(kinds.OPERATOR_MFA, None)
+    session_idle_seconds: float = setting(kinds.SECONDS, 1800.0)
+    session_max_seconds: float = setting(kinds.SECONDS, 43200.0)
+    step_up_seconds: float = setting(kinds.SECONDS, 600.0)
     # Single sign-on of operators
     operator_login: str = setting(kinds.OPERATOR_LOGIN, "password")
     operator_sso_issuer: str | None = setting(kinds.HTTP_URL, None)

@@ -228,6 +228,7 @@ TEXT = fields.String()
 APP_ENV = _one_of("development", "production")
 AUTH_MODE = _one_of("jwt", "off")
 OPERATOR_LOGIN = _one_of("password", "sso", "both")
+OPERATOR_MFA = _one_of("required", "optional")
 ALGORITHMS = Words("RS256", "PS256", "ES256", "EdDSA", "HS256")
 CLAIMS = Words()
 ROLE_SCOPES = fields.String()  # identity/claims.py knows the words
