@@ -1,4 +1,5 @@
-"""flask seed | worker | states | outbox | audit | recover | token | keys: one call each."""
+"""flask seed | worker | states | outbox | audit | recover | token | keys | operators: one call
+each."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from payment_service import seeding
 from payment_service.cli.audit import audit
 from payment_service.cli.caller import system_user
 from payment_service.cli.keys import keys
+from payment_service.cli.operators import operators
 from payment_service.cli.outbox import outbox
 from payment_service.cli.recover import recover
 from payment_service.cli.token import token
@@ -36,7 +38,7 @@ SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 
 def register(app: Flask) -> None:
     """Puts the commands on the app."""
-    for command in (seed, worker, states, outbox, audit, recover, token, keys):
+    for command in (seed, worker, states, outbox, audit, recover, token, keys, operators):
         app.cli.add_command(command)
 
 
