@@ -15,8 +15,10 @@ from pathlib import Path
 
 from payment_service import read_settings
 from payment_service.config import kinds, reading
+from payment_service.config.reading import is_set
 from payment_service.sandbox import settings as sandbox
 from scripts import databases
+from scripts.own_keys import own_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 FREE_BYTES = 500_000_000  # a cluster, its log and room to work
@@ -58,6 +60,8 @@ def read_environment() -> Path:
         raise Refused(f"{var} can't be written ({error.strerror}): set VAR_DIR") from error
     os.environ["VAR_DIR"] = str(var)
     os.environ.setdefault("FLASK_APP", "payment_service")
+    if "postgres" in databases.wanted(os.environ) and not is_set("ENCRYPTION_KEYS", os.environ):
+        os.environ["ENCRYPTION_KEYS"] = own_keys(var)
     programs = Path(sys.executable).parent
     os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return var

@@ -40,6 +40,7 @@ from scripts.preflight import (
 from scripts.supervisor import MARK, Console, GivenUp, Kept, Process, stop_left_overs
 
 READY_SECONDS = 60.0
+FIRST_ADMIN = "admin@localhost"
 Say = Callable[[str], None]
 Ports = dict[str, int]
 SANDBOX_URLS = (
@@ -87,11 +88,12 @@ def run() -> None:
             environ = child_environment(var, ports)
             if not prepared(environ, console, stop):
                 return
+            link = first_link(environ) if sys.stdout.isatty() else ""
             kept = [
                 Kept(name, partial(Process, name, command, environ, ROOT, console))
                 for name, command in processes.items()
             ]
-            keep(kept, servers, stop, say, ports)
+            keep(kept, servers, stop, say, ports, link)
         say("stopped")
 
 
@@ -109,12 +111,13 @@ def keep(
     stop: Stop,
     say: Say,
     ports: Ports,
+    link: str,
 ) -> None:
     """Watch over them until a signal says stop. Ends `kept`; the servers are the caller's."""
     try:
         for one in kept:
             one.start()
-        threading.Thread(target=announce, args=[stop, say, ports], daemon=True).start()
+        threading.Thread(target=announce, args=[stop, say, ports, link], daemon=True).start()
         while not stop.asked.wait(0.2):
             for server in servers:
                 server.look(say)
@@ -176,8 +179,18 @@ def prepared(environ: dict[str, str], console: Console, stop: Stop) -> bool:
     return True
 
 
-def announce(stop: Stop, say: Say, ports: Ports) -> None:
-    """Say the addresses once the service is ready."""
+def first_link(environ: dict[str, str]) -> str:
+    """A link for the first admin, as long as none can come in; else "". Nobody else may see it: it
+    goes to no console and no log."""
+    command = ["flask", "operators", "invite", FIRST_ADMIN, "--role", "admin", "--if-none"]
+    asked = subprocess.run(
+        command, env=environ, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def announce(stop: Stop, say: Say, ports: Ports, link: str) -> None:
+    """Say the addresses once the service is ready; a link to the terminal only."""
     service = f"http://{host_to_ask()}:{ports['SERVICE_PORT']}"
     deadline = time.monotonic() + READY_SECONDS
     while not answers(f"{service}/health/ready"):
@@ -188,6 +201,8 @@ def announce(stop: Stop, say: Say, ports: Ports) -> None:
             return
     say(f"ready: {service}/v1/payments  API, described at {service}/docs")
     say(f"       http://127.0.0.1:{ports['SANDBOX_PORT']}/  sandbox: provider and services")
+    if link:
+        print(f"The first admin comes in here, once, within 24 hours: {link}", flush=True)
     say("Ctrl-C stops all of it")
 
 
