@@ -13,12 +13,14 @@ import pytest
 import requests
 
 from payment_service.domain.acts import Act
+from payment_service.domain.operators import InviteOver
 from payment_service.extensions import db
 from payment_service.outbox import relay
-from payment_service.services import audit_log, totals
+from payment_service.services import audit_log, invites, sessions, totals
 from scripts.postgres import call
 from tests.books import a_charged_payment, a_pending_payment, a_trip, post
 from tests.fixtures import a_key, a_number
+from tests.operators import CLI, an_operator, begun, current
 from tests.patience import PATIENCE
 from tests.restoring import House, a_hold
 from tests.sandbox_calls import arm, eventually, get
@@ -145,6 +147,21 @@ def test_no_id_is_given_out_again(house: House) -> None:
     again = post(house.client, f"/v1/payments/{fresh['payment_id']}/refund").json
     assert fresh["payment_id"] == late["payment_id"] + 2
     assert again["refund_id"] == refund["refund_id"] + 1
+
+
+def test_an_operator_who_was_put_out_since_stays_out(house: House) -> None:
+    """And a link that was used since is no link any more."""
+    person = an_operator(house.app)
+    session = begun(person)
+    link = house.run("operators", "invite", person.email).output.strip().rpartition("/")[2]
+    file = house.backup()
+    with house.app.app_context():
+        assert sessions.end(session_id=session.session_id, by=CLI)
+    house.restore(file)
+    assert current(house.app, session.token) is None
+    with house.app.app_context(), pytest.raises(InviteOver):
+        invites.look(link)
+    assert isinstance(person.log_in(), sessions.Begun)
 
 
 @pytest.mark.parametrize("fault", ["do_and_lose_answer", "fail_500"])

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from payment_service.domain.operators import Ended
 from payment_service.extensions import db
 from payment_service.services import (
     identities,
@@ -42,6 +43,11 @@ _DUE = text("""
     UPDATE transactions SET due_at = now()
     WHERE status IN ('PROCESSING', 'REQUIRES_ACTION') OR due_at IS NOT NULL
 """)
+# Operators' sessions and links that were ended or used since the backup are good again in it.
+_PUT_OUT = (
+    text("UPDATE operator_sessions SET ended_at = now(), ended_why = :why WHERE ended_at IS NULL"),
+    text("UPDATE operator_invites SET expires_at = now() WHERE used_at IS NULL"),
+)
 # History (rows.is_history) bears the dates of its file.
 _BACKUP_OF = text("""
     SELECT greatest((SELECT max(updated_at) FROM payments
@@ -116,6 +122,8 @@ def look_back(*, replaced: str, folder: Path) -> RestoreReport:
     with replaced_database.opened(replaced) as there:
         report.unreadable = replaced_database.why_unreadable(there)
         with db.engine.begin() as connection:
+            for statement in _PUT_OUT:
+                connection.execute(statement, {"why": Ended.RESTORED})
             report.backup_of = connection.execute(_BACKUP_OF).scalar_one()
             report.sequences = identities.move_beyond(
                 connection,
