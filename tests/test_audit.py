@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from datetime import datetime
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy.exc import IntegrityError
 
+from payment_service.models import Event
 from payment_service.services import audit, audit_reading
 from tests.books import at_once, execute, post, row, rows
 from tests.fixtures import MakeApp
@@ -60,6 +62,29 @@ def test_whole_chains_are_walked_to_the_end(books: tuple[Flask, list[int]]) -> N
     events = row(app, "SELECT count(*) AS n FROM events")["n"]
     assert verify(app) == f"3 payments, {events} events, 0 acts: every row and chain fits\n"
     assert verify(app, "--payment", str(ids[1])).startswith("1 payments, ")
+
+
+@pytest.mark.parametrize("seq", [2, 4, 8])
+def test_one_byte_changed_in_any_column_is_found(books: tuple[Flask, list[int]], seq: int) -> None:
+    """Of the first event, of one in the middle, and of the last."""
+    app, ids = books
+    execute(app, "ALTER TABLE events DROP CONSTRAINT fk_events_payment_id_payments")
+    tamper(app, "CREATE TABLE was AS TABLE events")
+    execute(app, "ALTER TABLE events DISABLE TRIGGER events_are_append_only")
+    made = {
+        int: "{0} # 64",
+        datetime: "{0} + interval '1 microsecond'",
+        bytes: "set_byte({0}, 31, get_byte({0}, 31) # 1)",
+        str: "overlay(coalesce({0}, ' ') placing '~' from length(coalesce({0}, ' ')) for 1)",
+    }
+    for column in Event.__table__.c:
+        value = made[column.type.python_type].format(column.name)
+        change = f"UPDATE events SET {column.name} = {value} WHERE payment_id = :id AND seq = :seq"
+        assert execute(app, change, id=ids[1], seq=seq) == 1
+        assert f"payment {ids[1]}, its row in " in verify(app, code=1), column
+        execute(app, "DELETE FROM events")
+        execute(app, "INSERT INTO events TABLE was")
+    verify(app)
 
 
 def test_the_walk_goes_in_pieces(
