@@ -11,6 +11,7 @@ import pyotp
 import pytest
 from flask import Flask
 
+from payment_service.domain.callers import Caller
 from payment_service.domain.operators import How, OutOfReach, Reach, Role, WrongCode
 from payment_service.extensions import db
 from payment_service.identity import second_factor
@@ -309,6 +310,6 @@ def test_a_secret_goes_under_new_keys(make_app: MakeApp, fresh_database: str) ->
         second_factors.offer(a_session(person))
     app = make_app(encryption_keys=f"{new},{old}", database_url=fresh_database)
     with app.app_context():
-        assert keys.rotate(progress=False) == keys.Rotated(2, 0)
+        assert keys.rotate(caller=Caller("cli:one"), progress=False) == keys.Rotated(2, 0)
     app = make_app(encryption_keys=new, database_url=fresh_database)
     assert use(app, person, person.code()) is How.CODE
