@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from werkzeug.serving import WSGIRequestHandler, make_server
+from playwright.sync_api import Browser, Page, expect
 
-QUIET = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
-PATIENCE = 60_000  # ms; a browser's first page on a busy machine
-
-
-class Unlogged(WSGIRequestHandler):
-    def log(self, *args: object) -> None:
-        pass
+from tests.browsing import PATIENCE, chromium, complaints, serving
 
 
 @pytest.fixture(scope="module")
 def address(app: Flask) -> Iterator[str]:
-    """The app on a port of its own."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Unlogged)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail("CI has to look at the page, and there is no chromium on PATH")
-    if found is None:
-        pytest.skip("no chromium on PATH to look at the page with")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=QUIET, timeout=PATIENCE)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
@@ -64,10 +38,8 @@ def test_it_shows_every_operation_and_asks_nobody_else(
     page: Page, address: str, client: FlaskClient, prefix: str
 ) -> None:
     asked: list[str] = []
-    wrong: list[str] = []
+    wrong = complaints(page)
     page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     page.goto(f"{address}{prefix}/docs")
     document = client.get("/openapi.json").json
     count = sum(len(path.keys() - {"parameters"}) for path in document["paths"].values())

@@ -1,0 +1,60 @@
+"""A real browser, and an app on a port of its own for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, Page, sync_playwright
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+QUIET = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+PATIENCE = 60_000  # ms; a browser's first page on a busy machine
+
+
+class Unlogged(WSGIRequestHandler):
+    def log(self, *args: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """The address of the app."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Unlogged)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Skips the test where there is none; in CI it fails."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail("CI has to look at the page, and there is no chromium on PATH")
+    if found is None:
+        pytest.skip("no chromium on PATH to look at the page with")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=QUIET, timeout=PATIENCE)
+        yield started
+        started.close()
+
+
+def complaints(page: Page) -> list[str]:
+    """What the browser has to say against the page from here on: errors of scripts, and what the
+    content security policy forbade."""
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
+    return said
