@@ -20,7 +20,7 @@ from payment_service import config, create_app
 from payment_service.config import ByProvider
 from payment_service.extensions import db
 from tests.patience import CLOCKLESS, UNHURRIED
-from tests.running_service import Service, running_service
+from tests.running_service import ENCRYPTION_KEYS, Service, running_service
 from tests.sandbox_calls import emptied, sandbox_with_trips
 from tests.sandbox_server import Sandbox, running_sandbox
 
@@ -38,7 +38,7 @@ OWN_OF_PROVIDERS = {
 IN_PRODUCTION: dict[str, Any] = {
     "app_env": "production",
     "secret_key": "Zq3v8Yk1rT0xB7nM5cW9eH2uJ6pLsD4g",
-    "encryption_keys": "k1:b5pBd0mR8sYw3vQe7uXz1kLj9hGf2nTc4aWq6iOlPrU=",
+    "encryption_keys": ENCRYPTION_KEYS,
     "provider_routes": "CASH=cash",
     "sandbox_provider_url": None,
     "trip_service_url": None,
@@ -96,6 +96,7 @@ def make_app(postgres_url: str, redis_url: str, sandbox: Sandbox) -> MakeApp:
             "trip_service_url": sandbox.url,
             "sandbox_provider_url": sandbox.url,
             "log_level": "ERROR",
+            "secret_key": IN_PRODUCTION["secret_key"],
         }
         given |= changes
         for name in OWN_OF_PROVIDERS & given.keys():

@@ -18,6 +18,9 @@ import requests
 from tests.patience import ENVIRONMENT, PATIENCE
 from tests.sandbox_server import ROOT, reserved_port
 
+ENCRYPTION_KEYS = "k1:b5pBd0mR8sYw3vQe7uXz1kLj9hGf2nTc4aWq6iOlPrU="
+"""Those under which other tests may have left rows in the same database."""
+
 DROPPED = ("DATABASE_URL", "REDIS_URL", "RABBITMQ_URL", "GUNICORN_CMD_ARGS", "FLASK_APP")
 
 
@@ -42,6 +45,7 @@ class Service:
             **clean,
             "FLASK_APP": "payment_service",
             "AUTH_MODE": "off",
+            "ENCRYPTION_KEYS": ENCRYPTION_KEYS,
             "SERVICE_PORT": self.url.rsplit(":", 1)[1],
             "PROMETHEUS_MULTIPROC_DIR": str(metrics),
             "WEB_GRACEFUL_TIMEOUT": "3",
