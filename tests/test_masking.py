@@ -145,6 +145,10 @@ def test_no_value_of_a_secret_s_name_gets_through(
         ("postgresql://u:hunt@er2@db.example/x", "postgresql://[secret]@db.example/x"),
         ("call +4915112345678 or jane@example.com", "call [telephone number] or [e-mail]"),
         ("whsec_aHVudGVyMg==", "[secret]"),
+        (
+            "at https://pay.example/admin/invite/hunter2-hunter2 now",
+            "at https://pay.example/admin/invite/[secret] now",
+        ),
     ],
 )
 def test_what_a_text_becomes(said: str, told: str) -> None:

@@ -46,6 +46,8 @@ _KEY = re.compile(rf"whsec_[\w+/=-]++|{_BEGINS}[sr]k_[\w+/=-]{{6,}}+")
 _E_MAIL = re.compile(
     r"(?<![\w.!#$%&'*+/=?^`{|}~-])[\w.!#$%&'*+/=?^`{|}~-]++@(?:[\w-]++(?:\.[\w-]++)++|\[[^\[\]\s]{1,64}+\])"
 )
+# A link by which an operator gets in, once.
+_INVITE = re.compile(r"(?<=/invite/)[^\s/?\"']++")
 _PHONE = re.compile(r"\+[1-9]\d{6,14}(?!\d)")
 
 # Each with what a text that needs it holds, so that most texts are passed over.
@@ -58,11 +60,12 @@ _RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[Any], str]
     (("earer ", "EARER "), _BEARER, SECRET),
     (("@",), _E_MAIL, E_MAIL),
     (("+",), _PHONE, PHONE),
+    (("/invite/",), _INVITE, SECRET),
 )
 # A text without any of these, in ASCII and without a card number, is as it may be. A loop in C: a
 # search for all of them at once takes ten times as long.
 _SIGNS = (
-    *("=", ":", "@", "+", "%", "sk_", "rk_", "whsec_", "earer ", "EARER "),
+    *("=", ":", "@", "+", "%", "sk_", "rk_", "whsec_", "earer ", "EARER ", "/invite/"),
     *("eyJ", "eyA", "ewo", "ew0", "ewk"),
 )
 _BETWEEN = "\n\0\n"
