@@ -1,23 +1,30 @@
-"""The keys of the embedded database's encrypted columns, where the environment names none."""
+"""Keys of a VAR_DIR, where the environment names none: made at random once, and kept."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import os
+import secrets
 from pathlib import Path
-
-NAME = "encryption-keys"
 
 
 def own_keys(var: Path) -> str:
-    """ENCRYPTION_KEYS of this VAR_DIR: made at random once, and kept beside the database, which
-    can't be read without them."""
-    path = var / NAME
+    """ENCRYPTION_KEYS of the embedded database, which can't be read without them."""
+    return _kept(var / "encryption-keys", f"k1:{base64.b64encode(os.urandom(32)).decode()}")
+
+
+def own_secret(var: Path) -> str:
+    """SECRET_KEY. The same after each start, as the audit log tells settings apart by it."""
+    return _kept(var / "secret-key", secrets.token_urlsafe(32))
+
+
+def _kept(path: Path, new: str) -> str:
+    """What the file holds; `new` if there was none."""
     if not path.exists():
         made = path.with_suffix(f".{os.getpid()}")
         with open(made, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(f"k1:{base64.b64encode(os.urandom(32)).decode()}\n")
+            file.write(f"{new}\n")
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(made)  # whole, and only if nobody was first
         made.unlink()

@@ -18,7 +18,7 @@ from payment_service.config import kinds, reading
 from payment_service.config.reading import is_set
 from payment_service.sandbox import settings as sandbox
 from scripts import databases
-from scripts.own_keys import own_keys
+from scripts.own_keys import own_keys, own_secret
 
 ROOT = Path(__file__).resolve().parents[1]
 FREE_BYTES = 500_000_000  # a cluster, its log and room to work
@@ -62,6 +62,8 @@ def read_environment() -> Path:
     os.environ.setdefault("FLASK_APP", "payment_service")
     if "postgres" in databases.wanted(os.environ) and not is_set("ENCRYPTION_KEYS", os.environ):
         os.environ["ENCRYPTION_KEYS"] = own_keys(var)
+    if not is_set("SECRET_KEY", os.environ):
+        os.environ["SECRET_KEY"] = own_secret(var)
     programs = Path(sys.executable).parent
     os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return var

@@ -116,4 +116,5 @@ def test_the_first_admin_s_link_is_on_the_terminal_only(tmp_path: Path) -> None:
     with running(environ) as terminal:
         assert terminal.link() is None
     assert (tmp_path / "encryption-keys").read_text() == key
-    assert (tmp_path / "encryption-keys").stat().st_mode & 0o077 == 0
+    for name in ("encryption-keys", "secret-key"):
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
