@@ -31,7 +31,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """A wired app. Without `settings` they are read from the environment."""
     from flask import Flask
 
-    from payment_service import api, cli, flask_settings
+    from payment_service import admin, api, cli, flask_settings
     from payment_service.api import auth, browser
     from payment_service.api.proxies import behind_proxies
     from payment_service.config import kinds
@@ -59,6 +59,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     requests.watch(app, refused=cards.contains_card_number, guard=guard)
     limiter.init_app(app)
     api.register(app)
+    admin.register(app)
     wsgi = behind_proxies(app.wsgi_app, settings.trusted_proxies)
     app.wsgi_app = wsgi  # type: ignore[method-assign,assignment]
     cli.register(app)

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from payment_service import api
 from payment_service.domain.callers import Scope
+from payment_service.domain.pages import is_page
 from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.own_process import printed
 from tests.tokens import SCOPES, SECURED, a_token, bearing
@@ -103,7 +104,7 @@ def refunded(client: FlaskClient, payment_id: int) -> int:
 
 
 def routes(app: Flask) -> set[tuple[str, str]]:
-    """As TABLE writes them."""
+    """As TABLE writes them; pages take no token, and have a table of their own."""
     names = {
         "<id:payment_id>": "{id}",
         "<id:refund_id>": "{refund}",
@@ -116,6 +117,7 @@ def routes(app: Flask) -> set[tuple[str, str]]:
     return {
         (method, re.sub(r"<[^>]*>", lambda found: names.get(found[0], found[0]), rule.rule))
         for rule in app.url_map.iter_rules()
+        if not is_page(rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 

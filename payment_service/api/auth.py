@@ -4,7 +4,6 @@ whoever reaches it is one caller."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
 
 import structlog
 from flask import Flask, current_app, g, request
@@ -14,6 +13,8 @@ from payment_service.config import settings
 from payment_service.config.kinds import each
 from payment_service.domain.callers import LOCAL, Caller, Scope
 from payment_service.domain.errors import ForeignPage, InsufficientScope, InvalidToken, RiderUnknown
+from payment_service.domain.pages import OPEN as OPEN
+from payment_service.domain.pages import PageRule
 from payment_service.identity.claims import Bearer
 from payment_service.identity.tokens import Tokens, refused
 from payment_service.ratelimit import CHANGE_NOTHING
@@ -21,9 +22,8 @@ from payment_service.telemetry.metrics import REFUSED
 
 log = structlog.get_logger(__name__)
 
-OPEN: Final = "open"
-Rule = Scope | Literal["open"]
-"""What a token must allow, or that nobody is asked for one."""
+Rule = Scope | PageRule
+"""What a token must allow; of a page, which takes no token, who must be logged in; or OPEN."""
 Rules = Mapping[str, Rule]
 """By endpoint."""
 
@@ -79,8 +79,8 @@ def _admit() -> None:
     if request.method == "OPTIONS":
         return  # a browser asks so before it sends a token, and hears what the document says too
     rule: Rule = current_app.extensions["rules"][request.endpoint]
-    if rule == OPEN:
-        return
+    if not isinstance(rule, Scope):
+        return  # open, or a page: admin/ asks for the log-in
     refuse_repeated(request.environ)
     try:
         g.bearer = _bearer()

@@ -23,6 +23,7 @@ from payment_service.api.headers import refuse_repeated
 from payment_service.bounds import MOST_BYTES
 from payment_service.domain import cards
 from payment_service.domain.errors import CardDataRefused, DomainError, InvalidRequest
+from payment_service.domain.pages import is_page
 from payment_service.json_objects import each_once
 from payment_service.schemas.fields import CARD_REFUSED
 
@@ -119,7 +120,8 @@ def single_query(req: Request) -> dict[str, str]:
 
 def refuse_surprises() -> None:
     """Before each request: no endless URI, no NUL and no card number in it, no query and no body
-    where none is read, no header with two values where one is read."""
+    where none is read, no header with two values where one is read. What forms may hold, pages look
+    at themselves."""
     refuse_repeated(request.environ)
     if len(request.full_path) > LONGEST_URI:
         raise RequestURITooLarge
@@ -136,7 +138,7 @@ def refuse_surprises() -> None:
             f"unknown query parameters: {', '.join(names)}",
             {name: ["Unknown field."] for name in names},
         )
-    if not reads_body and _has_body():
+    if not reads_body and not is_page(request.path) and _has_body():
         raise InvalidRequest("no body is read here; send none")
 
 

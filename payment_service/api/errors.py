@@ -1,4 +1,5 @@
-"""Errors as problem documents, and the one table from error to status."""
+"""Errors as problem documents, or as pages where a page was asked for, and the one table from
+error to status."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 
 import psycopg2
 import structlog
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from marshmallow import Schema, fields
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -18,9 +19,11 @@ from werkzeug.exceptions import HTTPException
 
 from payment_service import problems
 from payment_service.api.body import BadJSON
+from payment_service.api.error_pages import error_page
 from payment_service.api.headers import HeaderRepeated
 from payment_service.domain import errors as domain
 from payment_service.domain.errors import DomainError
+from payment_service.domain.pages import is_page
 from payment_service.problems import Kind
 from payment_service.statements import Disconnected, is_full, is_silence
 
@@ -93,20 +96,24 @@ FULL_SECONDS = 30
 def problem(
     status: int, code: str, detail: str, *, members: dict[str, Any] | None = None
 ) -> Response:
-    """A problem document as a response. `retry_after` among the members becomes a header."""
+    """A problem document as a response; a page, where one was asked for. `retry_after` among the
+    members becomes a header."""
     members = dict(members or {})
     if "payment_id" in members:
         g.payment_id = members["payment_id"]  # for the log
     retry_after = members.pop("retry_after", None)
-    body = problems.document(status, code, detail, members)
-    response = Response(json.dumps(body), status, content_type=PROBLEM)
+    if is_page(request.path):
+        response = error_page(status, code, detail)
+    else:
+        body = problems.document(status, code, detail, members)
+        response = Response(json.dumps(body), status, content_type=PROBLEM)
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     return response
 
 
 def register(app: Flask) -> None:
-    """Makes every error of the app a problem document, whatever raised it."""
+    """Makes every error of the app a problem document or a page, whatever raised it."""
     app.register_error_handler(DomainError, _of_domain)
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(PoolTimeout, _busy)

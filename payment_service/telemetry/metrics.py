@@ -42,7 +42,7 @@ FARES_TOO_HIGH = Counter(
 )
 REFUSED = Counter(
     "payment_service_refused",
-    "Requests that were refused for what their token is (401) or allows (403), by why",
+    "Requests that were refused for who sends them, or for what that one may not do, by why",
     ["why"],
 )
 CUT_CONNECTIONS = Counter(

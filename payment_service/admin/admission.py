@@ -1,0 +1,155 @@
+"""Who is logged in, and whether they may see the page. Flask-Login is asked for current_user and
+for what becomes of who is not logged in.
+
+Its own session is not used: a copy of that cookie would stay good after the log-out. Nor is its
+init_app, which would put a hook for its remember-me, which there is not, on every request of the
+API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from flask import Blueprint, Flask, Request, abort, current_app, g, request, url_for
+from flask_login import LoginManager, UserMixin, current_user
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import Conflict, ServiceUnavailable
+from werkzeug.wrappers import Response
+
+from payment_service.admin import cookies
+from payment_service.admin.redirects import see, to_log_in, to_second_factor
+from payment_service.domain.callers import Caller
+from payment_service.domain.operators import Busy, OutOfReach, Reach, Refused, Role
+from payment_service.domain.pages import ANY_LOG_IN, OPEN, PageRule, is_at_least
+from payment_service.domain.vocabulary import Actor
+from payment_service.models.keyring import NoKey
+from payment_service.services import sessions
+from payment_service.services.sessions import Current
+from payment_service.telemetry.metrics import REFUSED
+
+log = structlog.get_logger(__name__)
+
+_CHANGE_NOTHING = ("GET", "HEAD", "OPTIONS")
+_MENU = (
+    ("admin.index", "Overview", Role.VIEWER),
+    ("admin.all_sessions", "Sessions", Role.ADMIN),
+    ("admin.me", "My account", Role.VIEWER),
+)
+_csrf = CSRFProtect()
+
+
+class LoggedIn(UserMixin):
+    """Flask-Login's user."""
+
+    def __init__(self, now: Current) -> None:
+        self.now = now
+
+    def get_id(self) -> str:
+        return str(self.now.operator_id)
+
+
+def now() -> Current:
+    """Who asks. Only for pages that ask for a log-in."""
+    found: Current = current_user.now
+    return found
+
+
+def leave() -> None:
+    """Ends the session that this browser had, before it forgets it for another one."""
+    if current_user.is_authenticated:
+        sessions.log_out(now())
+
+
+def watch(app: Flask, blueprint: Blueprint, rules: Mapping[str, PageRule]) -> None:
+    """Has every request for a page of the blueprint meet its rule."""
+    app.session_interface = cookies.Forms()
+    # Only the pages take a cookie, so only they must know who made a form. What says so is good
+    # for as long as the session for which it was made: a tab stays open for a shift.
+    app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
+    _csrf.init_app(app)
+    log_ins = LoginManager()
+    log_ins.session_protection = None  # it would write into Flask's session
+    log_ins.request_loader(_of_cookie)
+    log_ins.unauthorized_handler(to_log_in)
+    app.login_manager = log_ins  # type: ignore[attr-defined]
+    # Where a browser sends a cookie of this name, Flask-Login asks no further.
+    app.config["REMEMBER_COOKIE_NAME"] = "payments nobody is remembered"
+
+    def admit() -> Any:
+        rule = rules[request.endpoint or ""]
+        if rule == OPEN:
+            return None
+        if not current_user.is_authenticated:
+            return log_ins.unauthorized()
+        return _refused(rule, now())
+
+    blueprint.before_request(_expect_own_form)
+    blueprint.before_request(admit)
+    blueprint.register_error_handler(Refused, _told)
+    blueprint.register_error_handler(NoKey, _without_key)
+    blueprint.context_processor(_shown)
+
+
+def _of_cookie(_: Request) -> LoggedIn | None:
+    found = sessions.current(cookies.token())
+    return LoggedIn(found) if found else None
+
+
+def _expect_own_form() -> None:
+    """Only a page of ours may post: browsers say where a request comes from (the few that don't are
+    from before 2023), and a form holds what no other site can read. Aborts with 400 or 403."""
+    if not current_app.secret_key:
+        abort(503, "SECRET_KEY is not set, and pages need it")
+    cookies.expect_own_forms()
+    if request.method in _CHANGE_NOTHING:
+        return
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        _tell("foreign_page")
+        abort(403, "A page of another site sent this. Nothing was done.")
+    try:
+        _csrf.protect()
+    except CSRFError:  # also whoever takes no cookies, or logged in or out in another tab meanwhile
+        _tell("forged")
+        abort(400, "This form is no longer good. Open its page again and send it from there.")
+
+
+def _refused(rule: PageRule, now: Current) -> Response | None:
+    """What is told to who is logged in and may not see the page. Aborts with 403."""
+    g.operator, g.session_id = now, now.session_id
+    g.caller = Caller(now.by.name, Actor.OPERATOR, g.get("request_id"))
+    if rule == ANY_LOG_IN:
+        return None
+    if now.reach is not Reach.ALL:
+        return to_second_factor()
+    if not isinstance(rule, Role) or not is_at_least(now.role, rule):
+        _tell("role")
+        abort(403, f"This is for operators with the role {rule}. Yours is {now.role}.")
+    return None
+
+
+def _told(error: Refused) -> Any:
+    """What no form has a place for."""
+    if isinstance(error, OutOfReach):  # ended meanwhile: what is left to see, the first page says
+        return see(url_for("admin.index"))
+    told = ServiceUnavailable if isinstance(error, Busy) else Conflict
+    return current_app.handle_user_exception(told(str(error)))
+
+
+def _without_key(error: NoKey) -> Any:
+    told = ServiceUnavailable(f"{error}, and second factors are kept under it.")
+    return current_app.handle_user_exception(told)
+
+
+def _tell(why: str) -> None:
+    REFUSED.labels(why).inc()
+    log.info("refused", why=why)
+
+
+def _shown() -> dict[str, Any]:
+    """What each template has. It asks nobody: a page of an error is made of it, too."""
+    found: Current | None = g.get("operator")
+    may = [] if found is None or found.reach is not Reach.ALL else _MENU
+    menu = [(page, name) for page, name, role in may if found and is_at_least(found.role, role)]
+    return {"operator": found, "menu": menu}

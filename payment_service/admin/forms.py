@@ -1,0 +1,74 @@
+"""What the pages' forms have in them. Passwords are looked at by the services only."""
+
+from __future__ import annotations
+
+import unicodedata
+from zoneinfo import available_timezones
+
+from flask_wtf import FlaskForm
+from wtforms import (
+    EmailField,
+    Field,
+    Form,
+    PasswordField,
+    SelectChoice,
+    SelectField,
+    StringField,
+)
+from wtforms.validators import InputRequired, Length, StopValidation
+
+from payment_service.domain.operators import Theme
+
+_THEMES = [
+    SelectChoice(Theme.AUTO, "As the browser"),
+    SelectChoice(Theme.LIGHT, "Light"),
+    SelectChoice(Theme.DARK, "Dark"),
+]
+
+
+def _one_line(form: Form, field: Field) -> None:
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in field.data or ""):
+        raise StopValidation("There is a character in it that can't be typed.")
+
+
+def _needed(what: str) -> InputRequired:
+    return InputRequired(f"Enter {what}.")
+
+
+_SHORT = Length(max=254, message="That is too long.")
+
+
+class LogIn(FlaskForm):
+    email = EmailField("E-mail", [_needed("your e-mail address"), _SHORT, _one_line])
+    password = PasswordField("Password", [_needed("your password")])
+
+
+class Accept(FlaskForm):
+    """Of an invite to join."""
+
+    name = StringField("Your name", [_needed("your name"), _SHORT, _one_line])
+    password = PasswordField("Password", [_needed("a password")])
+
+
+class NewPassword(FlaskForm):
+    """Of an invite to a new password."""
+
+    password = PasswordField("New password", [_needed("a password")])
+
+
+class Code(FlaskForm):
+    code = StringField("Code", [_needed("the code"), _SHORT, _one_line])
+
+
+class Password(FlaskForm):
+    password = PasswordField("Password", [_needed("your password")])
+
+
+class ChangePassword(FlaskForm):
+    old = PasswordField("Password until now", [_needed("the password until now")])
+    new = PasswordField("New password", [_needed("a new password")])
+
+
+class Preferences(FlaskForm):
+    timezone = SelectField("Time zone", choices=sorted(available_timezones()))
+    theme = SelectField("Colours", choices=_THEMES)

@@ -1,0 +1,30 @@
+"""Errors as pages, for whoever looks at the operators' pages in a browser."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from flask import Response, make_response, render_template
+
+from payment_service import problems
+
+_NOT_NOW = "The service can't do this right now. Wait a moment, then try again."
+# By code. What is told of these is written for programs.
+_SAYS = {
+    problems.NOT_FOUND.code: "There is no page at this address.",
+    problems.METHOD_NOT_ALLOWED.code: "Go back, and use the buttons of the page.",
+    problems.BODY_TOO_LARGE.code: "What was sent is too long.",
+    problems.URI_TOO_LONG.code: "The address is too long.",
+    problems.INTERNAL_ERROR.code: "Something went wrong here, and it is written down. Try again.",
+    problems.BUSY.code: _NOT_NOW,
+    problems.STORAGE_FULL.code: _NOT_NOW,
+    problems.DATABASE_UNAVAILABLE.code: _NOT_NOW,
+}
+
+
+def error_page(status: int, code: str, detail: str) -> Response:
+    """A page that says what is wrong: `detail`, unless it is written for programs."""
+    says = _SAYS.get(code, f"{detail[:1].upper()}{detail[1:]}")
+    title = HTTPStatus(status).phrase.capitalize()
+    page = render_template("admin/error.html", heading=title, says=says)
+    return make_response(page, status)

@@ -1,0 +1,29 @@
+"""Where the operators' pages are, which answer in HTML, take a cookie and no token; and who may see
+which."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from payment_service.domain.operators import Role
+
+PAGES = "/admin"
+
+OPEN: Final = "open"
+"""Nobody is asked who it is."""
+ANY_LOG_IN: Final = "any log-in"
+"""Half a log-in will do: one whose second factor is still to come, or to be set up."""
+PageRule = Role | Literal["open", "any log-in"]
+"""Who may see a page: an operator of this role or of one that may do more; or as above."""
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
+
+
+def is_page(path: str) -> bool:
+    """Whether there is a page of the operators at this path, or would be if there were any."""
+    return path == PAGES or path.startswith(f"{PAGES}/")
+
+
+def is_at_least(role: Role, wanted: Role) -> bool:
+    """Whether who has `role` may do all that `wanted` may."""
+    return _RANK[role] >= _RANK[wanted]
