@@ -1078,6 +1078,55 @@ MUTANTS = (
         "        why = None if _is_new(state) or True else",
         ("tests/test_sso_operators.py",),
     ),
+    Mutant(
+        "pages: no act for another site",
+        "payment_service/admin/admission.py",
+        'not in ("same-origin", "none"):',
+        'not in ("same-origin", "none", "cross-site", "same-site"):',
+        ("tests/test_admin_pages.py::test_every_post_from_another_site_is_refused",),
+    ),
+    Mutant(
+        "pages: no act without a form's token",
+        "payment_service/admin/admission.py",
+        "        _csrf.protect()\n",
+        "        pass\n",
+        ("tests/test_admin_pages.py::test_every_post_without_its_token_is_refused",),
+    ),
+    Mutant(
+        "pages: what makes forms good is of one session",
+        "payment_service/admin/admission.py",
+        "    cookies.expect_own_forms()\n",
+        "",
+        ("tests/test_admin_pages.py::test_what_makes_forms_good_is_of_one_browser",),
+    ),
+    Mutant(
+        "pages: a role sees what is for it",
+        "payment_service/admin/admission.py",
+        "not isinstance(rule, Role) or not is_at_least(now.role, rule)",
+        "not isinstance(rule, Role)",
+        ("tests/test_admin_pages.py::test_every_page_and_every_role",),
+    ),
+    Mutant(
+        "pages: half a log-in reaches its second factor only",
+        "payment_service/admin/admission.py",
+        "    if now.reach is not Reach.ALL:\n",
+        "    if False:\n",
+        ("tests/test_admin_pages.py::test_half_a_log_in_reaches_its_second_factor_only",),
+    ),
+    Mutant(
+        "pages: a log-in leads to pages of ours only",
+        "payment_service/admin/redirects.py",
+        "sent if _OURS.fullmatch(sent) else",
+        "sent if sent else",
+        ("tests/test_admin_pages.py::test_a_log_in_leads_to_pages_of_ours_only",),
+    ),
+    Mutant(
+        "pages: nothing stays in a browser",
+        "payment_service/api/browser.py",
+        'headers["Cache-Control"] = "no-store"',
+        "pass",
+        ("tests/test_admin_pages.py::test_every_page_and_every_role",),
+    ),
 )
 
 
