@@ -12,6 +12,7 @@ from payment_service.sandbox.control import control
 from payment_service.sandbox.dialects.psp.routes import psp
 from payment_service.sandbox.identity import identity
 from payment_service.sandbox.page import page
+from payment_service.sandbox.people import people
 from payment_service.sandbox.replies import failed, reply
 from payment_service.sandbox.settings import read_settings
 from payment_service.sandbox.sisters import sisters
@@ -29,7 +30,7 @@ def create_app(overrides: Mapping[str, str] | None = None) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY
     app.extensions["sandbox"] = SandboxState(read_settings(overrides))
-    for blueprint in (psp, sisters, identity, control, page):
+    for blueprint in (psp, sisters, identity, people, control, page):
         app.register_blueprint(blueprint)
     app.add_url_rule("/health", view_func=health)
     app.register_error_handler(HTTPException, _http_error)

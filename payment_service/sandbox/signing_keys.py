@@ -40,12 +40,12 @@ class SigningKeys:
         ]
         return [{**found[0], "kid": "encryption", "use": "enc", "alg": "RSA-OAEP"}, *found]
 
-    def sign(self, claims: dict[str, Any], seconds: int) -> str:
-        """A token with these claims, its times, and the newest key's name."""
+    def sign(self, claims: dict[str, Any], seconds: int, *, kind: str = "at+jwt") -> str:
+        """A token of that `typ` with these claims, its times, and the newest key's name."""
         kid, key = self._current()[0]
         now = int(time.time())
         whole = {**claims, "iat": now, "exp": now + seconds, "jti": token_hex(8)}
-        return jwt.encode(whole, key, algorithm="RS256", headers={"kid": kid, "typ": "at+jwt"})
+        return jwt.encode(whole, key, algorithm="RS256", headers={"kid": kid, "typ": kind})
 
     def _current(self) -> list[tuple[str, rsa.RSAPrivateKey]]:
         if not self._keys:

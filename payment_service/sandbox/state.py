@@ -10,6 +10,7 @@ from typing import Any
 from flask import current_app
 
 from payment_service.sandbox import trips
+from payment_service.sandbox.codes import Codes
 from payment_service.sandbox.dialects.psp.books import Books
 from payment_service.sandbox.faults import Faults
 from payment_service.sandbox.journal import Journal
@@ -36,6 +37,7 @@ class SandboxState:
         self.faults = Faults()
         self.alarm = Alarm()
         self.signing_keys = SigningKeys()
+        self.codes = Codes()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
         self.postponed = Postponed(self.memory, self.books.perform)
 
