@@ -295,7 +295,7 @@ WORST: dict[str, tuple[str, ...]] = {
     "OPERATOR_MFA": ("yes", "Required", "none", "required,optional", "\udcff"),
     "OPERATOR_ROLES": (
         *("payments", "payments=", "=admin", "payments=root", "payments=Admin", "a=viewer,"),
-        *("a=viewer,a=admin", "a=viewer;b=admin", "\udcff"),
+        *("a=viewer,a=admin", "a viewer", "\udcff"),
     ),
     "ALGORITHMS": ("none", "HS512", "rs256", "RS256,", "RS256,RS256", "RS256 ES256", "\udcff"),
     "CLAIMS": ("scope,", ",", "scope,,role", "scope,scope", "two\nlines", "\udcff"),
