@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from payment_service.config import kinds
     from payment_service.domain import cards
     from payment_service.extensions import cache, db, migrate
+    from payment_service.identity.sso import sign_on_of
     from payment_service.identity.tokens import tokens_of
     from payment_service.models.keyring import Keyring
     from payment_service.providers.registry import Registry
@@ -48,6 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["providers"] = Registry(settings)
     app.extensions["tokens"] = tokens_of(settings)
+    app.extensions["sso"] = sign_on_of(settings)
     app.extensions["keyring"] = Keyring(kinds.encryption_keys(settings.encryption_keys or ""))
     app.config.update(flask_settings.of(settings))
     app.json.sort_keys = False  # type: ignore[attr-defined]
