@@ -25,6 +25,8 @@ HERE = ROOT / "tests/identity"
 WORK = ROOT / ".identity"
 """Where npm puts what package-lock.json names."""
 CLIENT = ("trip-service", "a-secret-of-tests")
+PANEL = ("payments-panel", "a-secret-of-the-panel")
+"""Comes back to http://localhost:<any port>/admin/sso/callback."""
 
 
 class Issuer:
@@ -85,6 +87,11 @@ class Issuer:
         assert answer.status_code == 200, answer.text
         made: str = answer.json()["access_token"]
         return made
+
+    def people(self, **roles: list[str]) -> None:
+        """Says who has which roles; whoever is not named has none."""
+        answer = requests.post(f"{self.url}/people", json=roles, timeout=PATIENCE)
+        assert answer.status_code == 200
 
     def rotate(self) -> None:
         assert requests.post(f"{self.url}/rotate", timeout=PATIENCE).status_code == 200
