@@ -26,15 +26,17 @@ class Unlogged(WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(app: Flask) -> Iterator[str]:
+def serving(app: Flask, host: str = "127.0.0.1") -> Iterator[str]:
     """The address of the app."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Unlogged)
+    server = make_server(host, 0, app, threaded=True, request_handler=Unlogged)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://{host}:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextlib.contextmanager

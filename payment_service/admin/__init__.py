@@ -15,6 +15,7 @@ from payment_service.admin import (
     me,
     second_factor,
     sessions,
+    sso,
     step_up,
 )
 from payment_service.admin.times import time_in
@@ -29,6 +30,8 @@ ROUTES: tuple[tuple[str, tuple[str, ...], Callable[..., Any], PageRule], ...] = 
     ("/", GET, front.index, Role.VIEWER),
     ("/login", BOTH, log_in.log_in, OPEN),
     ("/logout", POST, log_in.log_out, ANY_LOG_IN),
+    ("/sso", GET, sso.sso_start, OPEN),
+    ("/sso/callback", GET, sso.sso_callback, OPEN),
     ("/invite/<token>", BOTH, invites.invite, OPEN),
     ("/second-factor", BOTH, second_factor.second_factor, ANY_LOG_IN),
     ("/step-up", BOTH, step_up.step_up, ANY_LOG_IN),
