@@ -490,6 +490,14 @@ def test_what_single_sign_on_needs_is_told_at_once(
     assert read_settings().operator_login == login
 
 
+def test_make_run_makes_the_key_that_single_sign_on_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"DATABASE_URL": URL, **SSO, "OPERATOR_LOGIN": "sso"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SECRET_KEY")
+    assert list(refused()) == ["SECRET_KEY"]
+    assert preflight.check_settings()
+
+
 def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"DATABASE_URL": URL, "METRICS_PORT": "8082"}.items():
         monkeypatch.setenv(name, value)
