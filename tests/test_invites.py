@@ -222,3 +222,14 @@ def test_who_comes_by_single_sign_on_gets_no_link(app: Flask) -> None:
     assert found["role"] == "viewer"
     with app.app_context(), pytest.raises(EmailTaken):
         operators.add(email=email, role=Role.VIEWER, by=CLI)
+
+
+def test_where_nobody_comes_by_password_no_link_does(
+    app: Flask, make_app: MakeApp, database_of_module: str
+) -> None:
+    made = make(app)
+    sso_only = make_app(operator_login="sso", database_url=database_of_module)
+    with pytest.raises(Refused, match="single sign-on"):
+        make(sso_only)
+    with pytest.raises(InviteOver):
+        accept(sso_only, made.token)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
 
+from payment_service.config import settings
 from payment_service.domain.acts import Act
 from payment_service.domain.operators import (
     BadText,
@@ -58,10 +59,12 @@ def make(*, email: str, role: Role | None, by: By, name: str = "") -> Invite:
     """A link for a new operator with this role, or for one who is there a link to a new password
     (role None, or the one he has). Older links of his die.
 
-    Raises BadText, UnknownOperator without a role, EmailTaken for who comes by single sign-on, and
-    Refused if he is disabled or has another role. Commits.
+    Raises BadText, UnknownOperator without a role, and Refused if he is disabled or has another
+    role, or if nobody comes in by password here. Commits.
     """
     operators.expect_admin(by)
+    if settings().operator_login == "sso":
+        raise Refused("Operators come in by single sign-on here, and by no link.")
     token = new_token()
     with db.session.begin():
         operators.hold_all()
@@ -90,10 +93,11 @@ def make(*, email: str, role: Role | None, by: By, name: str = "") -> Invite:
 
 
 def look(token: str) -> Invited:
-    """What this link is for, without using it. Raises InviteOver."""
+    """What this link is for, without using it. Raises InviteOver, also where passwords are no way
+    in any more."""
     with db.engine.connect() as connection:
         row = connection.execute(_OPEN_ONE.where(_is_open(token))).one_or_none()
-    if row is None:
+    if row is None or settings().operator_login == "sso":
         raise _over()
     return Invited(row.email, row.name, InvitePurpose(row.purpose))
 
