@@ -78,12 +78,13 @@ class Desk:
         return self.post(path, page, **{"email": self.email, "password": PASSWORD, **fields})
 
     def set_up(self) -> list[str]:
-        """A second factor; its recovery codes."""
+        """A second factor, shown by the code `set_up_by`; its recovery codes."""
         page = self.get("/admin/second-factor").text
         found = re.search(r"<code>([^<]+)</code>", page)
         assert found, page
         self.secret = found.group(1).replace(" ", "")
-        answer = self.post("/admin/second-factor", code=self.code())
+        self.set_up_by = self.code()
+        answer = self.post("/admin/second-factor", code=self.set_up_by)
         assert answer.status_code == 200, answer.text
         return [unescape(code) for code in re.findall(r"<li>([^<]+)</li>", answer.text)]
 
