@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from flask import Flask, session
+from markupsafe import escape
 
 from payment_service.api import auth
-from payment_service.domain.operators import Role
+from payment_service.domain.operators import Busy, OutOfReach, Refused, Role
 from payment_service.domain.pages import is_page
+from payment_service.models.keyring import NoKey
 from payment_service.services import operators
 from tests.desk import (
     KEYS,
@@ -639,6 +641,28 @@ def test_errors_are_pages(desk: Desk) -> None:
         assert "problem" not in answer.text
     assert not is_page("/administrator")
     assert desk.get("/administrator").mimetype == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Busy("Come again in 3 seconds."), 503),
+        (Refused("This can't be done."), 409),
+        (NoKey("ENCRYPTION_KEYS is not set"), 503),
+        (OutOfReach("This session is over."), 303),
+    ],
+)
+def test_what_no_form_has_a_place_for(make_app: MakeApp, error: Exception, status: int) -> None:
+    app = make_app(**KEYS)
+
+    def fail() -> None:
+        raise error
+
+    app.view_functions["admin.log_in"] = fail
+    answer = Desk(app).get(LOG_IN)
+    assert answer.status_code == status
+    sign_of_a_page(answer)
+    assert (escape(str(error)) in answer.text) is (status != 303)
 
 
 def test_too_many_requests_is_a_page(make_app: MakeApp) -> None:
