@@ -173,7 +173,7 @@ FORGED: dict[str, tuple[Callable[[], str], str]] = {
     "a long sub": (lambda: signed(sub="a" * 256), "subject"),
     **{
         f"the name {name}": (lambda name=name: signed(sub=name), "subject")
-        for name in ("local", "import", "worker", "operator:ann", "Worker", "OPERATOR:1")
+        for name in ("local", "import", "worker", "operator:ann", "cli:root", "Worker", "CLI:1")
     },
     "an ID token by its typ": (lambda: signed(typ="ID"), "type"),
     "an ID token by its nonce": (lambda: signed(nonce="n"), "type"),

@@ -34,10 +34,11 @@ WORKER = Caller("worker", Actor.WORKER)
 LOCAL = "local"
 """The one caller where nobody is asked for a token."""
 _OURS = frozenset({LOCAL, "import", WORKER.name})
-_OPERATORS = "operator:"
+_OURS_BEGIN = ("operator:", "cli:")
+"""Behind these stand people: operators of the panel, and who runs commands."""
 
 
 def is_reserved(name: str) -> bool:
     """Whether the name means somebody of this house in the rows, so that no token may bear it."""
     lower = name.lower()
-    return lower in _OURS or lower.startswith(_OPERATORS)
+    return lower in _OURS or lower.startswith(_OURS_BEGIN)
