@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +48,22 @@ def test_by_both(make_app: MakeApp) -> None:
     assert client.get("/metrics", environ_overrides=apart).status_code == 401
     answer = client.get("/metrics", headers=bearing(TOKEN), environ_overrides=apart)
     assert answer.status_code == 200
+
+
+def test_a_unix_socket_is_no_port(start_service: StartService, tmp_path: Path) -> None:
+    """Whatever port the Host header names: gunicorn would take it for the socket's."""
+    place, port = str(tmp_path / "web"), "9102"
+    service = start_service()
+    service.kill()
+    by_port = service.url.removeprefix("http://")
+    service.start(METRICS_PORT=port, GUNICORN_CMD_ARGS=f"--bind {by_port} --bind unix:{place}")
+    for host in (f"localhost:{port}", "localhost", f"127.0.0.1:{port}"):
+        for path, status in (("/metrics", 404), ("/health", 200)):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(PATIENCE)
+                sock.connect(place)
+                sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                assert int(sock.recv(12).split()[1]) == status, (host, path)
 
 
 def test_gunicorn_listens_on_both_ports(start_service: StartService) -> None:

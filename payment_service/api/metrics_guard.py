@@ -27,7 +27,7 @@ def _admit() -> None:
     InvalidToken."""
     wanted = request.endpoint == METRICS
     port, token = settings().metrics_port, settings().metrics_token
-    # gunicorn says by which of its sockets the request came, whatever its Host header says.
+    # The worker says by which of its sockets the request came, whatever its Host header says.
     _, came_by = request.server or ("", None)
     if port and (came_by == port) != wanted:
         raise NotFound

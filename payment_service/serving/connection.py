@@ -13,7 +13,10 @@ class Connection:
     """A client's connection. One thread at a time has it: the main one or one of the pool."""
 
     def __init__(self, sock: socket.socket, client: Any, server: Any, cfg: Any) -> None:
-        self.sock, self.client, self.server = sock, client, server
+        self.sock, self.client = sock, client
+        # A Unix socket has no port. gunicorn would take the one that the Host header names, and
+        # that is for anybody to write.
+        self.server = (server, "") if isinstance(server, str | bytes) else server
         self.incoming, self.outgoing = Incoming(cfg, client), Outgoing(sock)
         self.request: Any = None  # the one that is answered
         self.answer: AnswerInPieces | None = None  # until the app's part of it is over
