@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from payment_service.config import Settings
-from payment_service.config.kinds import each
 from payment_service.extensions import HOT, READS, REDIS_PATIENCE
 
 # A host that is gone without a word, or a process that stopped while it held a lock, must not hold
@@ -38,7 +37,6 @@ def of(settings: Settings) -> dict[str, Any]:
     return {
         "DEBUG": settings.flask_debug,
         "SECRET_KEY": settings.secret_key,
-        "TRUSTED_HOSTS": each(settings.allowed_hosts) if settings.allowed_hosts else None,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         # The ordinary pool makes sure of a connection before it is used; the others look at the
         # socket instead (statements.hot).

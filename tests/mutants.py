@@ -946,6 +946,20 @@ MUTANTS = (
         ("tests/test_keys.py",),
     ),
     Mutant(
+        "callers: without tokens only this machine's names",
+        "payment_service/api/hosts.py",
+        '    elif settings.auth_mode == "off":',
+        "    elif False:",
+        ("tests/test_browser.py",),
+    ),
+    Mutant(
+        "callers: flask run for others is refused without tokens",
+        "payment_service/cli/__init__.py",
+        "    if off and host and",
+        "    if False and host and",
+        ("tests/test_settings.py",),
+    ),
+    Mutant(
         "callers: keys are believed for so long",
         "payment_service/identity/keys.py",
         "        if self.at_hand is not None and now - self._fetched > self._stale:",

@@ -22,10 +22,10 @@ class Slow(StrEnum):
 
 
 _SENDS = {
-    Slow.HEADERS: b"POST /v1/payments/charge HTTP/1.1\r\nHost: slow\r\nContent-Type: applic",
-    Slow.BODY: b"POST /v1/payments/charge HTTP/1.1\r\nHost: slow\r\nIdempotency-Key: slow\r\n"
+    Slow.HEADERS: b"POST /v1/payments/charge HTTP/1.1\r\nHost: localhost\r\nContent-Type: applic",
+    Slow.BODY: b"POST /v1/payments/charge HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: slow\r\n"
     b'Content-Type: application/json\r\nContent-Length: 400\r\n\r\n{"order_id": 1, ',
-    Slow.ANSWER: f"GET {BIG} HTTP/1.1\r\nHost: slow\r\n\r\n".encode(),
+    Slow.ANSWER: f"GET {BIG} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
 }
 
 

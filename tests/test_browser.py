@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask, request
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
 from tests.fixtures import IN_PRODUCTION, MakeApp, StartService, a_key, an_order
 from tests.patience import PATIENCE
@@ -140,6 +140,38 @@ def test_the_service_answers_to_its_names_only(make_app: MakeApp) -> None:
         assert status(host) == 200
     for host in ("example.com", "evil.example", "xpay.example.com", "pay.example.com.evil"):
         assert status(host) == 400
+
+
+@pytest.mark.parametrize("names", [None, "pay.example.com,::1"])
+def test_an_address_in_brackets_is_a_name_too(make_app: MakeApp, names: str | None) -> None:
+    app = make_app(allowed_hosts=names)
+    for host, status in (
+        *(("[::1]", 200), ("[::1]:8082", 200)),
+        *(("[::2]", 400), ("[::1.evil]", 400), ("[1:::]", 400), ("[", 400), ("", 400)),
+    ):
+        environ = {**create_environ("/health"), "HTTP_HOST": host}
+        _, told, _ = run_wsgi_app(app, environ)  # Flask's client stumbles over the worst itself
+        assert int(told.split()[0]) == status, host
+
+
+def test_without_tokens_only_this_machines_names_are_answered_to(make_app: MakeApp) -> None:
+    """A page whose name was made to lead here is a page of ours to a browser, and reads all."""
+
+    def statuses(*hosts: str, **settings: Any) -> set[int]:
+        client = make_app(**settings).test_client()
+        paths = ("/v1/payments?limit=1", "/health", "/nowhere")
+        asks = [client.get(path, headers={"Host": host}) for path in paths for host in hosts]
+        return {answer.status_code for answer in asks}
+
+    own = ("localhost", "localhost:8082", "LOCALHOST.", "127.0.0.1:8082", "[::1]:8082")
+    foreign = ("evil.example", "evil.example:8082", "127.0.0.1.evil.example", "0.0.0.0", "10.0.0.1")
+    assert statuses(*own) == {200, 404}
+    assert statuses(*foreign) == {400}
+    assert statuses("127.0.0.2", service_host="127.0.0.2") == {200, 404}
+    assert statuses("127.0.0.2") == {400}
+    assert statuses("pay.example.com", allowed_hosts="pay.example.com") == {200, 404}
+    assert statuses(*own, allowed_hosts="pay.example.com") == {400}
+    assert statuses(*foreign, auth_mode="jwt", jwt_secret="x" * 32) == {200, 401, 404}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from tests.fixtures import StartService, a_key
 from tests.patience import PATIENCE
 from tests.running_service import Service
 
-GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
-POST = b"POST /v1/payments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /v1/payments HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -40,9 +40,13 @@ REFUSED = {
     "garbage": (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400, "malformed_request"),
     "words": (b"hello there, is it you\r\n", 400, "malformed_request"),
     "no version": (b"GET /health\r\n\r\n", 400, "malformed_request"),
-    "bare LF": (b"GET /health HTTP/1.1\nHost: x\n\n", 400, "malformed_request"),
+    "bare LF": (b"GET /health HTTP/1.1\nHost: localhost\n\n", 400, "malformed_request"),
     "a method of its own": (b"get /health HTTP/1.1\r\n\r\n", 400, "malformed_request"),
-    "HTTP/9.9": (b"GET /health HTTP/9.9\r\nHost: x\r\n\r\n", 505, "http_version_not_supported"),
+    "HTTP/9.9": (
+        b"GET /health HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        505,
+        "http_version_not_supported",
+    ),
     "HTTP/2": (b"GET /health HTTP/2.0\r\n\r\n", 505, "http_version_not_supported"),
     "HTTP/x": (b"GET /health HTTP/x\r\n\r\n", 400, "malformed_request"),
     "a long line": (b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", 414, "uri_too_long"),

@@ -12,11 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import redis
 from sqlalchemy.engine import make_url
 
-from payment_service import config, read_settings
+from payment_service import config, create_app, read_settings
+from payment_service.api.hosts import LOOPBACK
 from payment_service.config import BadSettings, kinds
 from payment_service.domain import money
 from payment_service.extensions import db
@@ -603,6 +605,35 @@ def test_gunicorn_does_not_let_others_in_unasked(given: dict[str, str], says: st
     assert done.returncode != 0
     assert says in done.stderr
     assert "SERVICE_HOST" not in given or "http://0.0.0.0" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments"),
+    [({}, ["--host", "0.0.0.0"]), ({"FLASK_RUN_HOST": "::"}, []), ({}, ["-h", "payments"])],
+)
+def test_flask_run_does_not_let_others_in_unasked(
+    given: dict[str, str], arguments: list[str]
+) -> None:
+    """It listens where it is told to, whatever SERVICE_HOST says."""
+    env = {**os.environ, "DATABASE_URL": URL, "AUTH_MODE": "off", **given}
+    command = ["-m", "flask", "--app", "payment_service", "run", "--port", "0", *arguments]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "AUTH_MODE: off is refused unless --host is loopback" in done.stderr
+
+
+@pytest.mark.parametrize("host", [*LOOPBACK, "127.0.0.2", "unix:///tmp/somewhere"])
+def test_flask_run_serves_this_machine(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    with click.Context(click.Command("run"), info_name="run") as context:
+        context.params["host"] = host
+        assert create_app() is not None
+        monkeypatch.setenv("AUTH_MODE", "jwt")
+        monkeypatch.setenv("JWT_SECRET", "x" * 32)
+        context.params["host"] = "0.0.0.0"
+        assert create_app() is not None
 
 
 def test_the_wait_for_the_database_finds_it_as_the_service_does(postgres_url: str) -> None:

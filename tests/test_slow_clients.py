@@ -75,7 +75,7 @@ def a_charge(**headers: str) -> tuple[bytes, bytes]:
     body = json.dumps(an_order(method="CASH")).encode()
     lines = [
         "POST /v1/payments/charge HTTP/1.1",
-        "Host: x",
+        "Host: localhost",
         f"Idempotency-Key: {a_key()}",
         "Content-Type: application/json",
         *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
@@ -192,7 +192,7 @@ def test_a_body_that_is_waited_for(service: Service) -> None:
 def test_requests_in_one_piece_and_in_many(service: Service) -> None:
     """Pipelined, on one connection; and each split where it hurts."""
     one, two = b"".join(a_charge()), b"".join(a_charge())
-    three = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    three = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with connected(service) as sock, sock.makefile("rb") as answers:
         sock.sendall(one + two + three + three[:10])
         assert [read_answer(answers)[0] for _ in range(3)] == [201, 201, 200]
@@ -257,7 +257,9 @@ class Patient(Service):
 
 def test_a_route_with_times_of_its_own(make_service: MakeService) -> None:
     service = make_service(Patient)
-    half = b" HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nab"
+    half = (
+        b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nab"
+    )
     with connected(service) as usual, connected(service) as patient:
         patient.sendall(b"POST /patient" + half)
         usual.sendall(b"POST /v1/payments" + half)

@@ -10,6 +10,7 @@ from payment_service.api import (
     body,
     errors,
     health,
+    hosts,
     metrics_guard,
     payments,
     providers,
@@ -72,6 +73,7 @@ def register(app: Flask) -> None:
         for blueprint, _, views in ROUTES
         for view, rule in views.items()
     }
+    hosts.guard(app)
     auth.guard(app, {**rules, **_OF_THE_FRAMEWORK})
     metrics_guard.guard(app)
     app.before_request(body.refuse_surprises)

@@ -24,7 +24,8 @@ from payment_service.cli.operators import operators
 from payment_service.cli.outbox import outbox
 from payment_service.cli.recover import recover
 from payment_service.cli.token import token
-from payment_service.config import settings
+from payment_service.config import BadSettings, settings
+from payment_service.config.urls import is_loopback
 from payment_service.domain import states as table
 from payment_service.domain.acts import Act
 from payment_service.extensions import db
@@ -37,9 +38,20 @@ SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 
 
 def register(app: Flask) -> None:
-    """Puts the commands on the app."""
+    """Puts the commands on the app. Raises BadSettings where `flask run` makes it for others than
+    this machine, and nobody is asked for a token."""
+    _refuse_open_run(app)
     for command in (seed, worker, states, outbox, audit, recover, token, keys, operators):
         app.cli.add_command(command)
+
+
+def _refuse_open_run(app: Flask) -> None:
+    """`flask run` listens where --host and FLASK_RUN_HOST say, whatever SERVICE_HOST does."""
+    context = click.get_current_context(silent=True)
+    host = context.params.get("host") if context and context.info_name == "run" else None
+    off = app.extensions["settings"].auth_mode == "off"
+    if off and host and not host.startswith("unix:") and not is_loopback(host):
+        raise BadSettings({"AUTH_MODE": ["off is refused unless --host is loopback, as 127.0.0.1"]})
 
 
 @click.command
