@@ -329,13 +329,57 @@ def test_a_token_of_keycloaks_shape() -> None:
         ({"roles": ["payments:admin"]}, {"payments:admin"}),
         ({"scope": "payments:*", "role": "admin"}, set()),
         ({"scope": "payments:admin,payments:read"}, set()),
-        ({"scope": 7, "roles": [7, None, {"a": 1}]}, set()),
+        ({"scope": None, "roles": None, "scp": ""}, set()),
+        ({"scope": "riders:read payments:read", "role": "overrider"}, {"payments:read"}),
         ({"permissions": ["payments:read"]}, set()),
     ],
 )
 def test_where_scopes_stand(said: dict[str, Any], scopes: set[str]) -> None:
     found = tokens(jwt_secret=SECRET).bearer(a_token(**{"scope": None, **said}))
     assert {str(scope) for scope in found.scopes} == scopes
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({"role": role} for role in ("rider", "RIDER", "Rider", "ROLE_RIDER", "driver rider")),
+        *({"roles": [role]} for role in ("rider", "Role_Rider", "role:rider")),
+        *({name: "rider payments:write"} for name in ("scope", "scp", "role")),
+    ],
+)
+def test_a_rider_by_any_spelling_is_one(said: dict[str, Any]) -> None:
+    found = tokens(jwt_secret=SECRET).bearer(a_token(**{"sub": "7", **said}))
+    assert found == Bearer("7", frozenset({Scope.READ}), True, 7)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({"role": role} for role in ({"name": "rider"}, {"rider": True}, {}, 7, True, 0, False)),
+        *({"roles": [role]} for role in (["rider"], {"name": "rider"}, 7, None)),
+        *({"role": role} for role in ("rider,driver", "driver;RIDER", "rider-app", "/rider")),
+        *({"roles": [role]} for role in ("rider driver", "app:rider", "ROLE_APP_RIDER", " rider")),
+        *({"scope": said} for said in ("payments:read,rider", {"rider": 1}, 7, [["rider"]])),
+        {"realm": ["rider"]},
+        {"realm": {"roles": {"rider": True}}},
+        {"realm": {"roles": [["rider"]]}},
+        {"realm": "rider"},
+    ],
+)
+def test_a_role_that_is_not_understood_opens_nothing(said: dict[str, Any]) -> None:
+    """It may have been a rider's, who must not pass for a service."""
+    where = ("scope", "scp", "realm.roles")
+    for places in (where, (*where, "roles", "role")):
+        with pytest.raises(InvalidToken) as refusal:
+            tokens(jwt_secret=SECRET, jwt_scope_claims=places).bearer(a_token(**said))
+        assert refusal.value.members["reason"] == "claims"
+
+
+def test_a_role_with_rider_in_its_name_may_have_scopes() -> None:
+    """What JWT_ROLE_SCOPES names is understood."""
+    knows = tokens(jwt_secret=SECRET, jwt_role_scopes="rider-support=payments:read")
+    found = knows.bearer(a_token(scope=None, roles=["rider-support"]))
+    assert found == Bearer("trip-service", frozenset({Scope.READ}))
 
 
 def test_a_token_that_passed_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,9 @@ RIDER = "rider"
 _ROLES = ("roles", "role")
 """Where that role counts, wherever scopes come from: it takes rights away."""
 
+_IS_RIDER = re.compile(rf"(role[_:-])?{RIDER}\Z", re.IGNORECASE)
+_SPEAKS_OF_RIDERS = re.compile(rf"(?<![a-z]){RIDER}(?![a-z])", re.IGNORECASE)
+
 _NAME = re.compile(r"[!-~]{1,255}\Z", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}\Z", re.ASCII)
 _LARGEST = 2**63 - 1  # of PostgreSQL's bigint
@@ -89,11 +92,15 @@ def operator_role(claims: Claims, place: str, of_name: Mapping[str, Role]) -> Ro
 
 
 def bearer_of(claims: Claims, means: Meanings) -> Bearer:
-    """Raises InvalidToken where `sub` can't be a caller's name."""
+    """Raises InvalidToken where `sub` can't be a caller's name, and where scopes or roles are
+    written in a way that is not understood: a rider must not pass for a service."""
     name = _name(claims.get("sub"))
     words = set(_words(claims, means.scope_claims))
-    if any(word.lower() == RIDER for word in words | set(_words(claims, _ROLES))):
+    roles = words | set(_words(claims, _ROLES))
+    if any(map(_IS_RIDER.match, roles)):
         return Bearer(name, frozenset({Scope.READ}), True, _number(_at(claims, means.rider_claim)))
+    if any(map(_SPEAKS_OF_RIDERS.search, roles - means.of_role.keys())):
+        raise _unclear("a role has rider in its name, and is not the role rider")
     scopes = frozenset(scope for scope in Scope if scope in words)
     return Bearer(name, scopes.union(*(means.of_role.get(word, ()) for word in words)))
 
@@ -112,20 +119,30 @@ def _number(value: object) -> int | None:
 
 
 def _words(claims: Claims, places: Iterable[str]) -> Iterable[str]:
-    """The words of all these claims: a list's, or those of a text with blanks between."""
+    """The words of all these claims: a list's, or those of a text with blanks between. Raises
+    InvalidToken for a claim that is neither."""
     for place in places:
         value = _at(claims, place)
-        if isinstance(value, str):
-            yield from value.split()
-        elif isinstance(value, list):
-            yield from (word for word in value if isinstance(word, str))
+        words = value.split() if isinstance(value, str) else [] if value is None else value
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise _unclear(f"{place} must be a text, or a list of texts")
+        yield from words
 
 
 def _at(claims: Claims, place: str) -> Any:
-    """The claim of that name; else what the dots lead to (some names are addresses, with dots)."""
+    """The claim of that name; else what the dots lead to (some names are addresses, with dots).
+    Raises InvalidToken where they lead into something that is no object."""
     if place in claims:
         return claims[place]
     value: Any = claims
     for name in place.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise _unclear(f"{place} must lead through objects")
+        value = value.get(name)
     return value
+
+
+def _unclear(says: str) -> InvalidToken:
+    return InvalidToken(says, reason="claims")
