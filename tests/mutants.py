@@ -960,6 +960,13 @@ MUTANTS = (
         ("tests/test_tokens.py",),
     ),
     Mutant(
+        "callers: a rider reads no reasons of refunds",
+        f"{SERVICES}/reading.py",
+        '    return row if rider is None else {**row, "reason": None}',
+        "    return row",
+        ("tests/test_riders.py",),
+    ),
+    Mutant(
         "callers: without tokens only this machine's names",
         "payment_service/api/hosts.py",
         '    elif settings.auth_mode == "off":',

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Response, g, request
 
+from payment_service.api.auth import rider
 from payment_service.domain.jsontext import ascii_line
 from payment_service.services.reading import Seen
 from payment_service.version import VERSION
@@ -48,7 +49,10 @@ def unchanged(edition: str, form: str = "") -> Response:
 
 
 def _tag(edition: str, form: str) -> str:
-    """It names the release too, because another one may show the same thing otherwise."""
+    """It names the release too, because another one may show the same thing otherwise; and that it
+    is for a rider, who is shown less."""
+    if rider() is not None:
+        form = f"{form}-rider"
     return f"{VERSION}-{form}-{edition}" if form else f"{VERSION}-{edition}"
 
 

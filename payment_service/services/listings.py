@@ -30,7 +30,12 @@ from payment_service.queries import Query
 from payment_service.schemas.lists import Cursor, Page
 from payment_service.services.moves import due
 from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
-from payment_service.services.reading import SHOWN_OF_PAYMENT, SHOWN_OF_REFUND, of_rider
+from payment_service.services.reading import (
+    SHOWN_OF_PAYMENT,
+    SHOWN_OF_REFUND,
+    of_rider,
+    shown_refund,
+)
 
 
 def list_payments(
@@ -213,7 +218,7 @@ def _page(
     shown, more = found[: page.limit], len(found) > page.limit
     last = Cursor(shown[-1]["created_at"], shown[-1][key]) if more else None
     body = {
-        noun: shown,
+        noun: [shown_refund(row, rider) for row in shown] if noun == "refunds" else shown,
         "count": len(shown),
         "has_more": more,
         "next_cursor": str(last) if last else None,

@@ -59,7 +59,7 @@ def get(
     *, payment_id: int, known: Sequence[str] = (), rider: int | None = None
 ) -> tuple[str, Receipt | None]:
     """The receipt with its edition; None in its place if the reader knows that. A `rider` finds
-    only that rider's own.
+    only that rider's own, without the reasons of refunds.
 
     Raises PaymentNotFound, ReceiptNotAvailable.
     """
@@ -79,7 +79,7 @@ def get(
         **{name: found[name] for name in _SAME},
         paid_at=found["captured_at"] or found["created_at"],
         fare=_fare(found),
-        refunds=tuple(map(_line, found["refunds"])),
+        refunds=tuple(_line(reading.shown_refund(row, rider)) for row in found["refunds"]),
     )
     return found["edition"], receipt
 
