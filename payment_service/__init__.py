@@ -41,7 +41,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     from payment_service.identity.tokens import tokens_of
     from payment_service.models.keyring import Keyring
     from payment_service.providers.registry import Registry
-    from payment_service.ratelimit import limiter
     from payment_service.telemetry import logs, requests
 
     settings = settings or read_settings()
@@ -59,7 +58,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     cache.init_app(app, settings.redis_url)
     guard = browser.guard(settings)
     requests.watch(app, refused=cards.contains_card_number, guard=guard)
-    limiter.init_app(app)
     api.register(app)
     admin.register(app)
     wsgi = behind_proxies(app.wsgi_app, settings.trusted_proxies)

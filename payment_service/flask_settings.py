@@ -1,4 +1,4 @@
-"""Our settings as Flask's extensions want them: the three database pools and the rate limit."""
+"""Our settings as Flask's extensions want them: three database pools, and where requests count."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def of(settings: Settings) -> dict[str, Any]:
         # socket instead (statements.hot).
         "SQLALCHEMY_ENGINE_OPTIONS": {**pool, "pool_pre_ping": True},
         "SQLALCHEMY_BINDS": dict.fromkeys((HOT, READS), single),
-        "RATELIMIT_APPLICATION": settings.rate_limit,
+        "RATELIMIT_ENABLED": settings.rate_limit_enabled,
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
-        # All threads may find at once that Redis has lost the limiter's script.
+        # All threads may find at once that Redis has lost the limiter's scripts.
         "RATELIMIT_STORAGE_OPTIONS": (
             {**REDIS_PATIENCE, "max_connections": settings.web_threads + 20}
             if settings.redis_url

@@ -63,9 +63,6 @@ BAD_REQUEST = Kind(400, "bad_request", "the request can't be read")
 NOT_FOUND = Kind(404, "not_found", "there is nothing at this path")
 METHOD_NOT_ALLOWED = Kind(405, "method_not_allowed", "this path does not take the method")
 UNSUPPORTED_MEDIA_TYPE = Kind(415, "unsupported_media_type", "send the body as application/json")
-TOO_MANY_REQUESTS = Kind(
-    429, "too_many_requests", "more requests than the limit; wait as long as Retry-After says"
-)
 BUSY = Kind(503, "busy", "all database connections are in use; ask again")
 STORAGE_FULL = Kind(
     503,

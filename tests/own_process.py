@@ -1,5 +1,5 @@
-"""An app in a process of its own: the limiter, the loggers and the registry of metrics are one per
-process, and take their settings from its first app."""
+"""An app in a process of its own: the loggers and the registry of metrics are one per process, and
+take their settings from its first app."""
 
 from __future__ import annotations
 

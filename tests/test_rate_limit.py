@@ -1,23 +1,31 @@
-"""One limit for all processes: reads are counted while the database is at work, and exactly."""
+"""How requests are counted: by all processes together, exactly, in one round trip, while the
+database is at work; and in each process's memory while Redis is away."""
 
 from __future__ import annotations
 
+import signal
+import socket
+import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 import requests
 from flask import Flask, g
 from sqlalchemy import event
 
-from payment_service import embedded
-from payment_service.extensions import db
-from payment_service.ratelimit import limiter
+from payment_service import embedded, ratelimit
+from payment_service.extensions import REDIS_PATIENCE, db
+from payment_service.ratelimit import windows
+from payment_service.ratelimit.windows import MOST_KEPT
 from tests.books import payments_of
 from tests.fixtures import MakeApp, StartService, a_key, an_order
 from tests.patience import PATIENCE
+from tests.sandbox_calls import eventually
 
 PROCESSES = 3
 ALLOWED, ASKED = 45, 90
@@ -61,7 +69,7 @@ def test_a_read_does_not_wait_for_its_count(make_app: MakeApp) -> None:
     with app.app_context():
         engines = list(db.engines.values())
     for engine in engines:
-        event.listen(engine, "checkout", lambda *_: on_its_way.append("rate_limit" in g))
+        event.listen(engine, "checkout", lambda *_: on_its_way.append(g.hit.sent is not None))
     client = app.test_client()
     assert client.get("/v1/payments?limit=1").status_code == 200
     assert on_its_way == [True]
@@ -73,14 +81,15 @@ def test_each_request_hears_its_own_count(make_app: MakeApp) -> None:
     """One is answered in the middle of another, whose hit is on its way."""
     app = make_app(rate_limit="3 per 8 day")
     path = "/v1/payments?limit=1"
-    for _ in range(2):  # the first may give Redis its script; the second leaves its connection
+    for _ in range(2):  # the first may give Redis its scripts; the second leaves its connection
         assert app.test_client().get(path).status_code == 200
     told: list[int] = []
 
     def ask(*_: object) -> None:
         if not told:
             told.append(0)
-            told.append(app.test_client().get(path).status_code)
+            with ThreadPoolExecutor(1) as other:  # with a context of its own
+                told.append(other.submit(app.test_client().get, path).result().status_code)
 
     with app.app_context():
         engines = list(db.engines.values())
@@ -108,10 +117,10 @@ def test_who_is_over_the_limit_changes_nothing(make_app: MakeApp, app: Flask) ->
 
 
 def test_redis_has_a_connection_for_each_thread(make_app: MakeApp) -> None:
-    """All of them may find at once that Redis has lost the script."""
-    make_app(web_threads=300)
-    client: Any = limiter.storage
-    assert client.get_connection().connection_pool.max_connections >= 300
+    """All of them may find at once that Redis has lost the scripts."""
+    [limiter] = make_app(web_threads=300).extensions["limiter"]
+    client: Any = limiter.storage.get_connection()
+    assert client.connection_pool.max_connections >= 300
 
 
 def test_a_connection_that_redis_has_closed_is_replaced(make_app: MakeApp, tmp_path: Path) -> None:
@@ -169,23 +178,166 @@ def test_a_redis_that_may_take_no_script_is_no_internal_error(
 def test_a_redis_that_tells_only_half_is_no_internal_error(
     make_app: MakeApp, tmp_path: Path
 ) -> None:
-    """It counts, and can't be asked when the window ends."""
+    """It counts, and can't be asked how many there are: memory takes over."""
     server = embedded.start_redis(tmp_path)
     try:
-        client = make_app(rate_limit="1 per 2 day", redis_url=server.url).test_client()
+        client = make_app(rate_limit="2 per 2 day", redis_url=server.url).test_client()
         assert client.get("/v1/payments?limit=1").status_code == 200
-        for name in ("default", *redis.Redis.from_url(server.url).acl_users()):
-            redis.Redis.from_url(server.url).execute_command("ACL", "SETUSER", name, "-ttl", "-get")
-        for answer in (client.get("/v1/payments?limit=1"), client.post("/v1/payments/1/cancel")):
-            assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+        asked: Any = redis.Redis.from_url(server.url)
+        for name in ("default", *asked.acl_users()):
+            asked.execute_command("ACL", "SETUSER", name, "-lindex")
+        told = [client.get("/v1/payments?limit=1"), client.post("/v1/payments/1/cancel")]
+        assert [answer.headers["RateLimit-Remaining"] for answer in told] == ["1", "0"]
+        assert client.get("/v1/payments?limit=1").status_code == 429
     finally:
         server.stop()
 
 
 def test_a_redis_that_has_lost_its_scripts_counts_on(make_app: MakeApp, redis_url: str) -> None:
+    """For all processes: another app hears the same."""
     client = make_app(rate_limit=a_limit(4)).test_client()
     assert client.get("/v1/payments?limit=1").status_code == 200
     server: Any = redis.Redis.from_url(redis_url)
     server.script_flush()
     told = [client.get("/v1/payments?limit=1").status_code for _ in range(ALLOWED)]
     assert told == [200] * (ALLOWED - 1) + [429]
+    other = make_app(rate_limit=a_limit(4)).test_client()
+    assert other.get("/v1/payments?limit=1").status_code == 429
+
+
+def test_a_request_is_one_round_trip(make_app: MakeApp, tmp_path: Path) -> None:
+    """Whatever is asked, how many windows there are, and although its headers say what is left."""
+    server = embedded.start_redis(tmp_path)
+    try:
+        limit = "9 per 3 day; 5000 per 4 day"
+        client = make_app(rate_limit=limit, redis_url=server.url).test_client()
+        asked: Any = redis.Redis.from_url(server.url)
+
+        def reads() -> int:
+            """How often Redis has read something from somebody; this call, too."""
+            return int(asked.info("stats")["total_reads_processed"])
+
+        for path in ("/v1/payments?limit=1", "/v1/no/such/page"):
+            client.get(path)  # connects
+            before = reads()
+            for _ in range(3):
+                assert "RateLimit-Remaining" in client.get(path).headers
+            assert reads() - before == 3 + 1
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(("most", "kind"), [(MOST_KEPT - 1, b"list"), (MOST_KEPT, b"string")])
+def test_what_is_kept_of_a_limit_for_many_does_not_grow(
+    make_app: MakeApp, tmp_path: Path, most: int, kind: bytes
+) -> None:
+    """The time of each request where few may come; two numbers where many may."""
+    server = embedded.start_redis(tmp_path)
+    try:
+        client = make_app(rate_limit=f"{most} per day", redis_url=server.url).test_client()
+        for left in (1, 2):
+            answer = client.get("/v1/payments?limit=1")
+            assert answer.headers["RateLimit-Remaining"] == str(most - left)
+        asked: Any = redis.Redis.from_url(server.url)
+        [key] = asked.keys()
+        assert asked.type(key) == kind
+        assert kind == b"string" or asked.llen(key) == 2
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("in_redis", [True, False])
+@pytest.mark.parametrize("most_kept", [0, MOST_KEPT])
+def test_there_is_room_again_when_the_answer_says(
+    make_app: MakeApp,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    in_redis: bool,
+    most_kept: int,
+) -> None:
+    """Of both kinds of windows, in Redis and in memory."""
+    monkeypatch.setattr(windows, "MOST_KEPT", most_kept)
+    app = make_app(rate_limit="2 per second", redis_url=redis_url if in_redis else None)
+    client, come_from = app.test_client(), {"REMOTE_ADDR": f"10.1.{in_redis:d}.{most_kept % 7}"}
+    path = "/v1/no/such/page"
+    while (answer := client.get(path, environ_overrides=come_from)).status_code == 404:
+        pass
+    assert answer.headers["RateLimit-Remaining"] == "0"
+    time.sleep(int(answer.headers["Retry-After"]))  # as a caller does that is told so
+    assert client.get(path, environ_overrides=come_from).status_code == 404
+
+
+def a_stop(server: embedded.Server) -> None:
+    server.process.send_signal(signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("gone", [embedded.Server.stop, a_stop])
+def test_memory_takes_over_while_redis_is_away(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: Any
+) -> None:
+    """Each process counts for itself then. What Redis counted before stands when it is back."""
+    monkeypatch.setattr(ratelimit, "AWAY_SECONDS", 1.0)
+    server = embedded.start_redis(tmp_path)
+    client = make_app(rate_limit="3 per 2 day", redis_url=server.url).test_client()
+
+    def told() -> list[int]:
+        return [client.get("/v1/payments?limit=1").status_code for _ in range(4)]
+
+    try:
+        assert client.get("/v1/payments?limit=1").status_code == 200
+        gone(server)
+        assert told() == [200, 200, 200, 429]
+        assert client.get("/health/ready").json["status"] == "DEGRADED"
+        if server.alive():
+            server.process.send_signal(signal.SIGCONT)
+        else:
+            server = embedded.start_redis(tmp_path)
+        # In memory there is no more room for two days; in Redis there is.
+        eventually(lambda: client.get("/v1/payments?limit=1").status_code == 200)
+        assert 429 in told()
+        assert client.get("/health/ready").json["status"] == "UP"
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        server.stop()
+
+
+@pytest.mark.parametrize("answer", [b"+OK\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_what_is_no_redis_is_no_internal_error(
+    make_app: MakeApp, answer: bytes, protocol: int
+) -> None:
+    """It talks of something else, from the greeting on or when it should count; or hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=talk, args=(server, answer), daemon=True).start()
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}/0?protocol={protocol}"
+        client = make_app(rate_limit="1 per 2 day", redis_url=url).test_client()
+        assert client.get("/v1/no/such/page").status_code == 404
+        assert client.get("/v1/no/such/page").status_code == 429
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def talk(server: socket.socket, answer: bytes, seconds: float = 0.0) -> int:
+    """Answers whatever comes, each time after so many seconds. How often it did."""
+    times = 0
+    try:
+        while True:
+            connection, _ = server.accept()
+            with connection:
+                while answer and connection.recv(65536):
+                    time.sleep(seconds)
+                    connection.sendall(answer)
+                    times += 1
+    except OSError:
+        return times
+
+
+def test_the_greeting_of_a_slow_redis_is_not_waited_for_word_by_word(make_app: MakeApp) -> None:
+    """Each of its answers comes within the patience, and all of them together do not."""
+    slow = REDIS_PATIENCE["socket_timeout"] * 0.6
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        url = f"redis://:secret@127.0.0.1:{server.getsockname()[1]}/3?protocol=2"
+        client = make_app(rate_limit="1 per 2 day", redis_url=url).test_client()
+        times = pool.submit(talk, server, b"+OK\r\n", slow)
+        assert client.get("/v1/no/such/page").headers["RateLimit-Remaining"] == "0"
+        server.shutdown(socket.SHUT_RDWR)
+        assert times.result(PATIENCE) <= 2

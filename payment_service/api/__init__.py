@@ -11,6 +11,7 @@ from payment_service.api import (
     errors,
     health,
     hosts,
+    limits,
     metrics_guard,
     payments,
     providers,
@@ -75,6 +76,7 @@ def register(app: Flask) -> None:
     }
     hosts.guard(app)
     auth.guard(app, {**rules, **_OF_THE_FRAMEWORK})
+    limits.guard(app)
     metrics_guard.guard(app)
     app.before_request(body.refuse_surprises)
     api = Api(app)

@@ -17,11 +17,12 @@ from payment_service.domain.pages import OPEN as OPEN
 from payment_service.domain.pages import PageRule
 from payment_service.identity.claims import Bearer
 from payment_service.identity.tokens import Tokens, refused
-from payment_service.ratelimit import CHANGE_NOTHING
 from payment_service.telemetry.metrics import REFUSED
 
 log = structlog.get_logger(__name__)
 
+CHANGE_NOTHING = ("GET", "HEAD", "OPTIONS")
+"""Methods."""
 Rule = Scope | PageRule
 """What a token must allow; of a page, which takes no token, who must be logged in; or OPEN."""
 Rules = Mapping[str, Rule]

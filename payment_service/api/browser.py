@@ -35,7 +35,10 @@ _OF_PAGES = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 _A_YEAR = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-_READABLE = "ETag, Idempotent-Replayed, Retry-After, X-Request-ID"
+_READABLE = (
+    "ETag, Idempotent-Replayed, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After,"
+    " X-Request-ID"
+)
 _SENDABLE = "Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Request-ID"
 _METHODS = "GET, POST, PATCH, DELETE"
 _REMEMBERED = "600"

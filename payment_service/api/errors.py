@@ -50,6 +50,7 @@ STATUS: dict[type[DomainError], int] = {
     domain.ReceiptNotAvailable: 409,
     domain.IdempotencyKeyInProgress: 409,
     domain.InvalidRequest: 422,
+    domain.TooManyRequests: 429,
     domain.ProviderUnavailable: 503,
     domain.TripServiceUnavailable: 503,
     domain.KeysUnavailable: 503,
@@ -84,6 +85,7 @@ class ProblemSchema(Schema):
     refundable = fields.String(metadata={"description": "What is left to refund"})
     reason = fields.String(metadata={"description": "What is wrong with the token"})
     scope = fields.String(metadata={"description": "The scope that is missing"})
+    limit = fields.String(metadata={"description": "The limit that is reached"})
 
     class Meta:
         unknown = "include"  # more members may come
@@ -162,8 +164,6 @@ def _of_http(error: HTTPException) -> Response:
     known = _OF_HTTP.get(error.code)
     code = known.code if known else phrase.lower().replace(" ", "_")
     made = problem(error.code, code, error.description or phrase)
-    if error.code == 429:
-        made.headers["Retry-After"] = "1"
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             made.headers[name] = value
@@ -179,7 +179,6 @@ _OF_HTTP = {
         problems.BODY_TOO_LARGE,
         problems.URI_TOO_LONG,
         problems.UNSUPPORTED_MEDIA_TYPE,
-        problems.TOO_MANY_REQUESTS,
         problems.INTERNAL_ERROR,
     )
 }

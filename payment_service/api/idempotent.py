@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, g, request
 
-from payment_service.api import answers
+from payment_service.api import answers, limits
 from payment_service.api.auth import caller
 from payment_service.domain.errors import (
     IdempotencyKeyConflict,
@@ -18,12 +18,14 @@ HEADER = "Idempotency-Key"
 
 
 def required_key() -> Key:
-    """The request's key. Raises IdempotencyKeyRequired and what optional_key raises."""
+    """The request's key, once there is room for the request under its limit. Raises
+    IdempotencyKeyRequired and what optional_key and limits.expect_room_for raise."""
     key = optional_key()
     if key is None:
         raise IdempotencyKeyRequired(
             f"send a key of your own, one per payment, in the {HEADER} header or as idempotency_key"
         )
+    limits.expect_room_for(key)
     return key
 
 

@@ -84,6 +84,10 @@ the token must have; no scope includes another. A rider's token (role `rider`) r
 own payments, refunds and receipts; another's is 404, like one that is not there. Where the \
 service runs with AUTH_MODE=off, on one machine, no token is asked for.
 
+Every answer but those to probes says how the caller's limit stands: `RateLimit-Limit` requests \
+are taken in its time, `RateLimit-Remaining` of them are left, and in `RateLimit-Reset` seconds \
+there is room for more. The same is said under `X-RateLimit-`.
+
 ## Errors
 
 Every error is a problem document (RFC 9457) with a stable `code`. Where an operation says nothing \

@@ -120,8 +120,14 @@ class Settings:
     db_pool_size: int = setting(kinds.CONNECTIONS, 10)
     db_pool_timeout: int = setting(kinds.WHOLE_SECONDS, 10)
     db_prepare: bool = setting(kinds.YES_OR_NO, True)
-    # The rest
+    # Limits
+    rate_limit_enabled: bool = setting(kinds.YES_OR_NO, True)
     rate_limit: str = setting(kinds.RATE_LIMIT, "2000 per second")
+    rate_limit_default: str = setting(kinds.RATE_LIMIT, "100 per minute")
+    rate_limit_service: str = setting(kinds.RATE_LIMIT, "2000 per second")
+    rate_limit_charge: str | None = setting(kinds.RATE_LIMIT, None)
+    rate_limit_refund: str | None = setting(kinds.RATE_LIMIT, None)
+    # The rest
     receipt_timezone: str = setting(kinds.ZONE, "Asia/Kolkata")
     receipt_locale: str = setting(kinds.LOCALE, "en_IN")
     receipt_issuer: str = setting(kinds.SHORT_TEXT, "Ride receipt")

@@ -217,6 +217,13 @@ class RiderUnknown(DomainError):
     code = "rider_unknown"
 
 
+class TooManyRequests(DomainError):
+    """More requests than the limit; wait as long as Retry-After says. `limit` is which one:
+    address, rider, service, charge or refund."""
+
+    code = "too_many_requests"
+
+
 class KeysUnavailable(DomainError):
     """The keys that tokens are verified by can't be had now. Nothing was done; ask again."""
 

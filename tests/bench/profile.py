@@ -31,7 +31,8 @@ SMALL_ROWS = 10_000
 # "the rest". A name is the beginning of a file's path, as py-spy shortens it.
 PARTS = {
     "rate limit: flask-limiter, Redis": (
-        "payment_service/ratelimit.py",
+        "payment_service/ratelimit/",
+        "payment_service/api/limits.py",
         "flask_limiter/",
         "limits/",
         "redis/",

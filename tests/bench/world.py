@@ -30,7 +30,9 @@ POSTGRES = {
 }
 SHOWN = (*POSTGRES, "shared_buffers", "wal_level", "wal_sync_method", "wal_compression", "jit")
 SERVICE = {
-    "RATE_LIMIT": "1000000 per second",  # counted in Redis at each request, but never reached
+    # Counted in Redis at each request, but never reached.
+    "RATE_LIMIT": "1000000 per second",
+    "RATE_LIMIT_SERVICE": "1000000 per second",
     "LOG_FORMAT": "json",
     "LOG_LEVEL": "INFO",
     "PYTHONUNBUFFERED": "1",  # as make run and the image set it
