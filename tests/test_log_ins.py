@@ -159,6 +159,17 @@ def test_five_are_free_and_each_next_one_waits_twice_as_long(app: Flask) -> None
     assert isinstance(person.log_in(), Begun)
 
 
+def test_a_name_that_nobody_has_is_one_name_however_it_is_typed(app: Flask) -> None:
+    """As that of an operator is: else five tries in two spellings would tell which names there
+    are."""
+    person = an_operator(app)
+    for email in (person.email, f"{a_key()}@example.com"):
+        address = an_address()
+        spelled = [email, email.upper(), f" {email}", f"{email.title()} ", email]
+        tries = [person.log_in(WRONG, email=one, address=address) for one in spelled]
+        assert [one.wait for one in tries if isinstance(one, NotLoggedIn)] == [0, 0, 0, 0, 30]
+
+
 def test_a_wait_is_written_down_once(app: Flask) -> None:
     person = an_operator(app)
     wrong(person, 12)

@@ -61,8 +61,11 @@ class TooEarly:
 
 
 def account_of(operator_id: int | None, name: str) -> str:
-    """How tries are counted: for an operator, or for a name that nobody has."""
-    return audit_log.unknown_name(name) if operator_id is None else str(operator_id)
+    """How tries are counted: for an operator, or for a name that nobody has. It is the same in all
+    spellings in which an operator's would be (log_ins), or the waits would tell them apart."""
+    if operator_id is not None:
+        return str(operator_id)
+    return audit_log.unknown_name(name.strip().lower())
 
 
 def take(*, operator_id: int | None, name: str, address: str) -> Try | TooEarly:
