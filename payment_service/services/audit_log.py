@@ -26,8 +26,16 @@ ENTRY = AuditEntry.__table__
 # Any number that no other use of advisory locks in this database has.
 ONE_WRITER = 7_102_394_512
 
+LONGEST_HELD = "5s"
+"""Of a transaction that holds the chain and does nothing: its process was paused, or is gone. Half
+of the lock_timeout (flask_settings), so that those who wait for it still come through; each of them
+has a connection of the pool that refunds are made with."""
+
 # Statements of their own: the second one must see what was committed while the first one waited.
-_LOCK = text("SELECT pg_advisory_xact_lock(:one_writer)")
+_LOCK = text("""
+    SELECT set_config('idle_in_transaction_session_timeout', :longest, true),
+           pg_advisory_xact_lock(:one_writer)
+""")
 # A clock that was put back must not put an act before one that is there: digests are as of a time.
 _LAST = text("""
     SELECT last.audit_id, last.chain, greatest(last.at, clock_timestamp()) AS at
@@ -79,8 +87,9 @@ def write(
 
 
 def hold(connection: Connection) -> None:
-    """Until the connection's transaction ends nobody else adds an act."""
-    connection.execute(_LOCK, {"one_writer": ONE_WRITER})
+    """Until the connection's transaction ends nobody else adds an act. The database ends it if it
+    does nothing for LONGEST_HELD."""
+    connection.execute(_LOCK, {"one_writer": ONE_WRITER, "longest": LONGEST_HELD})
 
 
 def link(head: bytes | None, row: Mapping[str, Any]) -> bytes:

@@ -116,6 +116,7 @@ def accept(*, token: str, name: str, password: str, address: str, agent: str) ->
     passwords.refuse_weak(password, (found.email, name))
     kept = passwords.hashed(password)  # no connection is held meanwhile
     with db.session.begin():
+        sessions.hold(_whose(token))  # as whoever makes another link, or disables him
         operator_id = _used(token)
         own = update(OPERATOR).where(OPERATOR.c.operator_id == operator_id, OPERATOR.c.active)
         changed = db.session.execute(own.values(name=name, password_hash=kept))
@@ -156,6 +157,14 @@ def _who_is_there(email: str, role: Role | None) -> Row[Any] | None:
     return found[0]
 
 
+def _whose(token: str) -> int:
+    """Raises InviteOver."""
+    operator_id = db.session.scalar(select(INVITE.c.operator_id).where(_is_open(token)))
+    if operator_id is None:
+        raise _over()
+    return int(operator_id)
+
+
 def _used(token: str) -> int:
     """Uses the link up; the database decides who is first. Raises InviteOver."""
     using = update(INVITE).where(_is_open(token)).values(used_at=func.now())
@@ -169,7 +178,8 @@ def _is_open(token: str) -> ColumnElement[bool]:
     return and_(
         INVITE.c.token_hash == token_hash(token),
         INVITE.c.used_at.is_(None),
-        INVITE.c.expires_at > func.now(),
+        # Not now(), when the transaction began: another link may have been made since.
+        INVITE.c.expires_at > func.clock_timestamp(),
     )
 
 

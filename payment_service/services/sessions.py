@@ -194,6 +194,7 @@ def end(*, session_id: int, by: By) -> bool:
 def end_others(now: Current) -> int:
     """Ends all sessions of the operator but the one that asks. How many there were. Commits."""
     with db.session.begin():
+        hold(now.operator_id)
         others = SESSION.c.session_id != now.session_id
         ended = _end((SESSION.c.operator_id == now.operator_id) & others, Ended.BY_OPERATOR)
         if ended:
