@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from payment_service.domain.operators import How, NotAdmitted, OutOfReach, Reach, Role
-from payment_service.services import operators, sessions, sso
+from payment_service.services import audit_log, operators, sessions, sso
 from payment_service.services.sessions import Begun
 from tests.books import execute, row, rows
 from tests.fixtures import MakeApp, a_key
@@ -111,6 +111,18 @@ def test_who_never_had_a_role_is_refused_and_not_made(app: Flask) -> None:
     assert not rows(app, "SELECT 1 FROM operators WHERE subject = :s", s=subject)
     (written,) = rows(app, "SELECT * FROM audit_log WHERE body LIKE :s", s=f"%{subject}%")
     assert written["act"] == "log_in_failed"
+
+
+def test_an_email_as_subject_is_not_written_down(app: Flask) -> None:
+    """What is written down stays for ever."""
+    subject = f"{a_key()}@example.com"
+    with pytest.raises(NotAdmitted):
+        log_in(app, subject, role=None)
+    with app.app_context():
+        sso.write_refused(why="nonce", issuer=ISSUER, subject=subject, address="10.0.0.1")
+        kept = audit_log.unknown_name(subject)
+    assert len(rows(app, "SELECT 1 FROM audit_log WHERE body LIKE :s", s=f"%{kept}%")) == 2
+    assert not rows(app, "SELECT 1 FROM audit_log WHERE body LIKE :s", s=f"%{subject}%")
 
 
 def test_who_is_disabled_is_refused(app: Flask) -> None:

@@ -63,7 +63,7 @@ def log_in(
             why = "This operator is disabled."
         if why is None and role is not None:
             return _begin(row, issuer, subject, email, name, role, address, agent, auth_time)
-        body = {"how": How.SSO, "issuer": issuer, "subject": subject, "ended": ended}
+        body = {"how": How.SSO, "issuer": issuer, "subject": _told(subject), "ended": ended}
         _write(WEB, Act.LOG_IN_FAILED, object=object, reason=why, body=body, address=address)
     raise NotAdmitted(str(why))
 
@@ -97,7 +97,7 @@ def step_up(
             )
             _write(now.by.name, Act.STEPPED_UP, session_id=begun.session_id, **told)
             return begun
-        body = {"how": How.SSO, "issuer": issuer, "subject": subject}
+        body = {"how": How.SSO, "issuer": issuer, "subject": _told(subject)}
         told |= {"reason": why, "body": body, "session_id": now.session_id}
         _write(WEB, Act.STEP_UP_FAILED, **told)
     raise NotAdmitted(why)
@@ -107,7 +107,8 @@ def write_refused(*, why: str, issuer: str, subject: str | None, address: str) -
     """Writes down a log-in that was refused before anybody knew who it is: a wrong state, nonce,
     issuer, audience, signature. Commits."""
     with db.session.begin():
-        body = {"how": How.SSO, "issuer": issuer} | ({"subject": subject} if subject else {})
+        body = {"how": How.SSO, "issuer": issuer}
+        body |= {"subject": _told(subject)} if subject else {}
         _write(WEB, Act.LOG_IN_FAILED, reason=why, body=body, address=address)
 
 
@@ -150,6 +151,11 @@ def _begin(
         _write(WEB, Act.OPERATOR_ADDED, **told)
     _write(by, Act.LOGGED_IN, body=body, **told)
     return begun
+
+
+def _told(subject: str) -> str:
+    """What the audit log, which stays for ever, has of it: some issuers' are people's e-mails."""
+    return audit_log.unknown_name(subject) if "@" in subject else subject
 
 
 def _held(issuer: str, subject: str) -> Row[Any] | None:
