@@ -59,8 +59,9 @@ def make(*, email: str, role: Role | None, by: By, name: str = "") -> Invite:
     """A link for a new operator with this role, or for one who is there a link to a new password
     (role None, or the one he has). Older links of his die.
 
-    Raises BadText, UnknownOperator without a role, and Refused if he is disabled or has another
-    role, or if nobody comes in by password here. Commits.
+    Who comes by single sign-on is another, whatever e-mail he shows. Raises BadText,
+    UnknownOperator without a role, and Refused if he is disabled or has another role, or if nobody
+    comes in by password here. Commits.
     """
     operators.expect_admin(by)
     if settings().operator_login == "sso":
@@ -145,7 +146,7 @@ _OPEN_ONE = select(INVITE.c.purpose, OPERATOR.c.email, OPERATOR.c.name).join_fro
 
 def _who_is_there(email: str, role: Role | None) -> Row[Any] | None:
     """Who comes by this e-mail and password. Raises as `make` does."""
-    found = [row for row in operators.of_email(email) if row.issuer is None]
+    found = operators.of_email(email)
     if not found and role is None:
         raise UnknownOperator("There is no such operator; say the role of a new one.")
     if not found:

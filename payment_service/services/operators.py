@@ -172,8 +172,8 @@ def held(who: str) -> Row[Any]:
     hold_all()
     if who.isdecimal() and len(who) < 19:
         found = db.session.execute(_rows(OPERATOR.c.operator_id == int(who))).all()
-    else:
-        found = of_email(who)
+    else:  # one of them may be kept out only by who knows that there is another way in
+        found = db.session.execute(_rows(OPERATOR.c.email == clean_email(who))).all()
     if not found:
         raise UnknownOperator(f"There is no operator {who}.")
     if len(found) > 1:
@@ -183,10 +183,9 @@ def held(who: str) -> Row[Any]:
 
 
 def of_email(email: str) -> list[Row[Any]]:
-    """Who comes by this e-mail; else who comes by single sign-on and shows it. Held."""
-    same = OPERATOR.c.email == clean_email(email)
-    own = db.session.execute(_rows(same & OPERATOR.c.issuer.is_(None))).all()
-    return list(own or db.session.execute(_rows(same)).all())
+    """Who comes by this e-mail and a password, if there is one. Held."""
+    own = (OPERATOR.c.email == clean_email(email)) & OPERATOR.c.issuer.is_(None)
+    return list(db.session.execute(_rows(own)).all())
 
 
 def insert_new(
