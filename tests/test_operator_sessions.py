@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 
-from payment_service.domain.operators import By, How, OutOfReach, Role, Theme
+from payment_service.domain.operators import Busy, By, How, OutOfReach, Role, Theme
+from payment_service.identity import passwords
 from payment_service.services import operators, own_settings, sessions
 from payment_service.services.sessions import Current
 from tests.books import execute, row
@@ -288,6 +289,24 @@ def test_a_new_password_takes_the_old_one_s_place(app: Flask) -> None:
     assert current(app, others.token) is None
     assert not hasattr(person.log_in(), "token")
     assert hasattr(person.log_in(NEW), "token")
+
+
+def test_a_password_that_was_not_looked_at_is_no_wrong_one(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = an_operator(app)
+    now = a_session(person)
+
+    def full(password: str, kept: str | None) -> bool:
+        raise Busy("Come again.")
+
+    monkeypatch.setattr(passwords, "matches", full)
+    with app.app_context(), pytest.raises(Busy):
+        own_settings.change_password(
+            now, old=PASSWORD, new=NEW, address=person.address, agent=AGENT
+        )
+    query = "SELECT count(*) AS n FROM log_in_tries WHERE account = CAST(:id AS text)"
+    assert row(app, query, id=person.operator_id)["n"] == 0
 
 
 def test_the_panel_is_as_one_likes_it(app: Flask) -> None:

@@ -254,8 +254,10 @@ def test_of_eight_that_confirm_one_does(app: Flask) -> None:
     assert use(app, person, codes[0]) is How.RECOVERY
 
 
-def test_another_one_is_set_up_after_stepping_up_only(app: Flask) -> None:
-    person = an_operator(app, second=True)
+@pytest.mark.parametrize("second", [True, False])
+def test_one_is_set_up_after_stepping_up_only(app: Flask, second: bool) -> None:
+    """The first one too: whoever copied a cookie would keep the person out by it."""
+    person = an_operator(app, second=second)
     came = begun(person)
     minutes_later(app, person, 11)
     now = person.now(came)

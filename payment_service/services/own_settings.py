@@ -9,6 +9,7 @@ from sqlalchemy import update
 from payment_service.domain.acts import Act
 from payment_service.domain.operators import (
     BadText,
+    Busy,
     Ended,
     OutOfReach,
     Reach,
@@ -34,7 +35,13 @@ def change_password(now: Current, *, old: str, new: str, address: str, agent: st
     taken = log_in_tries.take(operator_id=now.operator_id, name="", address=address)
     if isinstance(taken, TooEarly):
         raise WrongPassword(f"There were too many wrong ones; wait {taken.wait} seconds.")
-    if not log_ins.is_password_of(now.operator_id, old):
+    try:
+        right = log_ins.is_password_of(now.operator_id, old)
+    except Busy:
+        with db.session.begin():
+            log_in_tries.forget(taken)  # it was not looked at
+        raise
+    if not right:
         with db.session.begin():
             log_ins.write_failed(taken, "password", now.operator_id, address, now.session_id)
         raise WrongPassword("This is not your password.")

@@ -41,8 +41,8 @@ class SetUp:
 def offer(now: Current) -> SecondFactorOffer:
     """The one that was offered to this session before, or a new one. Commits.
 
-    Raises NoKey without ENCRYPTION_KEYS, and OutOfReach where there is a second factor already and
-    the operator has not stepped up.
+    Raises NoKey without ENCRYPTION_KEYS, and OutOfReach where the operator has not stepped up: by
+    the first one, too, whoever copied a cookie would keep the person out.
     """
     _expect_allowed(now)
     with db.session.begin():
@@ -137,7 +137,7 @@ def _use_recovery(operator_id: int, code: str) -> bool:
 def _expect_allowed(now: Current) -> None:
     if now.reach == Reach.CODE:
         raise OutOfReach("The code of the second factor comes first.")
-    if now.has_second_factor and not sessions.stepped_up(now):
+    if not sessions.stepped_up(now):
         raise OutOfReach("Show the password or a code once more first.")
 
 
