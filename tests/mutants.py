@@ -836,7 +836,7 @@ MUTANTS = (
     Mutant(
         "audit log: one writer at a time",
         f"{SERVICES}/audit_log.py",
-        '    connection.execute(_LOCK, {"one_writer": ONE_WRITER})',
+        '    connection.execute(_LOCK, {"one_writer": ONE_WRITER, "longest": LONGEST_HELD})',
         "    pass",
         ("tests/test_audit_log.py", "tests/test_acts.py"),
     ),
