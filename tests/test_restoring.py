@@ -149,6 +149,18 @@ def test_no_id_is_given_out_again(house: House) -> None:
     assert again["refund_id"] == refund["refund_id"] + 1
 
 
+def test_tables_of_before_there_were_operators_are_restored(house: House) -> None:
+    """The service is newer than the tables: the restore may be because of that."""
+    payment = a_charged_payment(house.client)
+    house.rows(
+        "DROP TABLE operator_invites, operator_sessions, operators, log_in_tries, used_states,"
+        " audit_log"
+    )
+    house.restore(house.backup())
+    query = f"SELECT status FROM payments WHERE payment_id = {payment['payment_id']}"
+    assert house.rows(query) == [("SUCCESS",)]
+
+
 def test_an_operator_who_was_put_out_since_stays_out(house: House) -> None:
     """And a link that was used since is no link any more."""
     person = an_operator(house.app)

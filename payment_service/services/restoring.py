@@ -48,6 +48,7 @@ _PUT_OUT = (
     text("UPDATE operator_sessions SET ended_at = now(), ended_why = :why WHERE ended_at IS NULL"),
     text("UPDATE operator_invites SET expires_at = now() WHERE used_at IS NULL"),
 )
+_OPERATORS = text("SELECT to_regclass('public.operator_sessions') IS NOT NULL")  # or it is older
 # History (rows.is_history) bears the dates of its file.
 _BACKUP_OF = text("""
     SELECT greatest((SELECT max(updated_at) FROM payments
@@ -122,7 +123,7 @@ def look_back(*, replaced: str, folder: Path) -> RestoreReport:
     with replaced_database.opened(replaced) as there:
         report.unreadable = replaced_database.why_unreadable(there)
         with db.engine.begin() as connection:
-            for statement in _PUT_OUT:
+            for statement in _PUT_OUT if connection.scalar(_OPERATORS) else ():
                 connection.execute(statement, {"why": Ended.RESTORED})
             report.backup_of = connection.execute(_BACKUP_OF).scalar_one()
             report.sequences = identities.move_beyond(
