@@ -163,6 +163,7 @@ def test_a_start_is_written_down_once(make: Make) -> None:
     assert len(acts(app)) == 4
 
 
+@pytest.mark.slow
 def test_a_start_waits_for_nothing(make: Make, make_app: MakeApp) -> None:
     """No database, no tables, and somebody who holds the chain."""
     app = make()

@@ -77,6 +77,7 @@ UNSIGNED = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.AAAA"
 """A token of a key that nobody has: the keys are asked for."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES[:3])
 def test_a_source_of_keys_that_is_away_shows_no_secret(source: str, postgres_url: str) -> None:
     """Of these one may be set; each is an address, which may have a password in it."""

@@ -179,6 +179,7 @@ def test_what_a_killed_worker_left_is_taken_up(make: Make, tmp_path: Path) -> No
     assert len(file.read_text().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_log_has_the_line_too(fresh_database: str, tmp_path: Path) -> None:
     script = """
 from payment_service.services import digests

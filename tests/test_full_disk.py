@@ -113,6 +113,7 @@ def test_a_full_database(make_disk: MakeDisk, tmp_path: Path, sandbox: Sandbox) 
         postgres.stop()
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_metrics(
     make_disk: MakeDisk, tmp_path: Path, postgres_url: str, redis_url: str, sandbox: Sandbox
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_full_disk_under_the_metrics(
         assert "metrics_have_no_room" in service.log.read_text()
 
 
+@pytest.mark.slow
 def test_metrics_that_outgrow_their_disk(
     make_disk: MakeDisk, tmp_path: Path, postgres_url: str, redis_url: str, sandbox: Sandbox
 ) -> None:

@@ -135,6 +135,7 @@ def make_history(service: Service, sandbox: Sandbox) -> None:
     assert service.request("DELETE", f"/v1/payments/{pending[0]['payment_id']}").status_code == 200
 
 
+@pytest.mark.slow
 def test_metrics_agree_with_the_database(service: Service, own: Flask, sandbox: Sandbox) -> None:
     """Any of the three processes answers a scrape; all must say the same."""
     make_history(service, sandbox)

@@ -210,7 +210,7 @@ def world(
 
 
 SHARES = [
-    *[(part, 60 // PARTS) for part in range(PARTS)],
+    *[(part, 40 // PARTS) for part in range(PARTS)],
     *[pytest.param(part, (EXAMPLES or 2000) // PARTS, marks=pytest.mark.slow)
       for part in range(PARTS)],
 ]  # fmt: skip

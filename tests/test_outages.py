@@ -174,6 +174,7 @@ def _all_heard(app: Flask, sisters: Sandbox, sinks: list[str], ids: list[int]) -
     return all(set(heard(inbox(sisters, name, ids))) == owed_events(app, name) for name in sinks)
 
 
+@pytest.mark.slow
 def test_a_relay_killed_between_delivery_and_mark_delivers_again(
     fresh_database: str, make_app: MakeApp, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_long_ones_need_nothing_else(password: str) -> None:
     passwords.refuse_weak(password, KNOWN)
 
 
+@pytest.mark.slow
 def test_what_scores_passwords_is_loaded_where_one_is_set() -> None:
     """It takes 13 MB."""
     program = (

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from flask import Flask
 from sqlalchemy import text
@@ -23,6 +24,7 @@ from tests.sandbox_server import Sandbox
 SEND_SECONDS = 1.0
 
 
+@pytest.mark.slow
 def test_it_does_not_charge(
     tmp_path: Path, fresh_database: str, sandbox: Sandbox, make_app: MakeApp
 ) -> None:

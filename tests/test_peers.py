@@ -29,6 +29,7 @@ def test_a_polluted_round_is_made_again_but_not_forever() -> None:
     assert least == (Round(1.0, 1.0, 1.0, dirty), rounds.TRIES)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_what_is_answered_but_not_in_the_tables_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -36,6 +36,7 @@ def a_limit(days: int) -> str:
     return f"{ALLOWED} per {days} day"
 
 
+@pytest.mark.slow
 def test_the_count_of_three_processes_is_exact(start_service: StartService) -> None:
     """Reads, charges and what is refused at once: as many are answered as the limit says, and each
     of the others is told that it is one too many. Who is over it charges nothing."""

@@ -80,6 +80,7 @@ def an_import(house: House, folder: Path, *statuses: str, trip_id: int | None = 
     return ids
 
 
+@pytest.mark.slow
 def test_what_moved_since_the_backup_comes_back_as_it_was(house: House, tmp_path: Path) -> None:
     client = house.client
     early = a_charged_payment(client)
@@ -233,6 +234,7 @@ def test_a_key_that_somebody_deleted_goes_on_protecting(house: House) -> None:
         assert (again.status_code, again.json["payment_id"]) == (201, first.json["payment_id"])
 
 
+@pytest.mark.slow
 def test_what_went_another_way_since_stays_as_in_the_backup(
     house: House, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,6 +258,7 @@ def test_what_went_another_way_since_stays_as_in_the_backup(
     assert house.run("audit", "verify").exit_code == 0
 
 
+@pytest.mark.slow
 def test_rows_that_their_events_belie_are_not_believed(
     house: House, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -279,6 +282,7 @@ def test_rows_that_their_events_belie_are_not_believed(
     assert house.run("audit", "verify").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_payment_that_can_not_come_back_is_not_charged_again(house: House) -> None:
     key = a_key()
     body = {"order_id": a_number(), "amount": "8.00", "method": "CARD",
@@ -292,6 +296,7 @@ def test_a_payment_that_can_not_come_back_is_not_charged_again(house: House) -> 
     assert (again.status_code, again.json["code"]) == (409, "idempotency_key_in_progress")
 
 
+@pytest.mark.slow
 def test_a_trip_that_was_tried_again_since(house: House) -> None:
     """The payment that lived at the backup is dead, and another one lives for the same order."""
     order = {"order_id": a_number(), "amount": "8.00", "method": "CARD"}
@@ -308,6 +313,7 @@ def test_a_trip_that_was_tried_again_since(house: House) -> None:
     assert exists.json["payment_id"] == second["payment_id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["imported", "created"])
 def test_a_trip_whose_history_came_in_since_is_still_paid(
     house: House, tmp_path: Path, first: str
@@ -352,6 +358,7 @@ def acts(house: House) -> list[Any]:
     return house.rows("SELECT audit_log::text FROM audit_log ORDER BY audit_id")
 
 
+@pytest.mark.slow
 def test_acts_since_the_backup_come_back(house: House, capfd: pytest.CaptureFixture[str]) -> None:
     a_charged_payment(house.client)
     an_act(house)

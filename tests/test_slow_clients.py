@@ -158,6 +158,7 @@ def test_a_drip_is_one_request_with_one_time(service: Service, kind: Slow) -> No
     assert cuts(service)[kind] == before + 1
 
 
+@pytest.mark.slow
 def test_who_reads_slowly_gets_all_of_it(service: Service) -> None:
     """For longer than the time, but never without taking some of it."""
     wanted = (ROOT / BIG.removeprefix("/")).read_bytes()
@@ -255,6 +256,7 @@ class Patient(Service):
         return super()._spawn(*command[:-1], "tests.patient_app:create_app()")
 
 
+@pytest.mark.slow
 def test_a_route_with_times_of_its_own(make_service: MakeService) -> None:
     service = make_service(Patient)
     half = (
