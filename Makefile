@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n $(or $(TEST_WORKERS),auto) --dist worksteal
 .DEFAULT_GOAL := help
 .PHONY: setup run test test-slow test-busy test-api bench bench-peers slow-clients lint audit-deps fmt \
         check faults mutants \
-        histories clients smoke seed migrate db-shell db-backup db-restore health logs clean help
+        histories clients smoke seed migrate flask db-shell db-backup db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
 
@@ -110,6 +110,9 @@ seed: setup ## Load the catalog, and a history: make seed PAYMENTS=file.csv [ARG
 
 migrate: setup ## Bring the tables up to date
 	@$(WITH_DATABASE) flask db upgrade
+
+flask: setup ## A flask command on the service's database: make flask ARGS="operators list"
+	@$(WITH_DATABASE) flask $(ARGS)
 
 db-shell: setup ## psql on the service's database
 	@$(WITH_DATABASE) psql $(ARGS)

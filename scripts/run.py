@@ -201,6 +201,7 @@ def announce(stop: Stop, say: Say, ports: Ports, link: str) -> None:
             return
     say(f"ready: {service}/v1/payments  API, described at {service}/docs")
     say(f"       http://127.0.0.1:{ports['SANDBOX_PORT']}/  sandbox: provider and services")
+    say(f"       {service}/admin/  where operators log in")
     if link:
         print(f"The first admin comes in here, once, within 24 hours: {link}", flush=True)
     say("Ctrl-C stops all of it")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import psutil
-from honcho.colour import get_colours
+from honcho.colour import get_colours, intense_red, red
 from honcho.printer import Message, Printer
 
 from payment_service.embedded import EmbeddedError, Server, lives
@@ -51,7 +51,8 @@ class Console:
     def __init__(self, logs: Path, names: Iterable[str]) -> None:
         self._lock = threading.Lock()
         self._printer = Printer(width=max(map(len, names)))
-        self._colours = get_colours()
+        # Red would say that something is wrong.
+        self._colours = (one for one in get_colours() if one not in (red, intense_red))
         self._colour: dict[str, str] = {}
         self._logs = logs
         self._files: dict[str, logging.Logger] = {}
@@ -60,8 +61,10 @@ class Console:
     def write(self, name: str, line: bytes | str) -> None:
         text = line.decode(errors="replace") if isinstance(line, bytes) else line
         with self._lock:
-            colour = self._colour.setdefault(name, next(self._colours))
-            message = Message("line", text, datetime.now().astimezone(), name, colour)
+            if name not in self._colour:
+                self._colour[name] = next(self._colours)
+            now, colour = datetime.now().astimezone(), self._colour[name]
+            message = Message("line", text, now, name, colour)
             # The terminal may be gone, or the disk full: one is left, and nothing may end for it.
             with contextlib.suppress(OSError):
                 self._printer.write(message)

@@ -65,7 +65,7 @@ class Password(FlaskForm):
 
 
 class ChangePassword(FlaskForm):
-    old = PasswordField("Password until now", [_needed("the password until now")])
+    old = PasswordField("Current password", [_needed("the current password")])
     new = PasswordField("New password", [_needed("a new password")])
 
 

@@ -185,4 +185,4 @@ def _is_open(token: str) -> ColumnElement[bool]:
 
 
 def _over() -> InviteOver:
-    return InviteOver("This link was used, is too old, or was followed by another.")
+    return InviteOver("This link was used, is too old, or a newer one took its place.")
