@@ -4,6 +4,7 @@ have a browser do."""
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -145,6 +146,20 @@ def test_what_is_missing_is_told_beside_its_field(pages: Flask) -> None:
     assert 'id="password-error">Enter your password.' in answer.text
     assert 'aria-invalid="true"' in answer.text
     assert Desk(pages).log_in(email="a\x00b@example.com").status_code == 422
+
+
+@pytest.mark.parametrize("kind", ["file", "json"])
+def test_what_no_form_of_ours_sends_is_no_mishap_of_ours(pages: Flask, kind: str) -> None:
+    desk = Desk(pages)
+    found = TOKEN.search(desk.get(LOG_IN).text)
+    assert found
+    email: Any = (BytesIO(b"x"), "x.txt") if kind == "file" else 7
+    fields = {"csrf_token": found.group(1), "email": email, "password": PASSWORD}
+    body = {"data": fields} if kind == "file" else {"json": fields}
+    headers = {"X-CSRFToken": found.group(1)}
+    answer = desk.client.post(LOG_IN, base_url=desk.base, headers=headers, **body)
+    assert answer.status_code == 415
+    sign_of_a_page(answer)
 
 
 def test_a_link_lets_in_once(pages: Flask) -> None:

@@ -32,6 +32,7 @@ from payment_service.telemetry.metrics import REFUSED
 log = structlog.get_logger(__name__)
 
 _CHANGE_NOTHING = ("GET", "HEAD", "OPTIONS")
+_FORM = "application/x-www-form-urlencoded"
 _MENU = (
     ("admin.index", "Overview", Role.VIEWER),
     ("admin.all_sessions", "Sessions", Role.ADMIN),
@@ -60,6 +61,11 @@ def leave() -> None:
     """Ends the session that this browser had, before it forgets it for another one."""
     if current_user.is_authenticated:
         sessions.log_out(now())
+
+
+def from_another_site() -> bool:
+    """Whether the browser says that a page of another site sent it here."""
+    return request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
 
 
 def watch(app: Flask, blueprint: Blueprint, rules: Mapping[str, PageRule]) -> None:
@@ -105,7 +111,7 @@ def _expect_own_form() -> None:
     cookies.expect_own_forms()
     if request.method in _CHANGE_NOTHING:
         return
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+    if from_another_site():
         _tell("foreign_page")
         abort(403, "A page of another site sent this. Nothing was done.")
     try:
@@ -113,6 +119,8 @@ def _expect_own_form() -> None:
     except CSRFError:  # also whoever takes no cookies, or logged in or out in another tab meanwhile
         _tell("forged")
         abort(400, "This form is no longer good. Open its page again and send it from there.")
+    if request.mimetype != _FORM:  # Flask-WTF reads files and JSON too, whose fields are no texts
+        abort(415, "No form of these pages is sent like this.")
 
 
 def _refused(rule: PageRule, now: Current) -> Response | None:
