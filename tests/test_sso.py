@@ -574,6 +574,58 @@ def test_once_more_needs_a_log_in(issuer: LyingIssuer, visitor: Visitor) -> None
     assert not visitor.is_in()
 
 
+def test_who_was_logged_out_meanwhile_logs_in_and_is_where_he_wanted(
+    app: Flask, issuer: LyingIssuer, visitor: Visitor
+) -> None:
+    """And no code stands in the address of the log-in page."""
+    visitor.get("/admin/sso")
+    back = visitor.sent_back(AGAIN)
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(
+            text("""
+            UPDATE operator_sessions SET ended_at = now(), ended_why = 'by admin'
+            WHERE operator_id = (SELECT operator_id FROM operators WHERE subject = :subject)"""),
+            {"subject": issuer.subject},
+        )
+    answer = visitor.get(back, allow_redirects=False)
+    assert answer.headers["Location"] == f"{LOG_IN}?next={ME}"
+    answer = visitor.get(AGAIN, allow_redirects=False)
+    assert answer.headers["Location"] == f"{LOG_IN}?next={ME}"
+
+
+def test_once_more_takes_the_role_anew(
+    app: Flask, issuer: LyingIssuer, visitor: Visitor, panel: str
+) -> None:
+    issuer.roles = ["payments-admin"]
+    visitor.get("/admin/sso")
+    issuer.roles = ["payments-viewer"]
+    assert visitor.get(AGAIN).status_code == 200
+    assert visitor.role() == "viewer"
+    elsewhere = Visitor(panel)
+    elsewhere.get("/admin/sso")
+    issuer.roles = []
+    answer = visitor.get(AGAIN)
+    assert answer.status_code == 403
+    assert "None of your roles" in answer.text
+    assert not visitor.is_in()
+    assert not elsewhere.is_in()
+    assert written(app, issuer)[0][0] == "step_up_failed"
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_elsewhere_ends_no_session(issuer: LyingIssuer, visitor: Visitor, site: str) -> None:
+    """Any site can lead a browser to where a single sign-on begins."""
+    visitor.get("/admin/sso")
+    before = visitor.session.cookies.get("payments_dev")
+    asked = len(issuer.asked)
+    answer = visitor.get(
+        f"/admin/sso?next={ME}", headers={"Sec-Fetch-Site": site}, allow_redirects=False
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (303, ME)
+    assert visitor.session.cookies.get("payments_dev") == before
+    assert len(issuer.asked) == asked
+
+
 def test_the_page_that_asks_once_more_leads_there(issuer: LyingIssuer, visitor: Visitor) -> None:
     visitor.get("/admin/sso")
     page = visitor.get(f"/admin/step-up?next={ME}").text

@@ -190,6 +190,7 @@ def step_up(app: Flask, came: Begun, subject: str, **more: Any) -> Begun:
     now = current(app, came.token)
     assert now is not None
     given: dict[str, Any] = {"auth_time": datetime.now(UTC), "state": a_key(), "issuer": ISSUER}
+    given["role"] = Role.OPERATOR
     with app.app_context():
         return sso.step_up(now, subject=subject, address=an_address(), agent=AGENT, **given | more)
 
@@ -237,6 +238,7 @@ def test_a_session_that_is_over_is_not_stepped_up(app: Flask) -> None:
             now,
             issuer=ISSUER,
             subject=person.email,
+            role=Role.ADMIN,
             auth_time=datetime.now(UTC),
             state=a_key(),
             address=an_address(),

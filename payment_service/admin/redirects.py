@@ -29,9 +29,9 @@ def wanted() -> str:
     return sent if _OURS.fullmatch(sent) else url_for("admin.index")
 
 
-def to_log_in() -> Response:
-    """And from there back to what was asked for, if that was a page to look at."""
-    return see(url_for("admin.log_in", next=_here()))
+def to_log_in(then: str | None = None) -> Response:
+    """And from there to this page; else back to what was asked for, if that was one to look at."""
+    return see(url_for("admin.log_in", next=then or _here()))
 
 
 def to_second_factor() -> Response:

@@ -26,7 +26,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from payment_service.admin import cookies
-from payment_service.admin.admission import now
+from payment_service.admin.admission import from_another_site, now
 from payment_service.admin.asking import asking
 from payment_service.admin.redirects import see, to_log_in, wanted
 from payment_service.domain.operators import Refused
@@ -57,10 +57,13 @@ _LIE = "What came back from there is not to be trusted, so nobody was let in."
 
 
 def sso_start() -> Response:
-    """To the issuer. With `again` whoever is logged in has to show anew who he is."""
+    """To the issuer. With `again` whoever is logged in has to show anew who he is. Whom a page of
+    another site sends stays in the session that he has: a log-in would end it."""
     sign_on, again = _sign_on(), "again" in request.args
     if again and not current_user.is_authenticated:
-        return to_log_in()
+        return to_log_in(wanted())
+    if not again and current_user.is_authenticated and from_another_site():
+        return see(wanted())
     begun = new_journey(again=again)
     try:
         where = sign_on.away(begun, _here())
@@ -111,9 +114,9 @@ def _entered(found: Person, begun: Journey, there: str) -> Response:
             if is_known:
                 sessions.log_out(now())  # that of before, which this browser forgets
         elif is_known:
-            entered = sso.step_up(now(), **who)
+            entered = sso.step_up(now(), role=found.role, **who)
         else:
-            return to_log_in()
+            return to_log_in(there)  # and never back to here: the code is used
     except Refused as error:
         return _failed(403, str(error))
     cookies.keep(entered.token)

@@ -29,6 +29,7 @@ STATE = UsedState.__table__
 WEB = "web"
 KEPT = timedelta(days=1)
 """Longer than any cookie that a state must agree with."""
+_NO_ROLE = "None of your roles is one of this service's."
 
 
 def log_in(
@@ -56,7 +57,7 @@ def log_in(
         ended: list[int] = []
         why = None if _is_new(state) else "This log-in was used before."
         if why is None and role is None:
-            why = "None of your roles is one of this service's."
+            why = _NO_ROLE
             if row is not None:
                 ended = sessions.end_all(operator_id=row.operator_id, why=Ended.ROLE)
         if why is None and row is not None and not row.active:
@@ -73,31 +74,46 @@ def step_up(
     *,
     issuer: str,
     subject: str,
+    role: Role | None,
     auth_time: datetime,
     state: str,
     address: str,
     agent: str,
 ) -> Begun:
     """After prompt=login and max_age=0; whoever calls has looked at `auth_time`. A new session with
-    a new token takes the place of the one that asks.
+    a new token takes the place of the one that asks. The role is taken anew, as at a log-in.
 
-    Raises NotAdmitted, which is written down: the state was used, or it was somebody else than the
-    session's operator; and OutOfReach if the session is over by now. Commits.
+    Raises NotAdmitted, which is written down: the state was used, it was somebody else than the
+    session's operator, or there is no role (his sessions end); and OutOfReach if the session is
+    over by now. Commits.
     """
     with db.session.begin():
         row = _held(issuer, subject)
         told: dict[str, Any] = {"object": now.by.name, "address": address}
+        ended: list[int] = []
         if not _is_new(state):
             why = "This log-in was used before."
         elif row is None or row.operator_id != now.operator_id:
             why = "This was another person than the one who is logged in."
+        elif role is None:
+            why = _NO_ROLE
+            ended = sessions.end_all(operator_id=row.operator_id, why=Ended.ROLE)
         else:
             begun = sessions.replace(
-                now, how=now.how, address=address, agent=agent, proved_at=auth_time
+                now,
+                how=now.how,
+                address=address,
+                agent=agent,
+                proved_at=auth_time,
+                and_end=Ended.ROLE if row.role != role else None,
             )
+            own = update(OPERATOR).where(OPERATOR.c.operator_id == row.operator_id)
+            db.session.execute(own.values(role=role))
+            if row.role != role:
+                told["body"] = {"role": role, "role_before": row.role}
             _write(now.by.name, Act.STEPPED_UP, session_id=begun.session_id, **told)
             return begun
-        body = {"how": How.SSO, "issuer": issuer, "subject": _told(subject)}
+        body = {"how": How.SSO, "issuer": issuer, "subject": _told(subject), "ended": ended}
         told |= {"reason": why, "body": body, "session_id": now.session_id}
         _write(WEB, Act.STEP_UP_FAILED, **told)
     raise NotAdmitted(why)
