@@ -643,6 +643,9 @@ def test_where_nobody_comes_by_it(make_app: MakeApp) -> None:
 def test_where_nobody_comes_by_password(app: Flask, make_app: MakeApp, issuer: LyingIssuer) -> None:
     known = Desk(app).join()
     only = make_app(**single_sign_on(issuer.url, operator_login="sso"))
+    here = Desk(only)
+    here.client.set_cookie("payments_dev", known.cookie())
+    assert not here.is_in()
     desk = Desk(only, email=known.email)
     page = desk.get(LOG_IN).text
     assert "/admin/sso" in page

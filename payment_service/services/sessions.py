@@ -145,7 +145,8 @@ _CURRENT = text("""
 
 def current(token: str | None) -> Current | None:
     """Who holds the cookie with this value; None if it opens nothing: it is unknown, ended, idle
-    or old, or its operator is disabled. Writes `seen_at` at most once a minute."""
+    or old, its operator is disabled, or nobody comes in this way any more. Writes `seen_at` at most
+    once a minute."""
     if not token:
         return None
     idle, longest = settings().session_idle_seconds, settings().session_max_seconds
@@ -155,6 +156,8 @@ def current(token: str | None) -> Current | None:
     if row is None:
         return None
     found = _current(row)
+    if not _is_a_way_in(found.how):
+        return None
     if found.reach != Reach.ALL and row["now"] - found.created_at > _seconds(UNSURE_SECONDS):
         return None
     if row["now"] - row["seen_at"] > min(_seconds(SEEN_SECONDS), _seconds(idle) / 4):
@@ -260,7 +263,14 @@ def _listed(which: ColumnElement[bool]) -> list[Listed]:
     )
     with db.engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
-    return [Listed(**{**row, "how": How(row["how"])}) for row in rows]
+    found = [Listed(**{**row, "how": How(row["how"])}) for row in rows]
+    return [one for one in found if _is_a_way_in(one.how)]
+
+
+def _is_a_way_in(how: How) -> bool:
+    """Whether sessions that were begun so are good: a step-up by password would prolong them for
+    ever, so that of passwords ends with them."""
+    return how is How.SSO or settings().operator_login != "sso"
 
 
 def _current(row: Mapping[Any, Any]) -> Current:
