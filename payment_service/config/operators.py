@@ -1,4 +1,4 @@
-"""Whether operators' log-ins need a second factor."""
+"""Whether operators come in by password, and whether their log-ins need a second factor."""
 
 from __future__ import annotations
 
@@ -15,3 +15,9 @@ def second_factor_is_required(found: Settings) -> bool:
 
 def _usual(found: Settings) -> str:
     return "required" if found.app_env == "production" else "optional"
+
+
+def password_lets_in(found: Settings) -> bool:
+    """Whether operators come in by password. Where they do not, sessions that were begun by one are
+    over, too: stepping up by password would prolong them for ever."""
+    return found.operator_login != "sso"

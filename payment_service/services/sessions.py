@@ -145,8 +145,7 @@ _CURRENT = text("""
 
 def current(token: str | None) -> Current | None:
     """Who holds the cookie with this value; None if it opens nothing: it is unknown, ended, idle
-    or old, its operator is disabled, or nobody comes in this way any more. Writes `seen_at` at most
-    once a minute."""
+    or old, or its operator or his way in is disabled. Writes `seen_at` at most once a minute."""
     if not token:
         return None
     idle, longest = settings().session_idle_seconds, settings().session_max_seconds
@@ -156,7 +155,7 @@ def current(token: str | None) -> Current | None:
     if row is None:
         return None
     found = _current(row)
-    if not _is_a_way_in(found.how):
+    if found.how is not How.SSO and not rules.password_lets_in(settings()):
         return None
     if found.reach != Reach.ALL and row["now"] - found.created_at > _seconds(UNSURE_SECONDS):
         return None
@@ -263,14 +262,7 @@ def _listed(which: ColumnElement[bool]) -> list[Listed]:
     )
     with db.engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
-    found = [Listed(**{**row, "how": How(row["how"])}) for row in rows]
-    return [one for one in found if _is_a_way_in(one.how)]
-
-
-def _is_a_way_in(how: How) -> bool:
-    """Whether sessions that were begun so are good: a step-up by password would prolong them for
-    ever, so that of passwords ends with them."""
-    return how is How.SSO or settings().operator_login != "sso"
+    return [Listed(**{**row, "how": How(row["how"])}) for row in rows]
 
 
 def _current(row: Mapping[Any, Any]) -> Current:
