@@ -4,6 +4,7 @@ one site."""
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -624,6 +625,18 @@ def test_a_link_elsewhere_ends_no_session(issuer: LyingIssuer, visitor: Visitor,
     assert (answer.status_code, answer.headers["Location"]) == (303, ME)
     assert visitor.session.cookies.get("payments_dev") == before
     assert len(issuer.asked) == asked
+
+
+def test_who_is_over_the_limit_has_nothing_asked(make_app: MakeApp, issuer: LyingIssuer) -> None:
+    """Other pages that are looked at are made while Redis counts, and dropped; here somebody else
+    would be asked, and a code used."""
+    limited = make_app(**single_sign_on(issuer.url, rate_limit=f"1 per {os.getpid()} day"))
+    with serving(limited, "localhost") as url:
+        visitor = Visitor(url)
+        back = visitor.sent_back()
+        asked = len(issuer.asked)
+        assert visitor.get(back).status_code == 429
+        assert len(issuer.asked) == asked
 
 
 def test_the_page_that_asks_once_more_leads_there(issuer: LyingIssuer, visitor: Visitor) -> None:

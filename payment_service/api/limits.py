@@ -26,6 +26,9 @@ from payment_service.ratelimit.windows import Limit, Standing
 PROBES = "health"
 """The blueprint of those who watch: they are not counted, and never refused."""
 
+OPERATORS = "admin"
+"""The blueprint of the operators' pages."""
+
 CHARGES = ("payments.charge", "payments.charge_pending")
 REFUNDS = ("refunds.refund", "refunds.create")
 """The endpoints that a limit of their own may be for. All of them take a key."""
@@ -99,12 +102,13 @@ class OneOfSeveral(Limiter):
         """Before each request. Raises TooManyRequests.
 
         A request that changes something waits for what Redis says. One that reads does not: it is
-        counted like any other, and who is over the limit hears so in place of what was read.
+        counted like any other, and who is over the limit hears so in place of what was read. Pages
+        wait: some ask an issuer, and by one of these a browser is logged in.
         """
         if request.blueprint == PROBES or request.endpoint in self.of_endpoints:
             return
         self.count()
-        if request.method not in CHANGE_NOTHING:
+        if request.method not in CHANGE_NOTHING or request.blueprint == OPERATORS:
             _expect_room()
 
     def _settle(self, response: Response) -> Response:
