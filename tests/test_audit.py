@@ -87,6 +87,62 @@ def test_one_byte_changed_in_any_column_is_found(books: tuple[Flask, list[int]],
     verify(app)
 
 
+UNREADABLE = {
+    "no year of ours": "'200000-01-01'",
+    "before there were years": "'0044-03-15 BC'",
+    "never": "'infinity'",
+    "too deep": "(repeat('[', 5000) || repeat(']', 5000))::json",
+    "too long": "('{\"a\": ' || repeat('9', 5000) || '}')::json",
+    "half a character": "'\"\\ud800\"'::json",
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("payments.created_at", name) for name in list(UNREADABLE)[:3]),
+        *(("events.occurred_at", name) for name in list(UNREADABLE)[:3]),
+        *(("transactions.created_at", name) for name in list(UNREADABLE)[:3]),
+        *(("refunds.created_at", name) for name in list(UNREADABLE)[:3]),
+        *(("payments.metadata", name) for name in list(UNREADABLE)[3:]),
+        *(("payments.fare", name) for name in list(UNREADABLE)[3:]),
+    ],
+)
+def test_a_row_that_can_t_be_read_is_named_and_hides_no_other(
+    books: tuple[Flask, list[int]], column: str, value: str
+) -> None:
+    app, ids = books
+    table, _, name = column.partition(".")
+    tamper(
+        app,
+        f"UPDATE {table} SET {name} = {UNREADABLE[value]} WHERE payment_id = :id",
+        id=ids[0],
+    )
+    tamper(app, "UPDATE payments SET amount = amount + 1 WHERE payment_id = :id", id=ids[2])
+    said = verify(app, code=1)
+    assert f"payment {ids[0]}, " in said
+    assert f"payment {ids[2]}, its row in payments: its amount is" in said
+    assert app.test_cli_runner().invoke(args=["audit", "digest"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "body", ["repeat('[', 100000)", "'[]'", '\'{"data": {"payment_id": 1e400}}\'']
+)
+def test_a_body_that_is_none_of_ours_is_named_and_hides_no_other(
+    books: tuple[Flask, list[int]], body: str
+) -> None:
+    app, ids = books
+    statement = f"""
+        UPDATE events SET body = {body}, snapshot = NULL,
+            chain = sha256(convert_to({body}, 'UTF8'))
+        WHERE payment_id = :id AND seq = 2"""
+    tamper(app, statement, id=ids[0])
+    tamper(app, "UPDATE payments SET amount = amount + 1 WHERE payment_id = :id", id=ids[2])
+    said = verify(app, code=1)
+    assert f"payment {ids[0]}, its row in events, event 2: its body" in said
+    assert f"payment {ids[2]}, its row in payments: its amount is" in said
+
+
 def test_the_walk_goes_in_pieces(
     books: tuple[Flask, list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

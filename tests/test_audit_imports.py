@@ -77,6 +77,26 @@ def test_history_without_seals_gets_them_from_the_same_file(app: Flask, history:
     assert (seals(), audit.verify().broken) == (2, ())
 
 
+@pytest.mark.parametrize(
+    "change_of_seal",
+    [
+        "content = repeat('[', 100000)",
+        "content = regexp_replace(content, '[0-9]{16}', '1e400')",
+        "content = regexp_replace(content, '[0-9]{16}', repeat('9', 40))",
+        "content = replace(content, 'OLD', '\\ud800')",
+    ],
+)
+def test_a_seal_that_can_t_be_read_hides_no_other(
+    app: Flask, history: Path, change_of_seal: str
+) -> None:
+    load(history)
+    change(f"UPDATE import_seals SET {change_of_seal} WHERE payment_id % 2 = 1")
+    change("UPDATE payments SET amount = amount + 1 WHERE payment_id % 2 = 0")
+    said = app.test_cli_runner().invoke(args=["audit", "verify"])
+    assert said.exit_code == 1
+    assert "its amount is" in said.output
+
+
 def test_a_changed_row_gets_no_seal(app: Flask, history: Path) -> None:
     load(history)
     change("DELETE FROM import_seals")

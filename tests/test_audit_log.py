@@ -282,6 +282,20 @@ def test_the_lines_say_which(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Non
     assert audit(app, "verify", code=1).splitlines() == lines
 
 
+@pytest.mark.parametrize("at", ["200000-01-01", "0044-03-15 BC", "infinity", "-infinity"])
+def test_a_time_that_can_t_be_read_is_found_and_hides_nothing_behind_it(
+    app: Flask, tmp_path: Path, at: str
+) -> None:
+    some_acts(app)
+    kept(app, tmp_path / "kept")
+    tamper(app, f"UPDATE audit_log SET at = '{at}' WHERE audit_id = 2")
+    tamper(app, "UPDATE audit_log SET actor = 'web' WHERE audit_id = 4")
+    said = audit(app, "verify", "--against", str(tmp_path / "kept"), code=1)
+    assert "act 2 in audit_log: its chain" in said
+    assert "act 4 in audit_log: its chain" in said
+    audit(app, "digest")
+
+
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_removed_row_is_found(app: Flask, number: int) -> None:
     some_acts(app)

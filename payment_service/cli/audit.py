@@ -39,7 +39,8 @@ def verify(payment_id: int | None, kept: Path | None) -> None:
     except (OSError, UnicodeDecodeError) as error:
         lines.append(f"{kept} can't be read: {error}")
     if lines:
-        raise click.ClickException("\n".join(lines))
+        # Half a character may stand in JSON, and nowhere else.
+        raise click.ClickException("\n".join(lines).encode(errors="backslashreplace").decode())
     acts = "" if payment_id is not None else f", {report.acts} acts"
     click.echo(
         f"{report.payments} payments, {report.events} events{acts}: every row and chain fits"

@@ -46,6 +46,10 @@ OUTCOME = {
 """The columns of a request that its end writes; its beginning wrote the others for good."""
 
 
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What a text that is none of ours may raise where it is read."""
+
+
 @dataclass(frozen=True)
 class Mismatch:
     """What does not fit, and in which event; `column` where it is one of the event's own."""
@@ -91,7 +95,7 @@ def follow(rows: list[EventRow], seal: Mapping[str, Any] | None) -> Told | Misma
                 return Mismatch(seq, f"its {column} is not what its body says", column)
             if why := _hear(told, row, body):
                 return Mismatch(seq, why)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except UNREADABLE as error:
             return Mismatch(seq, f"its body or its snapshot can't be read: {error!r}")
     told.payment = {**told.payment, "audit_head": head}
     return told

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, RowMapping, select
 
 from payment_service.services.audit_log import ENTRY, link
+from payment_service.services.audit_reading import legible
 
 CHUNK = 1000
 """Acts a query: some hundred kilobytes. What is there never changes, so each may see its own
@@ -45,7 +46,7 @@ def check(connection: Connection, *, most: int) -> tuple[int, list[BrokenEntry]]
 
 def rows(connection: Connection, *, after: int | None = None) -> Iterator[RowMapping]:
     """All acts, or those behind an id, in order."""
-    ordered = select(ENTRY).order_by(ENTRY.c.audit_id).limit(CHUNK)
+    ordered = select(*map(legible, ENTRY.c)).order_by(ENTRY.c.audit_id).limit(CHUNK)
     while True:
         query = ordered if after is None else ordered.where(ENTRY.c.audit_id > after)
         found = connection.execute(query).mappings().all()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from datetime import UTC, datetime
+from typing import Any, cast
 
-from sqlalchemy import Connection, RowMapping, Table, select
+from sqlalchemy import JSON, Column, Connection, DateTime, Table, Text, case, select
+from sqlalchemy import cast as as_type
 
 from payment_service.extensions import db
 from payment_service.models import Event, ImportSeal
@@ -22,6 +25,7 @@ from payment_service.services.moves.rows import (
     SealRow,
     TransactionRow,
 )
+from payment_service.services.moves.snapshots import hashed
 
 EVENT = Event.__table__
 SEAL = ImportSeal.__table__
@@ -31,6 +35,9 @@ CHUNK = 1000
 cleaning up behind the charges meanwhile."""
 
 ALL = 2**63 - 1
+
+# A day inside of what Python has dates for, as the session's time zone may be any.
+EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
 @dataclass
@@ -74,7 +81,7 @@ def read(connection: Connection, payment_id: int | None = None) -> Iterator[Book
 def _chunk(connection: Connection, after: int, upto: int) -> list[Books]:
     books: dict[int, Books] = {}
 
-    def of(row: RowMapping) -> Books:
+    def of(row: Mapping[str, Any]) -> Books:
         owner = row["payment_id"]
         return books.setdefault(owner, Books(owner))
 
@@ -94,8 +101,31 @@ def _chunk(connection: Connection, after: int, upto: int) -> list[Books]:
 
 def _rows(
     connection: Connection, table: Table, after: int, upto: int, *order: str
-) -> Sequence[RowMapping]:
+) -> Iterator[dict[str, Any]]:
     owner = table.c.payment_id
-    query = select(table).where(owner > after, owner <= upto)
+    query = select(*map(legible, table.c)).where(owner > after, owner <= upto)
     query = query.order_by(owner, *(table.c[name] for name in order))
-    return connection.execute(query).mappings().all()
+    texts = [column.name for column in table.c if isinstance(column.type, JSON)]
+    for row in connection.execute(query).mappings().all():
+        yield {**row, **{name: _read(row[name]) for name in texts}}
+
+
+def legible(column: Column[Any]) -> Any:
+    """The column, so that any row can be read: one that can't must not hide the others. A moment
+    for which Python has no date becomes one that no event says, and JSON is read afterwards."""
+    if isinstance(column.type, DateTime):
+        near = case((column < EARLIEST, EARLIEST), (column > LATEST, LATEST), else_=column)
+        return near.label(column.name)
+    if isinstance(column.type, JSON):
+        return as_type(column, Text).label(column.name)
+    return column
+
+
+def _read(text: str | None) -> Any:
+    """The JSON, or its text, which is not what any event says, where it is nothing of ours."""
+    try:
+        value = None if text is None else json.loads(text)
+        hashed(value)
+    except (ValueError, TypeError, RecursionError):
+        return text
+    return value

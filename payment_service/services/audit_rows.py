@@ -11,7 +11,7 @@ from typing import Any
 from payment_service.domain.references import transaction_reference
 from payment_service.domain.vocabulary import DEAD
 from payment_service.services import audit_imports
-from payment_service.services.audit_chain import TOLD_FORMS, Mismatch, Told, follow
+from payment_service.services.audit_chain import TOLD_FORMS, UNREADABLE, Mismatch, Told, follow
 from payment_service.services.audit_reading import Books
 from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.snapshots import HASHED, OF_REQUEST, kept
@@ -52,7 +52,7 @@ def _faults(books: Books) -> _Found:
         return
     try:
         sealed = audit_imports.payment_of(books.seal) if books.seal else None
-    except (ValueError, TypeError) as error:
+    except UNREADABLE as error:
         yield "its row in import_seals", f"its content can't be read: {error!r}", "content"
         return
     yield from _generated(payment)

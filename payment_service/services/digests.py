@@ -22,7 +22,7 @@ from payment_service.config import settings
 from payment_service.domain.events import iso
 from payment_service.extensions import db
 from payment_service.services import audit_entries
-from payment_service.services.audit_reading import EVENT, SEAL, ranges, snapshots
+from payment_service.services.audit_reading import EVENT, SEAL, legible, ranges, snapshots
 
 log = structlog.get_logger(__name__)
 
@@ -107,12 +107,12 @@ def _chains(connection: Connection, after: int, upto: int) -> list[_Chain]:
     """Of each payment, in the order of their ids: its hashes as lines, and from when each holds.
     The seal of an imported one is a chain of its own."""
     heads = (
-        select(EVENT.c.payment_id, EVENT.c.occurred_at, EVENT.c.chain)
+        select(EVENT.c.payment_id, legible(EVENT.c.occurred_at), EVENT.c.chain)
         .where(EVENT.c.payment_id > after, EVENT.c.payment_id <= upto)
         .order_by(EVENT.c.payment_id, EVENT.c.seq)
     )
     seals = (
-        select(SEAL.c.payment_id, SEAL.c.sealed_at, SEAL.c.content)
+        select(SEAL.c.payment_id, legible(SEAL.c.sealed_at), SEAL.c.content)
         .where(SEAL.c.payment_id > after, SEAL.c.payment_id <= upto)
         .order_by(SEAL.c.payment_id)
     )

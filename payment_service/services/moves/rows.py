@@ -7,10 +7,11 @@ provider is asked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, select
 
 from payment_service.domain import jsontext
 from payment_service.domain.vocabulary import TransactionType
@@ -213,17 +214,17 @@ def lock_request(connection: Connection, payment_id: int, number: int) -> Locked
     return LockedRequest(payment, transactions, transaction, refund)
 
 
-def payment_row(found: RowMapping) -> PaymentRow:
+def payment_row(found: Mapping[Any, Any]) -> PaymentRow:
     """A row of payments, read with PAYMENT_COLUMNS."""
     return cast(PaymentRow, dict(found))
 
 
-def transaction_row(found: RowMapping) -> TransactionRow:
+def transaction_row(found: Mapping[Any, Any]) -> TransactionRow:
     """A row of transactions, read with all its columns."""
     return cast(TransactionRow, dict(found))
 
 
-def refund_row(found: RowMapping) -> RefundRow:
+def refund_row(found: Mapping[Any, Any]) -> RefundRow:
     """A row of refunds, read with all its columns."""
     return cast(RefundRow, dict(found))
 
