@@ -35,8 +35,7 @@ SEEN_SECONDS = 60
 """At most this often a request of a session writes that it was there; 30 times within the usual
 SESSION_IDLE_SECONDS, and a shorter one is kept to as well."""
 UNSURE_SECONDS = 900
-"""How long a session lives whose second factor is still to come: time to find a telephone and put
-an app on it."""
+"""How long a session waits for its second factor: time to find a telephone and put an app on it."""
 LONGEST_AGENT = 250
 """Characters of what a browser says it is: enough to know it again in a list."""
 
