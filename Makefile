@@ -134,7 +134,7 @@ clean: setup ## Remove VAR_DIR, with its database, and the caches
 	@printf 'Remove the database and the logs in %s? [y/N] ' "$(VAR_DIR)"; \
 	  if [ -n "$(YES)" ]; then echo y; answer=y; else read -r answer; fi; \
 	  [ "$$answer" = y ] || { echo "clean: nothing was removed" >&2; exit 1; }
-	@cd "$(VAR_DIR)" && rm -rf postgres redis sandbox metrics logs run.lock encryption-keys
+	@cd "$(VAR_DIR)" && rm -rf postgres redis sandbox metrics logs run.lock encryption-keys secret-key
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
