@@ -34,7 +34,7 @@ run: setup ## Run all of it here until Ctrl-C: database, web, worker, sandbox
 test: setup ## The test suite but for its slow tests, on a PostgreSQL and a Redis of its own
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: setup ## The tests that take more than 3 s each
+test-slow: setup ## The tests that take more than 2 s each
 	@$(PYTEST) -m slow $(ARGS)
 
 test-busy: setup ## make test beside two busy loops per core, at equal priority

@@ -39,7 +39,7 @@ UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 def pytest_configure(config: pytest.Config) -> None:
     """Start the servers in the controller; the workers inherit its environment."""
     config.addinivalue_line("markers", "api: speaks to the service over its API")
-    config.addinivalue_line("markers", "slow: takes over 3 s alone; `make test` leaves it out")
+    config.addinivalue_line("markers", "slow: takes over 2 s alone; `make test` leaves it out")
     options = config.option
     if hasattr(config, "workerinput") or options.collectonly or options.help or options.version:
         return

@@ -161,6 +161,7 @@ def test_the_migrated_tables_come_back(
     drop_beside(fresh_database)
 
 
+@pytest.mark.slow
 def test_it_refuses_while_anybody_is_connected(database: str, tmp_path: Path) -> None:
     file = db_backup.save(tmp_path)
     run(database, "DELETE FROM lines")
@@ -237,6 +238,7 @@ def connected(url: str, name: str) -> Iterator[psycopg2.extensions.connection]:
         connection.close()
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_after_the_door_is_closed_gives_all_back(
     database: str, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def test_as_many_processes_as_cores_have_one_each(start_service: StartService) -
         eventually(lambda: kept(service) == one_each)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [{"WEB_CORE_EACH": "false"}, {"WEB_WORKERS": str(len(CORES) + 1)}]
 )

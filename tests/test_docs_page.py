@@ -51,6 +51,7 @@ def test_it_shows_every_operation_and_asks_nobody_else(
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_an_operation_can_be_tried(page: Page, address: str) -> None:
     page.goto(f"{address}/docs")
     operation = page.locator(".opblock", has=page.get_by_text("/v1/payments/providers", exact=True))

@@ -61,6 +61,7 @@ def test_its_keys_change_under_charges(issuer: Issuer, make_app: MakeApp) -> Non
     assert charge(app, old) == 201
 
 
+@pytest.mark.slow
 def test_it_may_stop_and_die(issuer: Issuer, make_app: MakeApp) -> None:
     """Tokens by known keys go on, remembered or not, for as long as keys may be stale."""
     now = [1000.0]

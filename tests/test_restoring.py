@@ -177,6 +177,7 @@ def test_an_operator_who_was_put_out_since_stays_out(house: House) -> None:
     assert isinstance(person.log_in(), sessions.Begun)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["do_and_lose_answer", "fail_500"])
 def test_what_is_open_is_looked_up_before_anybody_is_let_in(house: House, fault: str) -> None:
     file = house.backup()

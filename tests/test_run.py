@@ -237,6 +237,7 @@ def test_at_a_second_start_the_data_is_still_there(place: Place) -> None:
     assert done.stdout == "0\n", "the running server is used"
 
 
+@pytest.mark.slow
 def test_a_command_on_the_database_gives_back_its_exit_code(place: Place) -> None:
     assert place.call("--with-database", "--", "sh", "-c", "exit 7").returncode == 7
     asked = place.call("--with-database", "--", "printenv", "SANDBOX_PROVIDER_URL")
@@ -306,6 +307,7 @@ def test_a_process_that_can_not_stay_up_ends_the_run(place: Place) -> None:
     assert place.processes() == []
 
 
+@pytest.mark.slow
 def test_children_learn_where_everything_is(place: Place) -> None:
     place.up(TRIP_SERVICE_URL="http://trips.example")
     sandbox = f"http://127.0.0.1:{place.ports[1]}"
@@ -331,6 +333,7 @@ def test_without_any_setting_nobody_is_asked_for_a_token_and_it_says_so(place: P
     assert place.get("/setting/AUTH_MODE") == "off"
 
 
+@pytest.mark.slow
 def test_who_says_where_keys_are_is_believed(place: Place) -> None:
     place.up(AUTH_MODE="", JWT_SECRET="x" * 32, SERVICE_HOST="localhost")
     assert f"http://localhost:{place.ports[0]}" in place.output()

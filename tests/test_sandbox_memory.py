@@ -130,6 +130,7 @@ def test_arrive_late_over_a_kill(own_sandbox: Sandbox) -> None:
     assert get(own_sandbox, "/sandbox/late") == {"late": []}
 
 
+@pytest.mark.slow
 def test_torn_last_line_is_cut_off(own_sandbox: Sandbox) -> None:
     charge(own_sandbox, "c-1")
     charge(own_sandbox, "c-2")

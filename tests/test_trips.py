@@ -174,6 +174,7 @@ ANYTHING = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(FIELDS[1:]), ANYTHING))
 @settings(max_examples=60, deadline=None)
 def test_any_answer_is_charged_and_printed_or_refused(

@@ -101,7 +101,7 @@ def _chunk(connection: Connection, after: int, upto: int) -> list[Books]:
 
 def _rows(
     connection: Connection, table: Table, after: int, upto: int, *order: str
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Mapping[str, Any]]:
     owner = table.c.payment_id
     query = select(*map(legible, table.c)).where(owner > after, owner <= upto)
     query = query.order_by(owner, *(table.c[name] for name in order))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,7 +172,7 @@ def _write(
     operator_id: int,
     session_id: int,
     address: str,
-    body: dict[str, Any] | None = None,
+    body: Mapping[str, Any] | None = None,
 ) -> None:
     name = operator_name(operator_id)
     audit_log.write(

@@ -6,6 +6,7 @@ is a sentence for the person who asked. `who` is an e-mail, or an operator's num
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -241,7 +242,7 @@ def clean_name(name: str) -> str:
     return plain
 
 
-def write(by: By, act: Act, operator_id: int, body: dict[str, Any] | None = None) -> None:
+def write(by: By, act: Act, operator_id: int, body: Mapping[str, Any] | None = None) -> None:
     """Of an act done to an operator. The last thing in its transaction."""
     audit_log.write(
         actor=by.name,
