@@ -27,6 +27,7 @@ def fits(page: Page) -> bool:
     return wide
 
 
+@pytest.mark.slow
 def test_in_by_a_link_and_out_and_back_shows_nothing(make_app: MakeApp, browser: Browser) -> None:
     app, email = make_app(**KEYS, operator_mfa="required"), an_email()
     context = browser.new_context(

@@ -590,6 +590,7 @@ def test_the_handlers_know_every_domain_error() -> None:
         assert 400 <= status_of(kind) < 600
 
 
+@pytest.mark.slow
 def test_redis_going_away_under_many_threads_fails_no_request(postgres_url: str) -> None:
     """All of them find it gone at the same moment."""
     script = """

@@ -33,6 +33,7 @@ def page(browser: Browser) -> Iterator[Page]:
     opened.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_it_shows_every_operation_and_asks_nobody_else(
     page: Page, address: str, client: FlaskClient, prefix: str

@@ -73,6 +73,7 @@ def test_postgres_keeps_its_data_and_lets_nobody_in_without_the_password(place: 
         second.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL refuses root only")
 def test_a_restore_that_was_killed_leaves_no_empty_database_behind(place: Path) -> None:
     """There is none of the service's name until the next restore gives it back."""
@@ -107,6 +108,7 @@ def test_for_root_postgres_runs_under_an_id_of_its_own(place: Path) -> None:
         server.stop()
 
 
+@pytest.mark.slow
 def test_a_path_too_long_for_a_socket_gets_a_port(place: Path) -> None:
     server = embedded.start_postgres(place / ("x" * 90) / 'it\'s "odd"')
     try:
@@ -118,6 +120,7 @@ def test_a_path_too_long_for_a_socket_gets_a_port(place: Path) -> None:
         server.stop()
 
 
+@pytest.mark.slow
 def test_whoever_asks_for_tcp_gets_a_port_and_keeps_it(place: Path) -> None:
     for by_tcp in (True, False):
         server = embedded.start_postgres(place / "db", by_tcp=by_tcp)
@@ -128,6 +131,7 @@ def test_whoever_asks_for_tcp_gets_a_port_and_keeps_it(place: Path) -> None:
             server.stop()
 
 
+@pytest.mark.slow
 def test_a_left_over_server_is_found_and_replaced(place: Path, cluster: Path) -> None:
     copied(cluster, place / "start_postgres")
     for start, find in (

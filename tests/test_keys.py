@@ -369,6 +369,7 @@ def test_a_button_changes_the_key(issuer: Sandbox) -> None:
         assert tokens.bearer(token).name == "trip-service"
 
 
+@pytest.mark.slow
 def test_a_slow_issuer_is_left_after_two_seconds(issuer: Sandbox) -> None:
     clock = Clock()
     tokens = by_issuer(issuer, clock)

@@ -203,6 +203,7 @@ def test_a_relay_killed_between_delivery_and_mark_delivers_again(
         assert first_time["raw"] == again["raw"]
 
 
+@pytest.mark.slow
 def test_sigterm_finishes_the_step_at_hand(
     fresh_database: str, make_app: MakeApp, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import event
 from payment_service import embedded, ratelimit
 from payment_service.extensions import REDIS_PATIENCE, db
 from payment_service.ratelimit import windows
-from payment_service.ratelimit.windows import MOST_KEPT
+from payment_service.ratelimit.windows import MOST_KEPT, Limit, Standing, narrowest
 from tests.books import payments_of
 from tests.fixtures import MakeApp, StartService, a_key, an_order
 from tests.patience import PATIENCE
@@ -342,3 +342,9 @@ def test_the_greeting_of_a_slow_redis_is_not_waited_for_word_by_word(make_app: M
         assert client.get("/v1/no/such/page").headers["RateLimit-Remaining"] == "0"
         server.shutdown(socket.SHUT_RDWR)
         assert times.result(PATIENCE) <= 2
+
+
+def test_of_two_windows_without_room_the_longer_wait_is_told() -> None:
+    second, minute = Limit("service", "requests", "5 per second; 9 per minute").windows
+    full = [Standing(second, False, 0, 0.5), Standing(minute, False, 0, 40.0)]
+    assert narrowest(full).reset == narrowest(full[::-1]).reset == 40.0

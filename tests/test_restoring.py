@@ -134,6 +134,7 @@ def test_what_moved_since_the_backup_comes_back_as_it_was(house: House, tmp_path
     assert early["payment_id"] < a_charged_payment(house.client)["payment_id"]
 
 
+@pytest.mark.slow
 def test_no_id_is_given_out_again(house: House) -> None:
     a_charged_payment(house.client)
     file = house.backup()
@@ -335,6 +336,7 @@ def test_a_trip_whose_history_came_in_since_is_still_paid(
     assert (again.status_code, again.json["payment_id"]) == (409, paid)
 
 
+@pytest.mark.slow
 def test_what_was_delivered_is_not_told_again(house: House) -> None:
     before = a_charged_payment(house.client)
     file = house.backup()

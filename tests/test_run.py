@@ -327,6 +327,7 @@ def test_children_learn_where_everything_is(place: Place) -> None:
     assert "Booting worker" in (place.var / "logs/web.log").read_text()
 
 
+@pytest.mark.slow
 def test_without_any_setting_nobody_is_asked_for_a_token_and_it_says_so(place: Place) -> None:
     place.up(AUTH_MODE="")
     assert "NO TOKEN IS ASKED FOR" in place.output()
@@ -341,6 +342,7 @@ def test_who_says_where_keys_are_is_believed(place: Place) -> None:
     assert place.get("/setting/AUTH_MODE") == ""
 
 
+@pytest.mark.slow
 def test_a_server_that_the_environment_names_is_not_embedded(place: Place) -> None:
     server = embedded.start_redis(place.root / "redis")
     try:
@@ -387,6 +389,7 @@ def test_a_taken_port_is_one_line(place: Place, name: str) -> None:
         )
 
 
+@pytest.mark.slow
 def test_tables_that_can_not_be_made_are_one_line(place: Place) -> None:
     assert refusal(place, UPGRADE_CODE="4").startswith("run: flask db upgrade failed (exit 4)")
 
@@ -404,6 +407,7 @@ def test_one_run_at_a_time_per_var_dir(place: Place) -> None:
     assert place.call("--check-stopped").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_signal_while_it_starts_ends_it_too(place: Place) -> None:
     process = place.run()
     eventually(lambda: "postgres runs" in place.output())

@@ -416,6 +416,7 @@ def test_slow_provider_holds_up_nobody_else(sandbox: Sandbox) -> None:
     assert len(get(sandbox, "/psp/charges")["charges"]) == 20
 
 
+@pytest.mark.slow
 def test_success_rate_is_decided_by_the_reference(tmp_path: Path) -> None:
     outcomes: list[dict[str, str]] = []
     for name in ("one", "two"):

@@ -114,6 +114,7 @@ def test_kill_9_forgets_nothing(own_sandbox: Sandbox) -> None:
     assert refund(sandbox, "c-1", 9901, "r-9").status_code == 402
 
 
+@pytest.mark.slow
 def test_arrive_late_over_a_kill(own_sandbox: Sandbox) -> None:
     arm(own_sandbox, "charge", "arrive_late", ms=A_DAY)
     with pytest.raises(GONE):
@@ -171,6 +172,7 @@ def test_journal_cut_anywhere_still_adds_up(tmp_path: Path) -> None:
     assert seen == {(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1)}
 
 
+@pytest.mark.slow
 def test_line_in_the_middle_that_can_not_be_read_is_not_skipped(own_sandbox: Sandbox) -> None:
     charge(own_sandbox, "c-1")
     charge(own_sandbox, "c-2")
@@ -223,6 +225,7 @@ def test_state_can_be_emptied(sandbox: Sandbox) -> None:
     assert sandbox.journal.read_bytes() == b""
 
 
+@pytest.mark.slow
 def test_stopping_does_not_wait_for_what_hangs(own_sandbox: Sandbox) -> None:
     charge(own_sandbox, "c-1")
     arm(own_sandbox, "charge", "accept_no_answer", ms=A_DAY)

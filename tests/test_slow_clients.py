@@ -124,6 +124,7 @@ def test_more_slow_clients_than_threads(make_service: MakeService) -> None:
     assert cuts(service) == {"headers": 50, "body": 50, "answer": 50}
 
 
+@pytest.mark.slow
 def test_who_sends_nothing_is_closed(service: Service) -> None:
     before = cuts(service).get("nothing", 0)
     with connected(service) as sock:
@@ -136,6 +137,7 @@ def assert_closed(sock: socket.socket) -> None:
         assert sock.recv(1) == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Slow.HEADERS, Slow.BODY])
 def test_a_drip_is_one_request_with_one_time(service: Service, kind: Slow) -> None:
     """Each byte comes in time, and all of them do not."""

@@ -58,6 +58,7 @@ def service(tmp_path: Path, postgres_url: str, redis_url: str, slow: Sandbox) ->
         yield running
 
 
+@pytest.mark.slow
 def test_64_in_flight_and_health_answers_meanwhile(
     app: Flask, service: Service, slow: Sandbox
 ) -> None:

@@ -315,6 +315,8 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
     "a number for a subject": ({"claims": {"sub": 7}}, "subject"),
     "an endless subject": ({"claims": {"sub": "x" * 256}}, "sub"),
     "an empty subject": ({"claims": {"sub": ""}}, "sub"),
+    "roles in an object": ({"claims": {"roles": {"payments-admin": {}}}}, "roles"),
+    "a number for a role": ({"claims": {"roles": ["payments-admin", 7]}}, "roles"),
     "shown tomorrow": ({"claims": {"auth_time": NOW + 86400}}, "auth_time"),
     "shown at no time": ({"claims": {"auth_time": "now"}}, "auth_time"),
 }

@@ -38,6 +38,7 @@ def heading(page: Page, text: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(text, timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_in_and_out_and_the_role_taken_away(make_app: MakeApp, issuer: Issuer, page: Page) -> None:
     person, app = a_key(), make_app(**single_sign_on(issuer.url))
     issuer.people(**{person: ["payments-operator"]})

@@ -199,11 +199,15 @@ class SignOn:
             raise NotTrusted("auth_time")
         email = said.get("email")
         names = (said.get("name"), said.get("preferred_username"), email, subject)
+        try:
+            role = claims.operator_role(said, self._settings.operator_sso_role_claim, self._roles)
+        except InvalidToken:
+            raise NotTrusted("roles") from None
         return Person(
             subject=subject,
             email=email if isinstance(email, str) else None,
             name=next(name for name in map(_shown, names) if name),
-            role=claims.operator_role(said, self._settings.operator_sso_role_claim, self._roles),
+            role=role,
             proved_at=proved_at,
         )
 

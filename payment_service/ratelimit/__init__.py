@@ -65,6 +65,8 @@ class Counter:
     def _is_away(self, error: Exception) -> None:
         if not self._ask_again:
             log.warning("rate_limit_redis_away", error=type(error).__name__)
+        if self._hits is not None:
+            self._hits.forget_connections()  # each may be as dead, and would be waited for in turn
         self._ask_again = time.monotonic() + AWAY_SECONDS
 
 

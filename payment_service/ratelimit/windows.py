@@ -65,8 +65,9 @@ class Limit:
 
 
 def narrowest(standings: list[Standing]) -> Standing:
-    """The one that had no room, or else has room for the fewest."""
-    return min(standings, key=lambda standing: (standing.taken, standing.remaining))
+    """The one that had no room, or else has room for the fewest; of several the one that has room
+    again last."""
+    return min(standings, key=lambda one: (one.taken, one.remaining, -one.reset))
 
 
 @dataclass(frozen=True)
