@@ -211,7 +211,7 @@ def world(
 
 SHARES = [
     *[(part, 40 // PARTS) for part in range(PARTS)],
-    *[pytest.param(part, (EXAMPLES or 2000) // PARTS, marks=pytest.mark.slow)
+    *[pytest.param(part, (EXAMPLES or 800) // PARTS, marks=pytest.mark.slow)
       for part in range(PARTS)],
 ]  # fmt: skip
 
