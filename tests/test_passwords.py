@@ -129,6 +129,7 @@ def test_two_are_hashed_at_once_and_the_25th_is_told_to_come_again(
     with ThreadPoolExecutor(everybody) as pool:
         came = [pool.submit(passwords.matches, PASSWORD, kept) for _ in range(everybody)]
         eventually(lambda: sum(one.done() for one in came) == 1)
+        eventually(lambda: gate.most == passwords.AT_ONCE)
         gate.may_go.set()
     assert sum(isinstance(one.exception(), Busy) for one in came) == 1
     assert sum(one.exception() is None and one.result() for one in came) == everybody - 1
