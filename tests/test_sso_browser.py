@@ -10,8 +10,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browsing import PATIENCE, chromium, complaints, serving
 from tests.fixtures import MakeApp, a_key
+from tests.lying_issuer import lying_issuer
 from tests.oidc_provider import Issuer, running_issuer
-from tests.test_sso import single_sign_on
+from tests.test_sso import LIES, single_sign_on
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,25 @@ def test_what_another_browser_began_lets_nobody_in(
         other.goto(f"{panel}/admin/")
         heading(other, "Log in")
         context.close()
+
+
+@pytest.mark.slow
+def test_a_lie_lets_no_browser_in(make_app: MakeApp, page: Page) -> None:
+    """The certified one tells none, so another does. Without its lies it is believed."""
+    with lying_issuer() as issuer:
+        app = make_app(**single_sign_on(issuer.url))
+        with serving(app, "localhost") as panel:
+            for lie in ("another nonce", "another audience", "another issuer", "another key"):
+                issuer.honest()
+                issuer.subject = a_key()
+                for name, value in LIES[lie][0].items():
+                    setattr(issuer, name, value)
+                page.goto(f"{panel}/admin/sso")
+                heading(page, "Single sign-on did not work")
+                expect(page.get_by_role("main")).to_contain_text("not to be trusted")
+                page.goto(f"{panel}/admin/me")
+                heading(page, "Log in")
+            issuer.honest()
+            issuer.subject = a_key()
+            page.goto(f"{panel}/admin/sso")
+            heading(page, "Overview")
