@@ -704,6 +704,7 @@ def test_without_a_key_there_is_a_page(make_app: MakeApp) -> None:
     sign_of_a_page(answer)
 
 
+@pytest.mark.slow
 def test_a_link_is_in_no_log(postgres_url: str) -> None:
     script = """
 for path in ("", "/", ".", "%0A", "?next=/"):

@@ -42,6 +42,7 @@ def each_secret() -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_no_secret_is_seen_again(postgres_url: str, tmp_path: Path) -> None:
     password = str(make_url(postgres_url).password)
     env = each_secret()

@@ -151,6 +151,7 @@ def test_a_left_over_server_is_found_and_replaced(place: Path, cluster: Path) ->
         assert find(place / start.__name__) is None
 
 
+@pytest.mark.slow
 def test_a_stranger_with_the_number_of_the_pid_file_is_left_alone(
     place: Path, cluster: Path
 ) -> None:

@@ -259,6 +259,7 @@ def test_a_hundred_thousand_rows_go_under_a_new_key(fresh_database: str) -> None
     rotated_and_killed(fresh_database, many=100_000, kills=3, at_once="500")
 
 
+@pytest.mark.slow
 def test_a_key_that_rows_need_cannot_be_left_out(fresh_database: str) -> None:
     script = f"""
 boot("{K2}")  # there is no such table yet

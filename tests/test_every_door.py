@@ -396,7 +396,7 @@ def play(machine: Callable[[], OneTrip], **bounds: int) -> None:
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_trip_is_paid_once_through_whatever_doors(world: World, part: int) -> None:
     start = random.SystemRandom().getrandbits(64) if EXAMPLES else part
-    examples = max(1, (EXAMPLES or 16) // PARTS)
+    examples = max(1, (EXAMPLES or 8) // PARTS)
     made = seed(start)(lambda: OneTrip(world))
     play(made, max_examples=examples, stateful_step_count=12)
 

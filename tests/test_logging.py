@@ -15,6 +15,8 @@ from payment_service import http as outbound
 from tests.own_process import printed
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.slow  # each starts a process of its own
+
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 

@@ -50,6 +50,7 @@ def test_by_both(make_app: MakeApp) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.slow
 def test_a_unix_socket_is_no_port(start_service: StartService, tmp_path: Path) -> None:
     """Whatever port the Host header names: gunicorn would take it for the socket's."""
     place, port = str(tmp_path / "web"), "9102"

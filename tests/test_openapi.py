@@ -26,7 +26,7 @@ from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.tokens import SECURED, a_token, bearing
 
 # With these all operations take about 20 s together; make it hundreds after a change of the wire.
-EXAMPLES = 15
+EXAMPLES = 10
 
 
 class Late:

@@ -353,6 +353,7 @@ def test_a_server_that_the_environment_names_is_not_embedded(place: Place) -> No
         server.stop()
 
 
+@pytest.mark.slow
 def test_bad_settings_are_told_before_anything_starts(place: Place) -> None:
     bad = {"REDIS_URL": "nonsense", "SANDBOX_PORT": "0", "WEB_THREADS": "", "SEED_DEMO": "perhaps"}
     done = place.call(**bad, VAR_DIR="/dev/null/var", DATABASE_URL="mysql://x:hunter2@h/d")
@@ -378,6 +379,7 @@ def refusal(place: Place, **more: str) -> str:
     return lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SERVICE_PORT", "SANDBOX_PORT"])
 def test_a_taken_port_is_one_line(place: Place, name: str) -> None:
     with socket.socket() as other:

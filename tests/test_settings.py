@@ -586,6 +586,7 @@ def test_gunicorn_says_what_is_wrong_and_ends() -> None:
     assert "hunter2" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -607,6 +608,7 @@ def test_gunicorn_does_not_let_others_in_unasked(given: dict[str, str], says: st
     assert "SERVICE_HOST" not in given or "http://0.0.0.0" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "arguments"),
     [({}, ["--host", "0.0.0.0"]), ({"FLASK_RUN_HOST": "::"}, []), ({}, ["-h", "payments"])],
@@ -636,6 +638,7 @@ def test_flask_run_serves_this_machine(monkeypatch: pytest.MonkeyPatch, host: st
         assert create_app() is not None
 
 
+@pytest.mark.slow
 def test_the_wait_for_the_database_finds_it_as_the_service_does(postgres_url: str) -> None:
     def waited(**env: str) -> subprocess.CompletedProcess[str]:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

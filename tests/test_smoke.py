@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.patience import PATIENCE
 from tests.running_service import running_service
 from tests.sandbox_server import Sandbox
@@ -19,6 +21,7 @@ def smoke(url: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_it_walks_through_a_healthy_service(
     tmp_path: Path, fresh_database: str, redis_url: str, sandbox: Sandbox
 ) -> None:

@@ -75,6 +75,7 @@ def test_in_and_out_and_the_role_taken_away(make_app: MakeApp, issuer: Issuer, p
     assert [line for line in wrong if "403" not in line] == []
 
 
+@pytest.mark.slow
 def test_what_another_browser_began_lets_nobody_in(
     make_app: MakeApp, issuer: Issuer, browser: Browser, page: Page
 ) -> None:
