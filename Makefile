@@ -9,12 +9,17 @@ WITH_DATABASE := $(BIN)/python -m scripts.run --with-database --
 # The tools of tests/clients, and what they generate.
 CLIENTS := .clients
 NODE := PATH="$(CURDIR)/$(CLIENTS)/venv/bin:$$PATH"
+# Strangers that are no Python packages, or fit in no environment with ours (tests/strangers).
+STRANGERS := .strangers
+STRIPE_MOCK := 0.203.0
+GO := GOPATH="$(CURDIR)/$(STRANGERS)/go" GOCACHE="$(CURDIR)/$(STRANGERS)/go/cache" \
+      GOBIN="$(CURDIR)/$(STRANGERS)/bin" GOTOOLCHAIN=local GOFLAGS=-modcacherw
 PYTEST := $(BIN)/python -m pytest -n $(or $(TEST_WORKERS),auto) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: setup run test test-slow test-busy test-api bench bench-peers slow-clients lint audit-deps fmt \
-        check faults mutants \
-        histories clients smoke seed migrate flask db-shell db-backup db-restore health logs clean help
+        check check-long faults mutants \
+        histories clients strangers smoke seed migrate flask db-shell db-backup db-restore health logs clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
 
@@ -73,6 +78,11 @@ fmt: setup ## Format, and mend what ruff can mend
 
 check: lint test ## lint and test
 
+check-long: setup ## What takes too long for CI: the suite beside busy loops, every mutant, ten minutes of faults
+	@$(MAKE) --no-print-directory test-busy
+	@$(MAKE) --no-print-directory mutants
+	@FAULTS_SECONDS=600 $(MAKE) --no-print-directory faults
+
 faults: setup ## Two minutes of everything dying, and what holds after: make faults [FAULTS_SEED=...]
 	@$(BIN)/python -m tests.campaign
 
@@ -100,6 +110,21 @@ $(CLIENTS)/node_modules/.installed: $(addprefix tests/clients/, package.json pac
 	@cp $(filter tests/%,$^) $(CLIENTS)
 	@cd $(CLIENTS) && $(NODE) npm ci --loglevel=error || \
 	  { echo "clients: npm could not install tests/clients/package-lock.json; its words are above" >&2; exit 1; }
+	@touch $@
+
+strangers: setup $(STRANGERS)/.installed ## What other people's clients and servers say of our wires
+	@$(PYTEST) tests/strangers $(ARGS)
+
+$(STRANGERS)/.installed: tests/strangers/requirements.txt
+	@echo "strangers: installing $<"
+	@$(PYTHON) -m venv --clear $(STRANGERS)/venv
+	@$(STRANGERS)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@echo "strangers: building stripe-mock $(STRIPE_MOCK)"
+	@$(GO) $(STRANGERS)/venv/bin/go install github.com/stripe/stripe-mock@v$(STRIPE_MOCK)
+	@cp $(STRANGERS)/go/pkg/mod/github.com/stripe/stripe-mock@v$(STRIPE_MOCK)/embedded/openapi/spec3.json \
+	  $(STRANGERS)/stripe-openapi.json
+	@rm -rf $(STRANGERS)/go
+	@[ ! -e tests/strangers/prism.sh ] || PYTHON=$(PYTHON) bash tests/strangers/prism.sh $(STRANGERS)/prism
 	@touch $@
 
 smoke: ## Walk through a running service with curl: make smoke [BASE_URL=...]
@@ -134,7 +159,7 @@ clean: setup ## Remove VAR_DIR, with its database, and the caches
 	@printf 'Remove the database and the logs in %s? [y/N] ' "$(VAR_DIR)"; \
 	  if [ -n "$(YES)" ]; then echo y; answer=y; else read -r answer; fi; \
 	  [ "$$answer" = y ] || { echo "clean: nothing was removed" >&2; exit 1; }
-	@cd "$(VAR_DIR)" && rm -rf postgres redis sandbox metrics logs run.lock encryption-keys secret-key
+	@cd "$(VAR_DIR)" && rm -rf postgres redis sandbox swish metrics logs run.lock encryption-keys secret-key
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

@@ -46,7 +46,7 @@ class EvenWorker(PatientWorker):
         is as wrong for the next one. This is what only the providers can say."""
         try:
             super().load_wsgi()
-            self._look_at_database()
+            self._look_around()
         except BadSettings as error:
             raise AppImportError(str(error)) from None
         # By --bind it may listen elsewhere than SERVICE_HOST says.
@@ -56,14 +56,16 @@ class EvenWorker(PatientWorker):
         ):
             raise AppImportError("AUTH_MODE=off is refused unless it listens on loopback only")
 
-    def _look_at_database(self) -> None:
-        """Raises BadSettings if rows need a key that is not there; and writes down the settings.
-        Nobody waits for a database that is away: whoever reads such a row is told then."""
+    def _look_around(self) -> None:
+        """Raises BadSettings if rows need a key that is not there; says what is odd in the routes,
+        and writes down the settings. Nobody waits for a database that is away: whoever reads such a
+        row is told then."""
         if "keyring" not in getattr(self.wsgi, "extensions", {}):
             return  # another app than ours
         from payment_service.services import keys, starting  # here, as the app has loaded it by now
 
         with self.wsgi.app_context(), contextlib.suppress(OperationalError):
+            starting.warn_of_routes()
             keys.refuse_missing()
             starting.write_down(process="web", started=started)
 

@@ -24,6 +24,8 @@ def run() -> None:
             target_metadata=database.metadata,
             compare_type=True,
             compare_server_default=False,
+            # Each holds its locks no longer than it needs them itself.
+            transaction_per_migration=True,
         )
         with context.begin_transaction():
             context.run_migrations()

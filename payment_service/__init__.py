@@ -19,19 +19,30 @@ def read_settings(**overrides: Any) -> Settings:
     Raises BadSettings, naming every variable that is missing or wrong.
     """
     from payment_service import config, identity
-    from payment_service.config import callers, sso
+    from payment_service.config import callers, payers, sso
+    from payment_service.config import providers as of_providers
     from payment_service.domain import money
     from payment_service.providers import registry
 
-    checks = registry.CHECKS | identity.CHECKS | {"default_currency": money.expect_known}
-    return config.load(checks, [callers.faults, sso.faults], **overrides)
+    def currencies_known(most: config.ByCurrency[Any]) -> None:
+        for code in most.named:
+            money.expect_known(code)
+
+    checks: dict[str, config.Check] = {
+        **registry.CHECKS,
+        **identity.CHECKS,
+        "default_currency": money.expect_known,
+        "max_amount": currencies_known,
+    }
+    rules = [callers.faults, payers.faults, of_providers.faults, sso.faults]
+    return config.load(checks, rules, **overrides)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """A wired app. Without `settings` they are read from the environment."""
     from flask import Flask
 
-    from payment_service import admin, api, cli, flask_settings
+    from payment_service import admin, api, cli, flask_settings, patient_redis
     from payment_service.api import auth, browser
     from payment_service.api.proxies import behind_proxies
     from payment_service.config import kinds
@@ -55,7 +66,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure(level=settings.log_level, output=settings.log_format, mask=cards.masked)
     db.init_app(app)
     migrate.init_app(app, db)
-    cache.init_app(app, settings.redis_url)
+    cache.init_app(app, patient_redis.client(settings.redis_url) if settings.redis_url else None)
     guard = browser.guard(settings)
     requests.watch(app, refused=cards.contains_card_number, guard=guard)
     api.register(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,8 +11,12 @@ from werkzeug.exceptions import HTTPException
 
 MOST_BYTES = 64 * 1024
 """Of a body."""
+MOST_WEBHOOK_BYTES = 256 * 1024
+"""Of a provider's webhook: an event of Stripe's carries whole objects."""
 READ_SECONDS = 15.0
 """REQUEST_READ_SECONDS where it is not set."""
+
+_WEBHOOK = re.compile(r"/webhooks/[^/]+\Z")
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -23,6 +28,12 @@ class Patience:
 
     read: float
     answer: float
+
+
+def most_bytes(path: str) -> int:
+    """Of a body that is sent there. By the path alone, because it is asked before there is an app,
+    and a gateway may keep a prefix."""
+    return MOST_WEBHOOK_BYTES if _WEBHOOK.search(path) else MOST_BYTES
 
 
 def patient(*, read: float | None = None, answer: float | None = None) -> Callable[[View], View]:

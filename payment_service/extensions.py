@@ -21,15 +21,12 @@ HOT, READS = "hot", "reads"
 """Bind keys of the AUTOCOMMIT engines: of the charge path, one round trip per phase, and of what is
 read and shown. Apart, so that no number of long lists keeps a charge waiting for a connection."""
 
-REDIS_PATIENCE = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
-"""Seconds. Redis only speeds things up; a request waits no longer than this for a dead one."""
-
 
 class Cache:
     """A Redis client per app; `client` is None where no Redis is set."""
 
-    def init_app(self, app: Flask, url: str | None) -> None:
-        app.extensions["redis"] = Redis.from_url(url, **REDIS_PATIENCE) if url else None
+    def init_app(self, app: Flask, client: Redis | None) -> None:
+        app.extensions["redis"] = client
 
     @property
     def client(self) -> Redis | None:

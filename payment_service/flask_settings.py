@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from payment_service import patient_redis
 from payment_service.config import Settings
-from payment_service.extensions import HOT, READS, REDIS_PATIENCE
+from payment_service.extensions import HOT, READS
 
 # A host that is gone without a word, or a process that stopped while it held a lock, must not hold
 # everybody else up. No lock here is held across a call to anyone, so 10 s is an accident already.
@@ -46,7 +47,8 @@ def of(settings: Settings) -> dict[str, Any]:
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
         # All threads may find at once that Redis has lost the limiter's scripts.
         "RATELIMIT_STORAGE_OPTIONS": (
-            {**REDIS_PATIENCE, "max_connections": settings.web_threads + 20}
+            patient_redis.options(settings.redis_url)
+            | {"max_connections": settings.web_threads + 20}
             if settings.redis_url
             else {}
         ),

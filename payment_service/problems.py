@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from payment_service.bounds import MOST_BYTES
+from payment_service.bounds import MOST_BYTES, MOST_WEBHOOK_BYTES
 
 MEDIA_TYPE = "application/problem+json"
 TYPES = "https://errors.payment-service.invalid/"
@@ -50,7 +50,11 @@ TRANSFER_CODING = Kind(
 HTTP_VERSION = Kind(505, "http_version_not_supported", "speak HTTP/1.1 here")
 
 # Told by both.
-BODY_TOO_LARGE = Kind(413, "body_too_large", f"a body may have {MOST_BYTES} bytes")
+BODY_TOO_LARGE = Kind(
+    413,
+    "body_too_large",
+    f"a body may have {MOST_BYTES} bytes, a provider's webhook {MOST_WEBHOOK_BYTES}",
+)
 URI_TOO_LONG = Kind(414, "uri_too_long", "the request line is too long")
 INTERNAL_ERROR = Kind(
     500,

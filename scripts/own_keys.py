@@ -19,6 +19,11 @@ def own_secret(var: Path) -> str:
     return _kept(var / "secret-key", secrets.token_urlsafe(32))
 
 
+def own_callback_secret(var: Path) -> str:
+    """SWISH_CALLBACK_SECRET."""
+    return _kept(var / "swish" / "callback-secret", secrets.token_urlsafe(32))
+
+
 def _kept(path: Path, new: str) -> str:
     """What the file holds; `new` if there was none."""
     if not path.exists():

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from payment_service import read_settings
+from payment_service import config, read_settings
 from payment_service.config import kinds, reading
 from payment_service.config.reading import is_set
 from payment_service.sandbox import settings as sandbox
 from scripts import databases
 from scripts.own_keys import own_keys, own_secret
+from scripts.world import keeps_pages, payers_way, unset
 
 ROOT = Path(__file__).resolve().parents[1]
 FREE_BYTES = 500_000_000  # a cluster, its log and room to work
@@ -36,20 +37,35 @@ class Place:
 
 
 def check_settings() -> dict[str, int]:
-    """Looks at the settings of all that will run, before anything does. Returns the ports.
+    """Looks at the settings of all that will run, before anything does, as the service will see
+    them: with what is put into its environment later. Returns the ports.
 
     Raises BadSettings, naming every variable that is missing or wrong.
     """
-    # An embedded server's address comes later, and so does the key that VAR_DIR has where none is
-    # set (read_environment).
-    embedded = "postgres" in databases.wanted(os.environ)
-    later = {"database_url": "postgresql://127.0.0.1/payments"} if embedded else {}
-    if not is_set("SECRET_KEY", os.environ):
-        later["secret_key"] = "made later"
     service, outside, _ = reading.all_of(
-        partial(read_settings, **later), sandbox.read_settings, partial(reading.load, Place)
+        partial(read_settings, **_later()), sandbox.read_settings, partial(reading.load, Place)
     )
-    return {"SERVICE_PORT": service.service_port, "SANDBOX_PORT": outside.sandbox_port}
+    ports = {"SERVICE_PORT": service.service_port, "SANDBOX_PORT": outside.sandbox_port}
+    if outside.sandbox_swish_port is not None:
+        ports["SANDBOX_SWISH_PORT"] = outside.sandbox_swish_port
+    return ports
+
+
+def _later() -> dict[str, str]:
+    """What stands for the settings that nobody set and that others may need: an embedded server's
+    address, the keys that VAR_DIR has (read_environment), the payer's way (world)."""
+    later = {"SECRET_KEY": "made later"}
+    if "postgres" in databases.wanted(os.environ):
+        later["DATABASE_URL"] = "postgresql://127.0.0.1/payments"
+        later["ENCRYPTION_KEYS"] = f"later:{'A' * 43}="
+    later = unset(later)
+    if keeps_pages(os.environ | later):
+        ports = {
+            "SERVICE_PORT": config.look()[0].service_port,
+            "SANDBOX_PORT": reading.read(sandbox.SandboxSettings, os.environ)[0]["sandbox_port"],
+        }
+        later |= unset(payers_way(ports))
+    return {name.lower(): value for name, value in later.items()}
 
 
 def read_environment() -> Path:

@@ -23,9 +23,11 @@ from types import FrameType
 
 from honcho.environ import parse_procfile
 
+from payment_service import config
 from payment_service.config.callers import SOURCES
-from payment_service.config.reading import BadSettings, is_set
+from payment_service.config.reading import BadSettings, is_set, read
 from payment_service.embedded import EmbeddedError, Server
+from payment_service.sandbox.settings import SandboxSettings
 from scripts import databases
 from scripts.metrics_folder import forget, fresh_metrics, metrics_folder
 from scripts.preflight import (
@@ -38,19 +40,11 @@ from scripts.preflight import (
     read_environment,
 )
 from scripts.supervisor import MARK, Console, GivenUp, Kept, Process, stop_left_overs
+from scripts.world import Ports, unset, world
 
 READY_SECONDS = 60.0
 FIRST_ADMIN = "admin@localhost"
 Say = Callable[[str], None]
-Ports = dict[str, int]
-SANDBOX_URLS = (
-    "TRIP_SERVICE_URL",
-    "DRIVER_SERVICE_URL",
-    "ORDER_SERVICE_URL",
-    "INVENTORY_SERVICE_URL",
-    "NOTIFICATION_SERVICE_URL",
-    "SANDBOX_PROVIDER_URL",
-)
 
 
 class Stop:
@@ -133,18 +127,13 @@ def keep(
 def child_environment(var: Path, ports: Ports) -> dict[str, str]:
     """What the processes of the Procfile see. What is set already stays."""
     defaults = {
-        **sandbox_urls(ports["SANDBOX_PORT"]),
+        **world(ports, var),
         "SANDBOX_DIR": str(var / "sandbox"),
+        "SANDBOX_WEBHOOK_URL": f"http://127.0.0.1:{ports['SERVICE_PORT']}/v1/webhooks",
         "PROMETHEUS_MULTIPROC_DIR": str(metrics_folder(var)),
         "PYTHONUNBUFFERED": "1",
     }
-    missing = {name: value for name, value in defaults.items() if not is_set(name, os.environ)}
-    return {**os.environ, **missing, MARK: str(var)}
-
-
-def sandbox_urls(port: int | str) -> dict[str, str]:
-    """The world outside of `make run`."""
-    return dict.fromkeys(SANDBOX_URLS, f"http://127.0.0.1:{port}")
+    return {**os.environ, **unset(defaults), MARK: str(var)}
 
 
 @contextlib.contextmanager
@@ -209,8 +198,6 @@ def announce(stop: Stop, say: Say, ports: Ports, link: str) -> None:
 
 def host_to_ask() -> str:
     """Where this machine reaches the service, as a URL has it."""
-    from payment_service import config
-
     host = config.look()[0].service_host
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"[{host}]" if ":" in host else host
@@ -233,9 +220,9 @@ def with_database(command: list[str]) -> int:
     var = read_environment()
     if "postgres" in databases.wanted(os.environ):
         # Whom a restore may want to ask.
-        for name, url in sandbox_urls(os.environ.get("SANDBOX_PORT") or 8081).items():
-            if not is_set(name, os.environ):
-                os.environ[name] = url
+        service, outside = config.look()[0], read(SandboxSettings, os.environ)[0]
+        ports = {"SERVICE_PORT": service.service_port, "SANDBOX_PORT": outside["sandbox_port"]}
+        os.environ.update(unset(world(ports)))
     try:
         with locked(var), embedded_servers(var, lambda line: None):
             return on_database(command)
@@ -250,9 +237,8 @@ def with_database(command: list[str]) -> int:
 
 
 def on_database(command: list[str]) -> int:
-    from payment_service import config  # reads DATABASE_URL or DB_HOST the way the service does
-
     programs = databases.with_programs(os.environ)
+    # Read as the service reads it: DATABASE_URL or DB_HOST.
     variables = databases.client_variables(config.load().database_url)
     # Ctrl-C is for the command (psql takes it back to its prompt), SIGTERM is passed on.
     signal.signal(signal.SIGINT, lambda number, frame: None)

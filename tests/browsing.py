@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.listening import listening
 
 QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 ]
 PATIENCE = 60_000  # ms; a browser's first page on a busy machine
+PHONE: Any = {"width": 360, "height": 740}
 
 
 class Unlogged(WSGIRequestHandler):
@@ -29,14 +32,8 @@ class Unlogged(WSGIRequestHandler):
 def serving(app: Flask, host: str = "127.0.0.1") -> Iterator[str]:
     """The address of the app."""
     server = make_server(host, 0, app, threaded=True, request_handler=Unlogged)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with listening(server):
         yield f"http://{host}:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextlib.contextmanager
@@ -47,6 +44,7 @@ def chromium() -> Iterator[Browser]:
         pytest.fail("CI has to look at the page, and there is no chromium on PATH")
     if found is None:
         pytest.skip("no chromium on PATH to look at the page with")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=QUIET, timeout=PATIENCE)
         yield started
@@ -60,3 +58,28 @@ def complaints(page: Page) -> list[str]:
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
     return said
+
+
+@contextlib.contextmanager
+def on_a_phone(browser: Browser, *, scripts: bool) -> Iterator[Page]:
+    """A page on a phone's screen, in the dark where scripts are on, so that both are seen."""
+    context = browser.new_context(
+        java_script_enabled=scripts,
+        viewport=PHONE,
+        color_scheme="dark" if scripts else "light",
+        locale="en-GB",
+    )
+    context.set_default_timeout(PATIENCE)
+    yield context.new_page()
+    context.close()
+
+
+def heading(page: Page, text: str) -> None:
+    """Waits until the page says so."""
+    expect(page.get_by_role("heading", level=1)).to_have_text(text, timeout=PATIENCE)
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing of the page lies beside the window; tables scroll by themselves."""
+    wide: bool = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    return wide

@@ -26,6 +26,7 @@ from psycopg2 import sql
 from sqlalchemy.engine import make_url
 
 from payment_service import embedded
+from tests.canaries import WATCH
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = pytest.StashKey[list[embedded.Server]]()
@@ -46,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["TEST_RUN"] = secrets.token_hex(4)
     os.environ["AUTH_MODE"] = "off"  # tests of tokens say so
     directory = config.stash[DIRECTORY] = Path(tempfile.mkdtemp(prefix="payments-"))
+    os.environ["TEST_SERVERS"] = str(directory)
     started = config.stash[SERVERS] = []
     try:
         if not os.environ.get("TEST_DATABASE_URL"):
@@ -140,6 +142,7 @@ class _Databases:
         return name, _create(name, self._template)
 
     def _forget(self, name: str) -> None:
+        WATCH.look_in_database(_url_of(name))
         with _maintenance() as cursor:
             _drop(cursor, name)
 
@@ -195,6 +198,20 @@ def _migrate(url: str) -> None:
         pytest.fail(f"flask db upgrade failed:\n{done.stderr[-3000:]}", pytrace=False)
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    for name, written in report.sections:
+        WATCH.look(f"{report.nodeid}: {name}", written)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Once all tests of this worker are done: whatever they wrote holds no secret of a setting."""
+    yield
+    for folder in (tmp_path_factory.getbasetemp(), Path(os.environ["TEST_SERVERS"])):
+        WATCH.look_in_files(folder)
+    assert not WATCH.found, "a secret of the settings was seen:\n" + "\n".join(WATCH.found)
+
+
 @pytest.fixture(scope="session")
 def servers() -> None:
     if missing := os.environ.get("TEST_SERVER_MISSING"):
@@ -216,10 +233,12 @@ def template_database(servers: None) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(template_database: str) -> str:
+def postgres_url(template_database: str) -> Iterator[str]:
     """A migrated database of this xdist worker's own."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return _create(f"test_{os.environ['TEST_RUN']}_{worker}", template_database)
+    url = _create(f"test_{os.environ['TEST_RUN']}_{worker}", template_database)
+    yield url
+    WATCH.look_in_database(url)
 
 
 @pytest.fixture(scope="session")
@@ -256,7 +275,7 @@ def bare_database(_bare: _Databases) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def redis_url(servers: None) -> str:
+def redis_url(servers: None) -> Iterator[str]:
     """An empty Redis database of this xdist worker's own."""
     worker = re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or "0"
     # Redis has 16; number 0 is left to whatever else uses the server.
@@ -264,4 +283,5 @@ def redis_url(servers: None) -> str:
     text = url.render_as_string(hide_password=False)
     with redis.Redis.from_url(text) as client:
         client.flushdb()
-    return text
+    yield text
+    WATCH.look_in_redis(text)

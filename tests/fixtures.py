@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 from payment_service import config, create_app
 from payment_service.config import ByProvider
 from payment_service.extensions import db
+from tests.canaries import WATCH
 from tests.patience import CLOCKLESS, UNHURRIED
 from tests.running_service import ENCRYPTION_KEYS, Service, running_service
 from tests.sandbox_calls import emptied, sandbox_with_trips
@@ -66,7 +67,9 @@ def an_order(**changes: Any) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """This xdist worker's sandbox; tests share it, so use trips, orders and tokens of your own."""
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+    directory = tmp_path_factory.mktemp("sandbox")
+    kept = {"SANDBOX_REQUESTS": str(directory / "requests.jsonl")}
+    with running_sandbox(directory, **kept) as running:
         yield running
 
 
@@ -97,6 +100,7 @@ def make_app(postgres_url: str, redis_url: str, sandbox: Sandbox) -> MakeApp:
             "sandbox_provider_url": sandbox.url,
             "log_level": "ERROR",
             "secret_key": IN_PRODUCTION["secret_key"],
+            "encryption_keys": ENCRYPTION_KEYS,
             "rate_limit_default": "1000000 per second",  # tests are rider 101 more often than that
         }
         given |= changes
@@ -104,6 +108,7 @@ def make_app(postgres_url: str, redis_url: str, sandbox: Sandbox) -> MakeApp:
             if not isinstance(given[name], ByProvider):
                 given[name] = ByProvider(given[name])
         app = create_app(config.load(**given))
+        WATCH.note_app(app)
         app.testing = True
         app.config["PROPAGATE_EXCEPTIONS"] = False
         return app

@@ -4,20 +4,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
 import requests
 
+from tests.node_packages import installed
 from tests.patience import PATIENCE
 from tests.sandbox_server import ROOT, reserved_port
 
@@ -100,43 +97,9 @@ class Issuer:
 @contextlib.contextmanager
 def running_issuer(directory: Path) -> Iterator[Issuer]:
     """Skips the test where there is no Node.js or no registry; in CI that is an error."""
-    issuer = Issuer(_installed(), directory / "issuer.log")
+    issuer = Issuer(installed(HERE, WORK), directory / "issuer.log")
     try:
         issuer.start()
         yield issuer
     finally:
         issuer.close()
-
-
-def _installed() -> str:
-    """Installs what the lock file names, once; the path of Node.js."""
-    path = f"{ROOT / '.clients/venv/bin'}{os.pathsep}{os.environ['PATH']}"
-    node, npm = (shutil.which(name, path=path) for name in ("node", "npm"))
-    if not node or not npm:
-        _without("Node.js is not here: make .clients/venv/.installed brings it")
-    WORK.mkdir(exist_ok=True)
-    with (WORK / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = (HERE / "package-lock.json").read_bytes()
-        done = WORK / "installed"
-        for name in ("package.json", "package-lock.json", ".npmrc", "server.mjs"):
-            shutil.copy(HERE / name, WORK)
-        if not done.exists() or done.read_bytes() != wanted:
-            ended = subprocess.run(
-                [npm, "ci", "--loglevel=error"],
-                cwd=WORK,
-                env={**os.environ, "PATH": path},
-                capture_output=True,
-                text=True,
-                stdin=subprocess.DEVNULL,
-            )
-            if ended.returncode:
-                _without(f"npm could not install the issuer: {ended.stderr[-500:]}")
-            done.write_bytes(wanted)
-    return node
-
-
-def _without(why: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(why, pytrace=False)
-    pytest.skip(why)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyotp
+import pytest
 from flask import Flask
 
 from payment_service.domain.operators import By, How, Reach, Role
@@ -19,7 +20,7 @@ from payment_service.services import log_ins, operators, sessions
 from payment_service.services.log_ins import NotLoggedIn
 from payment_service.services.sessions import Begun, Current
 from tests.books import execute, row, rows
-from tests.fixtures import IN_PRODUCTION, a_key
+from tests.fixtures import IN_PRODUCTION, MakeApp, a_key
 
 PASSWORD = "nine lamps above the harbour"
 HASH = passwords.hashed(PASSWORD)
@@ -27,6 +28,13 @@ CLI = By("cli:test")
 KEYS: dict[str, Any] = {"encryption_keys": IN_PRODUCTION["encryption_keys"]}
 """What an app needs for second factors."""
 AGENT = "Test/1.0"
+
+
+@pytest.fixture(scope="module")
+def app(make_app: MakeApp, database_of_module: str) -> Flask:
+    """With second factors, on a database in which nobody else's admins are. (A module that imports
+    it has this one for its `app`.)"""
+    return make_app(**KEYS, database_url=database_of_module)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import requests
 
+from tests.canaries import WATCH
 from tests.patience import ENVIRONMENT, PATIENCE
 from tests.sandbox_server import ROOT, reserved_port
 
@@ -55,6 +56,7 @@ class Service:
     def start(self, **env: str) -> None:
         """Starts gunicorn and returns once it is ready; `env` stays for later starts."""
         self.env |= env
+        WATCH.note({name.lower(): value for name, value in self.env.items()})
         app = "payment_service:create_app()"
         self.web = self._spawn("-m", "gunicorn", "-c", str(self.tree / "gunicorn.conf.py"), app)
         deadline = time.monotonic() + PATIENCE

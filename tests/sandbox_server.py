@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.certificates import Authority
 from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +42,18 @@ class Sandbox:
         self._reservation = reserved_port()
         self.port: int = self._reservation.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.env = {"SANDBOX_DIR": str(directory), "SANDBOX_PORT": str(self.port), **env}
+        self._swish = reserved_port()
+        self.swish_url = f"https://127.0.0.1:{self._swish.getsockname()[1]}"
+        directory.mkdir(parents=True, exist_ok=True)
+        self.authority = Authority(directory)
+        self.authority.vouch_for("server")
+        self.env = {
+            "SANDBOX_DIR": str(directory),
+            "SANDBOX_PORT": str(self.port),
+            "SANDBOX_SWISH_PORT": self.swish_url.rpartition(":")[2],
+            "SANDBOX_SWISH_DIR": str(directory),
+            **env,
+        }
         self.log = directory / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -49,6 +61,11 @@ class Sandbox:
     def journal(self) -> Path:
         """The file that outlives the process."""
         return self.directory / "journal.jsonl"
+
+    @property
+    def requests(self) -> Path:
+        """What it was asked, where SANDBOX_REQUESTS names a file."""
+        return Path(self.env["SANDBOX_REQUESTS"])
 
     @property
     def pid(self) -> int:
@@ -127,6 +144,7 @@ class Sandbox:
         """Kill it and give the port back."""
         self.kill()
         self._reservation.close()
+        self._swish.close()
 
     def restart(self, **env: str) -> None:
         """kill -9 and start again on the same port and journal."""

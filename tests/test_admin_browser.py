@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pyotp
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from payment_service.domain.operators import Role
-from tests.browsing import PATIENCE, chromium, complaints, serving
+from tests.browsing import PATIENCE, chromium, complaints, fits, serving
 from tests.desk import KEYS, PASSWORD, an_email, invited
 from tests.fixtures import MakeApp
 
@@ -19,12 +19,6 @@ from tests.fixtures import MakeApp
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
-
-
-def fits(page: Page) -> bool:
-    """Whether nothing of the page lies beside the window; tables scroll by themselves."""
-    wide: bool = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    return wide
 
 
 @pytest.mark.slow

@@ -182,6 +182,7 @@ def named(table: Table, column: Column[Any], row: Row, broken: tuple[Broken, ...
     )
 
 
+@pytest.mark.slow
 def test_a_change_of_any_column_is_named(house: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each kind of payment. The columns are the models', so a new one fails until it is seen."""
     monkeypatch.setattr(audit, "MOST", 10_000)

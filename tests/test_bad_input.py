@@ -311,7 +311,7 @@ def test_two_names_for_two_methods(refused: Refused) -> None:
 
 
 def test_a_provider_that_is_not_there(refused: Refused) -> None:
-    for provider in ("nobody", "CASH", "x" * 51, "", "a\x00", "\ud800", "../cash"):
+    for provider in ("nobody", "x" * 51, "", "a\x00", "\ud800", "../cash"):
         problem = refused(422, "invalid_request", "charge", an_order(provider=provider))
         assert "provider" in problem["errors"]
 

@@ -363,6 +363,7 @@ def test_a_view_that_fails_is_a_500_that_tells_nothing(make_app: MakeApp) -> Non
     assert answer.headers["X-Request-ID"] == "mine"
 
 
+@pytest.mark.slow
 def test_too_many_requests_are_told_when_to_come_back(postgres_url: str) -> None:
     """All views together; but for those of probes and scrapers, which are always answered."""
     script = """
@@ -561,6 +562,7 @@ def test_no_card_number_is_in_the_log(wire: Wire) -> None:
         assert digits not in log
 
 
+@pytest.mark.slow
 def test_the_log_of_a_failure_holds_no_sent_value(bare_database: str) -> None:
     """The tables are missing, so the statement fails with what was sent among its parameters."""
     body = {

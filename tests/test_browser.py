@@ -24,7 +24,7 @@ def assert_guarded(answer: TestResponse) -> None:
     for name, _ in headers:
         assert name == "Vary" or len(headers.getlist(name)) == 1, name
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Referrer-Policy"] in ("same-origin", "no-referrer")
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; ")
     assert "frame-ancestors 'none'" in policy
@@ -79,6 +79,7 @@ def test_a_receipt_loads_nothing_and_runs_nothing(client: FlaskClient, sandbox: 
         assert "script-src" not in answer.headers["Content-Security-Policy"]
 
 
+@pytest.mark.slow
 def test_what_is_no_request_is_told_so_too(start_service: StartService) -> None:
     place = ("127.0.0.1", urlsplit(start_service().url).port)
     with socket.create_connection(place, PATIENCE) as sock:
@@ -131,7 +132,7 @@ def test_the_service_answers_to_its_names_only(make_app: MakeApp) -> None:
     client = make_app(allowed_hosts="pay.example.com,.in.example.com, 127.0.0.1").test_client()
 
     def status(host: str) -> int:
-        answer = client.get("/health", headers={"Host": host})
+        answer = client.get("/v1/payments/providers", headers={"Host": host})
         assert_guarded(answer)
         assert answer.status_code == 200 or answer.json["code"] == "bad_request"
         return answer.status_code
@@ -149,17 +150,18 @@ def test_an_address_in_brackets_is_a_name_too(make_app: MakeApp, names: str | No
         *(("[::1]", 200), ("[::1]:8082", 200)),
         *(("[::2]", 400), ("[::1.evil]", 400), ("[1:::]", 400), ("[", 400), ("", 400)),
     ):
-        environ = {**create_environ("/health"), "HTTP_HOST": host}
+        environ = {**create_environ("/v1/payments/providers"), "HTTP_HOST": host}
         _, told, _ = run_wsgi_app(app, environ)  # Flask's client stumbles over the worst itself
         assert int(told.split()[0]) == status, host
 
 
+@pytest.mark.slow
 def test_without_tokens_only_this_machines_names_are_answered_to(make_app: MakeApp) -> None:
     """A page whose name was made to lead here is a page of ours to a browser, and reads all."""
 
     def statuses(*hosts: str, **settings: Any) -> set[int]:
         client = make_app(**settings).test_client()
-        paths = ("/v1/payments?limit=1", "/health", "/nowhere")
+        paths = ("/v1/payments?limit=1", "/metrics", "/nowhere")
         asks = [client.get(path, headers={"Host": host}) for path in paths for host in hosts]
         return {answer.status_code for answer in asks}
 
@@ -172,6 +174,29 @@ def test_without_tokens_only_this_machines_names_are_answered_to(make_app: MakeA
     assert statuses("pay.example.com", allowed_hosts="pay.example.com") == {200, 404}
     assert statuses(*own, allowed_hosts="pay.example.com") == {400}
     assert statuses(*foreign, auth_mode="jwt", jwt_secret="x" * 32) == {200, 401, 404}
+
+
+@pytest.mark.parametrize("host", ["10.1.2.3:8082", "payments_web", "evil.example", ""])
+def test_who_watches_asks_by_any_name(make_app: MakeApp, host: str) -> None:
+    """A pod's address, mostly. Metrics are told by a name of ours, or to whoever shows that he may
+    read them."""
+    token = "a-token-of-prometheus"
+    shown = {"Authorization": f"Bearer {token}"}
+
+    def statuses(*paths: str, headers: dict[str, str] | None = None, **settings: Any) -> list[int]:
+        app, found = make_app(allowed_hosts="pay.example.com", **settings), []
+        for path in paths:
+            environ = {**create_environ(path, headers=headers), "HTTP_HOST": host}
+            _, told, _ = run_wsgi_app(app, environ)
+            found.append(int(told.split()[0]))
+        return found
+
+    probes = ("/health", "/ready", "/health/ready")
+    assert statuses(*probes, "/metrics", "/openapi.json", "/nowhere") == [200] * 3 + [400] * 3
+    asked = statuses(*probes, "/metrics", "/nowhere", headers=shown, metrics_token=token)
+    assert asked == [200] * 4 + [400]
+    assert statuses("/metrics", metrics_token=token) == [401]
+    assert statuses("/metrics", metrics_port=80) == [200]  # by which the test comes
 
 
 @pytest.mark.parametrize(
@@ -187,12 +212,17 @@ def test_without_tokens_only_this_machines_names_are_answered_to(make_app: MakeA
         ("10.0.0.1", "10.0.0.2, 10.0.0.3", "10.0.0.2"),
         ("203.0.113.5", "198.51.100.1", "203.0.113.5"),
         ("127.0.0.1", "198.51.100.1", "127.0.0.1"),
+        # As a socket names them that takes IPv6 too.
+        ("::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("::ffff:172.16.0.1", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.1", "::ffff:203.0.113.9, ::ffff:10.0.0.2", "203.0.113.9"),
+        ("::ffff:203.0.113.5", "198.51.100.1", "203.0.113.5"),
     ],
 )
 def test_proxies_of_ours_are_believed(
     make_app: MakeApp, peer: str, forwarded: str, client: str
 ) -> None:
-    app = make_app(trusted_proxies="10.0.0.0/8, fd00::/8")
+    app = make_app(trusted_proxies="10.0.0.0/8, fd00::/8, ::ffff:172.16.0.0/108")
     seen = []
     app.before_request(lambda: seen.append((request.remote_addr, request.scheme)))
     headers = {
@@ -200,15 +230,38 @@ def test_proxies_of_ours_are_believed(
         **({"X-Forwarded-For": forwarded} if forwarded else {}),
     }
     app.test_client().get("/health", headers=headers, environ_base={"REMOTE_ADDR": peer})
-    assert seen == [(client, "https" if peer.startswith("10.") else "http")]
+    ours = peer.removeprefix("::ffff:").startswith(("10.", "172."))
+    assert seen == [(client, "https" if ours else "http")]
 
 
-def test_without_proxies_nobody_is_believed(make_app: MakeApp) -> None:
+@pytest.mark.slow
+def test_so_is_one_by_ipv4_on_a_socket_of_both(start_service: StartService) -> None:
+    """Each client has a count of his own, and not all of them the proxy's."""
+    try:
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True).close()
+    except (OSError, ValueError) as error:
+        pytest.skip(f"no socket of both here: {error}")
+    service = start_service(
+        SERVICE_HOST="::",
+        AUTH_MODE="jwt",
+        JWT_SECRET="x" * 32,
+        TRUSTED_PROXIES="127.0.0.0/8",
+        RATE_LIMIT="7 per 7 day",
+    )
+    told = [
+        service.get("/v1/nothing", headers={"X-Forwarded-For": f"203.0.113.{number}"})
+        for number in (1, 2)
+    ]
+    assert [answer.headers["RateLimit-Remaining"] for answer in told] == ["6", "6"]
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_without_proxies_nobody_is_believed(make_app: MakeApp, peer: str) -> None:
     app = make_app()
     seen = []
     app.before_request(lambda: seen.append((request.remote_addr, request.scheme)))
     headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
-    app.test_client().get("/health", headers=headers)
+    app.test_client().get("/health", headers=headers, environ_base={"REMOTE_ADDR": peer})
     assert seen == [("127.0.0.1", "http")]
 
 

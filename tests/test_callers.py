@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from payment_service import api
 from payment_service.domain.callers import Scope
-from payment_service.domain.pages import is_page
+from payment_service.domain.pages import is_page, is_payers_page
 from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.own_process import printed
 from tests.tokens import SCOPES, SECURED, a_token, bearing
@@ -44,6 +44,10 @@ TABLE: dict[tuple[str, str], str | None] = {
     ("GET", "/v1/refunds"): READ,
     ("GET", "/v1/refunds/{refund}"): READ,
     ("PATCH", "/v1/refunds/{refund}/status"): ADMIN,
+    ("POST", "/v1/webhooks/{provider}"): None,
+    ("GET", "/v1/webhooks"): ADMIN,
+    ("GET", "/v1/webhooks/{webhook}"): ADMIN,
+    ("POST", "/v1/webhooks/{webhook}/replay"): ADMIN,
     ("GET", "/v1/payments/providers"): None,
     ("GET", "/v1/payments/providers/{country}"): None,
     ("GET", "/health"): None,
@@ -104,11 +108,14 @@ def refunded(client: FlaskClient, payment_id: int) -> int:
 
 
 def routes(app: Flask) -> set[tuple[str, str]]:
-    """As TABLE writes them; pages take no token, and have a table of their own."""
+    """As TABLE writes them; pages take no token: the operators' have a table of their own, and the
+    payers' let in whoever has the link."""
     names = {
         "<id:payment_id>": "{id}",
         "<id:refund_id>": "{refund}",
         "<id:trip_id>": "{trip}",
+        "<name:provider>": "{provider}",
+        "<id:webhook_id>": "{webhook}",
         "<id:order_id>": "{order}",
         "<transaction_id>": "{transaction}",
         "<country>": "{country}",
@@ -117,7 +124,7 @@ def routes(app: Flask) -> set[tuple[str, str]]:
     return {
         (method, re.sub(r"<[^>]*>", lambda found: names.get(found[0], found[0]), rule.rule))
         for rule in app.url_map.iter_rules()
-        if not is_page(rule.rule)
+        if not is_page(rule.rule) and not is_payers_page(rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
@@ -155,6 +162,8 @@ def test_every_route_and_every_token(asked: FlaskClient, token: str) -> None:
         "transaction": paid["transaction_id"],
         "country": "IN",
         "file": "swagger-ui/swagger-ui.css",
+        "provider": "cash",
+        "webhook": 1,
     }
     for (method, path), scope in TABLE.items():
         answer = asked.open(path.format(**values), method=method, headers=TOKENS[token]())
@@ -162,7 +171,7 @@ def test_every_route_and_every_token(asked: FlaskClient, token: str) -> None:
         where = f"{method} {path} with {token}: {answer.status_code} {answer.text[:200]}"
         if told is None:
             assert answer.status_code not in (401, 403, 500), where
-            if path != "/v1/payments/trip/{trip}":
+            if path != "/v1/payments/trip/{trip}" and not path.startswith("/v1/webhooks/"):
                 assert answer.status_code != 404, where
         else:
             status, code = told
@@ -189,6 +198,7 @@ def check_challenge(answer: TestResponse, scope: str | None) -> None:
 def test_the_document_says_the_same(asked: FlaskClient) -> None:
     document = asked.get("/openapi.json").json
     braces = {"{payment_id}": "{id}", "{refund_id}": "{refund}", "{trip_id}": "{trip}"}
+    braces |= {"{webhook_id}": "{webhook}", "{provider}": "{provider}"}
     braces |= {"{order_id}": "{order}", "{transaction_id}": "{transaction}"}
     for path, operations in document["paths"].items():
         ours = re.sub(r"{\w+}", lambda found: braces.get(found[0], found[0]), path)
@@ -228,6 +238,7 @@ def test_keys_belong_to_the_caller(asked: FlaskClient, scalar: Callable[..., Any
     assert scalar(query, id=first.json["payment_id"]) == "one"
 
 
+@pytest.mark.slow
 def test_refusals_are_counted_and_logged_without_the_token(postgres_url: str) -> None:
     good, rider = a_token(scope=READ), a_token(role="rider", sub="x")
     sent = ["", "not.a.token", f"{good[:-4]}AAAA", good, rider]

@@ -43,8 +43,8 @@ def _whole() -> Books:
             "provider": "sandbox", "payment_token": "card-1", "version": 5,
         }],
         transactions=[_asked(1, "CHARGE", 10000), _asked(2, "REFUND", 4000)],
-        refunds=[{"refund_id": 5, "payment_id": 1, "status": "SUCCESS", "amount": 4000,
-                  "currency": "INR"}],
+        refunds=[{"refund_id": 5, "payment_id": 1, "transaction_number": 2, "status": "SUCCESS",
+                  "amount": 4000, "currency": "INR"}],
         events=[
             _event(2, "payment.succeeded", paid), _event(3, "refund.requested", paid),
             _event(4, "refund.succeeded", part), _event(5, "payment.partially_refunded", part),
@@ -81,13 +81,16 @@ def _asked(number: int, kind: str, amount: int) -> dict[str, Any]:
     return {
         "payment_id": 1, "number": number, "type": kind, "status": "SUCCESS", "amount": amount,
         "amount_approved": amount, "reference": f"{REFERENCE}-{number}", "provider": "sandbox",
+        "currency": "INR", "provider_reference": f"op_{number}", "cause": None,
+        "description": None,
         "created_at": BEGUN, "send_before": BEGUN + timedelta(seconds=1),
     }  # fmt: skip
 
 
 def _event(seq: int, kind: str, data: dict[str, Any]) -> dict[str, Any]:
     body = {"data": data | {"transaction_reference": f"{REFERENCE}-1"}}
-    return {"payment_id": 1, "seq": seq, "type": kind, "body": json.dumps(body)}
+    return {"payment_id": 1, "seq": seq, "type": kind, "body": json.dumps(body),
+            "actor": "caller", "to_status": data["status"], "occurred_at": BEGUN}  # fmt: skip
 
 
 def _broken(books: Books) -> set[str]:
@@ -180,6 +183,8 @@ SABOTAGE: dict[str, tuple[Callable[[Books], Any], str]] = {
     "an event is missing": (lambda books: books.events.__delitem__(1), "the audit chains"),
     "the walk found something": (
         lambda books: setattr(books, "audit", "payment 1, event 3: ..."), "the audit chains"),
+    "the metrics count what was paid twice and went back": (
+        lambda books: books.transactions[1].update(cause="paid_twice"), "the metrics"),
     "the metrics say less": (
         lambda books: setattr(books, "metrics", "payments_created_total 0\n"), "the metrics"),
 }  # fmt: skip

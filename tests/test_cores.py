@@ -17,6 +17,7 @@ def kept(service: Service) -> list[list[int]]:
     return sorted(worker.cpu_affinity() for worker in service.web_workers())
 
 
+@pytest.mark.slow
 def test_as_many_processes_as_cores_have_one_each(start_service: StartService) -> None:
     """One that dies is followed by one on the core that it left."""
     service = start_service(WEB_WORKERS=str(len(CORES)), WEB_THREADS="2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from payment_service.config import ByCurrency
 from payment_service.extensions import db
 from payment_service.services import expiry
 from payment_service.services.moves import due, resolution
@@ -27,7 +29,7 @@ from tests.books import (
     post,
     rows,
 )
-from tests.fixtures import MakeApp, a_key, a_number
+from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.histories import a_row, loader
 from tests.sandbox_calls import arm, eventually
 from tests.sandbox_server import Sandbox
@@ -448,6 +450,17 @@ def test_the_ceiling_holds_for_a_computed_fare(make_app: MakeApp, sandbox: Sandb
     assert (answer.status_code, answer.json["code"]) == (422, "fare_too_high")
     near = a_trip(sandbox, total_fare=None, distance_km=4, surge_multiplier=1)
     assert post(client, CHARGE, trip_id=near).json["amount"] == "98.00"
+
+
+def test_a_currency_may_have_a_ceiling_of_its_own(make_app: MakeApp) -> None:
+    most = ByCurrency(Decimal(100), {"IQD": Decimal(1000)})
+    client = make_app(max_amount=most).test_client()
+    for amount, currency, status in (
+        *(("100.00", "INR", 201), ("100.01", "INR", 422)),
+        *(("1000.000", "IQD", 201), ("1000.001", "IQD", 422), ("100.001", "KWD", 422)),
+    ):
+        answer = post(client, CHARGE, **an_order(amount=amount, currency=currency))
+        assert answer.status_code == status, answer.json
 
 
 def test_an_imported_amount_over_the_ceiling_is_not_charged_without_a_trip(

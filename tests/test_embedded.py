@@ -47,6 +47,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.slow
 def test_postgres_keeps_its_data_and_lets_nobody_in_without_the_password(place: Path) -> None:
     before = mode(place)
     first = embedded.start_postgres(place / "db")
@@ -96,6 +97,7 @@ def test_a_restore_that_was_killed_leaves_no_empty_database_behind(place: Path) 
         server.stop()
 
 
+@pytest.mark.slow
 def test_for_root_postgres_runs_under_an_id_of_its_own(place: Path) -> None:
     server = embedded.start_postgres(place / "db")
     try:
@@ -171,6 +173,7 @@ def test_a_stranger_with_the_number_of_the_pid_file_is_left_alone(
             stranger.kill()
 
 
+@pytest.mark.slow
 def test_a_killed_postgres_comes_back_with_what_was_committed(place: Path, cluster: Path) -> None:
     server = embedded.start_postgres(copied(cluster, place / "db"))
     ask(server.url, "CREATE TABLE kept AS SELECT 7 AS n")
@@ -209,6 +212,7 @@ def test_redis_keeps_its_data_and_wants_the_password(place: Path) -> None:
         server.stop()
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_start_says_why_in_one_line(place: Path, cluster: Path) -> None:
     copied(cluster, place / "db")
     with pytest.raises(embedded.EmbeddedError) as caught:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts import databases
 from tests.conftest import ROOT
 from tests.patience import PATIENCE
 from tests.sandbox_calls import eventually
 from tests.sandbox_server import reserved_port
+from tests.whole_service import environment
 
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/admin/invite/([\w-]{43})")
 
@@ -75,19 +75,13 @@ def running(environ: dict[str, str]) -> Iterator[Terminal]:
         os.close(master)
 
 
-def environment(var: Path) -> dict[str, str]:
-    unset = {name for names in databases.NAMED_BY.values() for name in names}
-    given = {name: value for name, value in os.environ.items() if name not in unset}
+def without_demo(var: Path) -> dict[str, str]:
+    """The environment of a `make run` on free ports."""
     ports = [reserved_port() for _ in range(2)]
     numbers = [str(one.getsockname()[1]) for one in ports]
     for one in ports:
         one.close()
-    return given | {
-        "VAR_DIR": str(var),
-        "SERVICE_PORT": numbers[0],
-        "SANDBOX_PORT": numbers[1],
-        "SEED_DEMO": "0",
-    }
+    return environment(var, *numbers) | {"SEED_DEMO": "0"}
 
 
 def on_database(environ: dict[str, str], *command: str) -> None:
@@ -104,7 +98,7 @@ def on_database(environ: dict[str, str], *command: str) -> None:
 
 @pytest.mark.slow
 def test_the_first_admin_s_link_is_on_the_terminal_only(tmp_path: Path) -> None:
-    environ = environment(tmp_path)
+    environ = without_demo(tmp_path)
     with running(environ) as terminal:
         token = terminal.link()
         assert token is not None

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from payment_service.extensions import db
+from payment_service.providers.contract import Operation, Result
 from payment_service.services import expiry
 from tests.clocks import is_open, look_up
 from tests.fixtures import a_key, an_order
@@ -149,6 +150,29 @@ def test_expiry_goes_on_at_once_while_there_is_more(
         over(app, hold()["payment_id"])
     assert run(app, expiry.run_once) == {"ended": 2, "more": 1}
     assert run(app, expiry.run_once) == {"ended": 1, "more": 0}
+
+
+def test_one_that_goes_wrong_keeps_no_other_waiting(
+    app: Flask, hold: Call, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    while run(app, expiry.run_once)["more"]:
+        pass  # what other tests left
+    payments = [hold(), hold()]
+    provider = app.extensions["providers"].get("sandbox")
+    ask, wrong = provider.ask, payments[0]["transactions"][0]["reference"]
+
+    def stumbles(operation: Operation) -> Result:
+        if operation.charge_reference == wrong:
+            raise RuntimeError("a mistake of ours")
+        answer: Result = ask(operation)
+        return answer
+
+    monkeypatch.setattr(provider, "ask", stumbles)
+    for payment in payments:
+        over(app, payment["payment_id"])
+    assert run(app, expiry.run_once)["ended"] == 1
+    found = [client.get(f"/v1/payments/{one['payment_id']}").json["status"] for one in payments]
+    assert found == ["PROCESSING", "EXPIRED"]
 
 
 def test_a_hold_that_can_not_be_voided_stands_and_is_not_hammered(

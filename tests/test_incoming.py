@@ -10,7 +10,7 @@ from gunicorn.http import errors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payment_service.bounds import MOST_BYTES
+from payment_service.bounds import MOST_BYTES, MOST_WEBHOOK_BYTES
 from payment_service.serving.incoming import (
     MOST_HEAD,
     BodyTooLarge,
@@ -20,6 +20,7 @@ from payment_service.serving.incoming import (
 )
 
 POST = b"POST /p HTTP/1.1\r\nHost: x\r\n"
+HOOK = b"POST /api/v1/webhooks/stripe HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 CHUNK_ERRORS = (
     errors.InvalidChunkSize,
@@ -96,6 +97,7 @@ def test_what_it_waits_for() -> None:
         (b"x" * 9000, errors.LimitRequestLine),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * MOST_HEAD, errors.LimitRequestHeaders),
         (POST + b"Content-Length: %d\r\n\r\n" % (MOST_BYTES + 1), BodyTooLarge),
+        (HOOK + b"Content-Length: %d\r\n\r\n" % (MOST_WEBHOOK_BYTES + 1), BodyTooLarge),
         (CHUNKED + b"%x\r\n" % (MOST_BYTES + 1), BodyTooLarge),
         (CHUNKED + b"1\r\nx\r\n" * 30_000, BodyTooLarge),
         (CHUNKED + b"1" * 9000, errors.InvalidChunkSize),
@@ -119,3 +121,14 @@ def test_a_bad_chunk_is_whole_and_gunicorn_refuses_it(body: bytes) -> None:
     assert incoming.is_whole()
     with pytest.raises(CHUNK_ERRORS):
         decoded(*incoming.take())
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_webhook_may_be_longer_than_other_requests(chunked: bool) -> None:
+    incoming, length = an_incoming(), MOST_WEBHOOK_BYTES
+    head = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % length
+    body = bytes(length)
+    incoming.feed(HOOK + head + b"\r\n\r\n")
+    incoming.feed(b"%x\r\n%b\r\n0\r\n\r\n" % (length, body) if chunked else body)
+    assert incoming.is_whole()
+    assert decoded(*incoming.take()).read() == body

@@ -28,7 +28,6 @@ from tests.fixtures import MakeApp, a_key
 from tests.operators import (
     AGENT,
     CLI,
-    KEYS,
     PASSWORD,
     Person,
     acts,
@@ -37,11 +36,9 @@ from tests.operators import (
     begun,
     current,
 )
-
-
-@pytest.fixture(scope="module")
-def app(make_app: MakeApp, database_of_module: str) -> Flask:
-    return make_app(**KEYS, database_url=database_of_module)
+from tests.operators import (
+    app as app,
+)
 
 
 def make(app: Flask, email: str | None = None, **more: Any) -> Invite:

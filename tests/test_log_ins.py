@@ -16,7 +16,7 @@ from sqlalchemy import event
 from payment_service.domain.operators import OutOfReach, Reach, Role
 from payment_service.extensions import db
 from payment_service.identity import passwords
-from payment_service.services import log_in_tries, log_ins, operators, sessions
+from payment_service.services import log_ins, operators, sessions
 from payment_service.services.log_ins import NotLoggedIn
 from payment_service.services.sessions import Begun
 from tests.books import execute, row, rows
@@ -36,13 +36,11 @@ from tests.operators import (
     current,
     minutes_later,
 )
+from tests.operators import (
+    app as app,
+)
 
 WRONG = "nine lamps above the meadow!"
-
-
-@pytest.fixture(scope="module")
-def app(make_app: MakeApp, database_of_module: str) -> Flask:
-    return make_app(**KEYS, database_url=database_of_module)
 
 
 @pytest.fixture(scope="module")
@@ -229,13 +227,6 @@ def test_thirty_from_one_address_are_enough(app: Flask) -> None:
         at=address,
     )
     assert isinstance(person.log_in(address=address), Begun)
-
-
-def test_an_ipv6_network_counts_as_one_address() -> None:
-    of = log_in_tries.network_of
-    assert of("2001:db8:1:2::1") == of("2001:db8:1:2:ffff::9") != of("2001:db8:1:3::1")
-    assert of("::ffff:10.1.2.3") == of("10.1.2.3") != of("10.1.2.4")
-    assert of("a socket") == "a socket"
 
 
 def test_a_hundred_wrong_ones_leave_the_addresses_that_are_known(app: Flask) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import http.server
 import json
 import re
-import threading
 from typing import Any
 
 import pytest
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from payment_service import http as outbound
+from tests.listening import listening
 from tests.own_process import printed
 from tests.patience import PATIENCE
 
@@ -192,13 +192,10 @@ def test_the_request_s_id_is_passed_on() -> None:
         def log_message(self, *args: Any) -> None:
             pass
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
+    with listening(server):
         url = f"http://127.0.0.1:{server.server_port}/"
         with bound_contextvars(request_id="mine"):
             outbound.get(url, timeout=PATIENCE)
         outbound.get(url, timeout=PATIENCE)
-        server.shutdown()
-        thread.join()
     assert heard == ["mine", None]

@@ -67,6 +67,7 @@ def test_a_unix_socket_is_no_port(start_service: StartService, tmp_path: Path) -
                 assert int(sock.recv(12).split()[1]) == status, (host, path)
 
 
+@pytest.mark.slow
 def test_gunicorn_listens_on_both_ports(start_service: StartService) -> None:
     reserved = reserved_port()
     port = reserved.getsockname()[1]

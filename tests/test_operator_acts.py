@@ -27,12 +27,7 @@ from payment_service.services import invites, operators
 from tests.books import row, rows
 from tests.fixtures import MakeApp, a_key
 from tests.operators import CLI, KEYS, Person, a_session, acts, acts_of, an_operator
-
-
-@pytest.fixture(scope="module")
-def app(make_app: MakeApp, database_of_module: str) -> Flask:
-    """On a database in which nobody else's admins are."""
-    return make_app(**KEYS, database_url=database_of_module)
+from tests.operators import app as app
 
 
 @pytest.fixture

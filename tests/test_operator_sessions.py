@@ -18,7 +18,6 @@ from tests.fixtures import MakeApp
 from tests.operators import (
     AGENT,
     CLI,
-    KEYS,
     PASSWORD,
     Person,
     a_session,
@@ -28,13 +27,11 @@ from tests.operators import (
     current,
     minutes_later,
 )
+from tests.operators import (
+    app as app,
+)
 
 NEW = "eleven boats below the bridge"
-
-
-@pytest.fixture(scope="module")
-def app(make_app: MakeApp, database_of_module: str) -> Flask:
-    return make_app(**KEYS, database_url=database_of_module)
 
 
 def kept(app: Flask, session_id: int) -> dict[str, object]:

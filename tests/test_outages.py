@@ -232,7 +232,7 @@ _TURNS = itertools.count()
 def _sell(app: Flask, count: int) -> Iterator[int]:
     """Payments, some of them declined, some of them given back."""
     for turn in range(count):
-        more: dict[str, Any] = {"trip_id": 10**12 + next(_TURNS), "driver_id": 9}
+        more: dict[str, Any] = {"trip_id": 10**12 + next(_TURNS), "driver_id": 9, "rider_id": 8}
         if turn % 5 == 4:
             yield pay(app, payment_token="tok_decline_do_not_honor", **more)
         elif turn % 2:

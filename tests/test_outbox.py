@@ -15,7 +15,7 @@ from tests.sandbox_calls import arm
 from tests.sandbox_server import Sandbox
 from tests.sisters import Make, apps_on, drain, give_back, heard, inbox, pay, step, urls
 
-NOBODY = {"trip_id": None, "order_id": None, "driver_id": None}
+NOBODY = {"trip_id": None, "order_id": None, "driver_id": None, "rider_id": None}
 
 
 @pytest.fixture
@@ -170,6 +170,7 @@ def test_routes_ask_for_what_a_sink_needs() -> None:
         rabbitmq_url="amqp://b",
         **{f"{name}_service_url": "http://s" for name in ("order", "inventory", "notification")},
         driver_service_url="http://s",
+        rider_service_url="http://s",
         trip_status_service_url="http://s",
         trip_service_url="http://t",
     )
@@ -181,6 +182,7 @@ def test_routes_ask_for_what_a_sink_needs() -> None:
     assert sinks("payment.failed", trip_id=1, driver_id=2) == {
         "rabbitmq", "inventory", "notification", "trip", "driver",
     }  # fmt: skip
+    assert sinks("payment.expired", rider_id=1) == {"rabbitmq", "notification", "rider"}
     assert sinks("payment.refunded") == {"rabbitmq", "inventory", "notification"}
     assert sinks("payment.processing", order_id=1) == {"rabbitmq"}
     assert sinks("refund.failed", order_id=1) == {"rabbitmq"}

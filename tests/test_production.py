@@ -55,6 +55,7 @@ def test_development_takes_all_of_it() -> None:
         ({"encryption_keys": None}, "ENCRYPTION_KEYS"),
         ({"encryption_keys": f"k1:{'A' * 43}="}, "ENCRYPTION_KEYS"),
         ({"encryption_keys": f"{GOOD},k0:{'A' * 43}="}, "ENCRYPTION_KEYS"),
+        ({"public_url": "http://payments.pay.svc"}, "PUBLIC_URL"),
         ({"provider_routes": "CASH=cash,CARD=cash>sandbox"}, "PROVIDER_ROUTES"),
         ({"provider_routes": "CARD:INR= sandbox"}, "PROVIDER_ROUTES"),
         ({"sandbox_provider_url": "https://sandbox.example.com"}, "SANDBOX_PROVIDER_URL"),

@@ -3,6 +3,8 @@ database is at work; and in each process's memory while Redis is away."""
 
 from __future__ import annotations
 
+import contextlib
+import re
 import signal
 import socket
 import threading
@@ -19,7 +21,8 @@ from flask import Flask, g
 from sqlalchemy import event
 
 from payment_service import embedded, ratelimit
-from payment_service.extensions import REDIS_PATIENCE, db
+from payment_service.extensions import db
+from payment_service.patient_redis import REDIS_PATIENCE
 from payment_service.ratelimit import windows
 from payment_service.ratelimit.windows import MOST_KEPT, Limit, Standing, narrowest
 from tests.books import payments_of
@@ -98,6 +101,22 @@ def test_each_request_hears_its_own_count(make_app: MakeApp) -> None:
         event.listen(engine, "checkout", ask)
     assert app.test_client().get(path).status_code == 200
     assert told == [0, 429]
+
+
+def test_who_is_over_the_limit_has_no_receipt_rendered(make_app: MakeApp) -> None:
+    """Nothing is even read for him: a PDF takes as long as a few hundred reads."""
+    app = make_app(rate_limit="2 per 10 day")
+    client = app.test_client()
+    paid = client.post("/v1/payments/charge", json=an_order(), headers={"Idempotency-Key": a_key()})
+    receipt = f"/v1/payments/{paid.json['payment_id']}/receipt?format=pdf"
+    assert client.get(receipt).status_code == 200
+    read: list[object] = []
+    with app.app_context():
+        engines = list(db.engines.values())
+    for engine in engines:
+        event.listen(engine, "checkout", lambda *_: read.append(1))
+    assert client.get(receipt).status_code == 429
+    assert read == []
 
 
 def test_who_is_over_the_limit_changes_nothing(make_app: MakeApp, app: Flask) -> None:
@@ -297,8 +316,11 @@ def test_memory_takes_over_while_redis_is_away(
         eventually(lambda: client.get("/v1/payments?limit=1").status_code == 200)
         assert 429 in told()
         assert client.get("/health/ready").json["status"] == "UP"
+        gone(server)  # and memory has forgotten everybody meanwhile
+        assert told() == [200, 200, 200, 429]
     finally:
-        server.process.send_signal(signal.SIGCONT)
+        if server.alive():
+            server.process.send_signal(signal.SIGCONT)
         server.stop()
 
 
@@ -334,7 +356,7 @@ def talk(server: socket.socket, answer: bytes, seconds: float = 0.0) -> int:
 
 def test_the_greeting_of_a_slow_redis_is_not_waited_for_word_by_word(make_app: MakeApp) -> None:
     """Each of its answers comes within the patience, and all of them together do not."""
-    slow = REDIS_PATIENCE["socket_timeout"] * 0.6
+    slow = REDIS_PATIENCE * 0.6
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
         url = f"redis://:secret@127.0.0.1:{server.getsockname()[1]}/3?protocol=2"
         client = make_app(rate_limit="1 per 2 day", redis_url=url).test_client()
@@ -342,6 +364,48 @@ def test_the_greeting_of_a_slow_redis_is_not_waited_for_word_by_word(make_app: M
         assert client.get("/v1/no/such/page").headers["RateLimit-Remaining"] == "0"
         server.shutdown(socket.SHUT_RDWR)
         assert times.result(PATIENCE) <= 2
+
+
+def test_a_redis_that_has_lost_its_scripts_is_not_waited_for_word_by_word(
+    make_app: MakeApp,
+) -> None:
+    """It is told them within the patience of the hit that noticed, or this one is not counted."""
+    slow, forgetful, hits = REDIS_PATIENCE * 0.4, threading.Event(), []
+
+    def converse(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while words := connection.recv(65536):
+                for command in re.findall(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n", words):
+                    is_hit = command == b"EVALSHA"
+                    if forgetful.is_set() and is_hit:
+                        hits.append(command)
+                    if forgetful.is_set() and command in (b"EVALSHA", b"SCRIPT"):
+                        time.sleep(slow)
+                    connection.sendall(b"-NOSCRIPT No such script.\r\n" if is_hit else b"+OK\r\n")
+
+    def serve(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=converse, args=[server.accept()[0]], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=[server], daemon=True).start()
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}/0?protocol=2"
+        client = make_app(rate_limit="1 per 2 day", redis_url=url).test_client()
+        forgetful.set()
+        assert client.get("/v1/no/such/page").headers["RateLimit-Remaining"] == "0"
+        server.shutdown(socket.SHUT_RDWR)
+    assert len(hits) == 1
+
+
+def test_memory_forgets_before_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "MOST_COUNTS", 10)
+    memory, limit = windows.Memory(), Limit("service", "requests", "2 per day; 5000 per day")
+    for number in range(100):
+        told = [memory.hit(limit, str(number)).taken for _ in range(3)]
+        assert told.count(True) >= 2
+        assert memory.counts() <= 10 + 2
+    assert [memory.hit(limit, "99").taken for _ in range(3)][-1] is False
 
 
 def test_of_two_windows_without_room_the_longer_wait_is_told() -> None:

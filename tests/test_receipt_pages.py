@@ -62,7 +62,8 @@ def chromium() -> str:
     return found or pytest.skip("no chromium on PATH to print the receipt with")
 
 
-@pytest.mark.parametrize("paper", ["A4", pytest.param("Letter", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
 @pytest.mark.parametrize("name", sorted(ONE_PAGE))
 def test_a_browser_prints_one_page(name: str, paper: str, chromium: str, tmp_path: Path) -> None:
     page = html(ONE_PAGE[name], locale="ar_KW" if name == "arabic" else "en_IN")

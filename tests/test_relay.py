@@ -76,6 +76,9 @@ def test_every_sister_service_is_told_in_its_own_way(make: Make, sandbox: Sandbo
     assert body_of(refund)["type"] == "payment.refunded"
     (driver, _) = inbox(sandbox, "driver", [made])
     assert driver["path"] == "/v1/drivers/9/payment-status"
+    (rider, _) = inbox(sandbox, "rider", [made])
+    assert (rider["method"], rider["path"]) == ("PATCH", "/v1/riders/7/payment-status")
+    assert body_of(rider)["rider_id"] == 7
     (trips, _) = inbox(sandbox, "trip", [made])
     assert trips["path"] == f"/v1/trips/{trip}/payment-status"
     (release,) = inbox(sandbox, "inventory", [made])

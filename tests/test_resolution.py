@@ -12,10 +12,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from payment_service.domain.callers import WORKER
+from payment_service.domain.states import Verdict
 from payment_service.extensions import db
+from payment_service.providers.contract import Outcome, Result
 from payment_service.providers.registry import BUILDERS
 from payment_service.services import worker
-from payment_service.services.moves import resolution
+from payment_service.services.moves import evidence, hastening, resolution
 from tests.books import execute
 from tests.clocks import an_hour_later, due
 from tests.fixtures import a_key, an_order
@@ -50,13 +53,10 @@ def _status(client: FlaskClient, payment: dict[str, Any]) -> str:
     return str(client.get(f"/v1/payments/{payment['payment_id']}").json["status"])
 
 
-def _due(app: Flask, payment: dict[str, Any], *, column: str = "due_at") -> datetime | None:
+def _due(app: Flask, payment: dict[str, Any], *, column: str = "due_at") -> Any:
     with app.app_context(), db.engine.connect() as connection:
         query = f"SELECT {column} FROM transactions WHERE payment_id = :id"
-        found: datetime | None = connection.execute(
-            text(query), {"id": payment["payment_id"]}
-        ).scalar_one()
-    return found
+        return connection.execute(text(query), {"id": payment["payment_id"]}).scalar_one()
 
 
 def _look_ups(sandbox: Sandbox, payment: dict[str, Any]) -> int:
@@ -204,3 +204,47 @@ def _grows_old(app: Flask, payment: dict[str, Any], age: timedelta) -> None:
         age=age,
         id=payment["payment_id"],
     )
+
+
+def test_a_caller_who_asks_often_puts_no_look_up_off(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    token, headers = f"card-{a_key()}", {"Idempotency-Key": a_key()}
+    arm(sandbox, "charge", "do_and_lose_answer", match={"token": token})
+    body = an_order(payment_token=token)
+    payment = client.post("/v1/payments/charge", json=body, headers=headers).json
+    reference = payment["transactions"][0]["reference"]
+    arm(sandbox, "lookup", "lookup_unavailable", times=14, match={"reference": reference})
+    before = _due(app, payment)
+    for _ in range(14):
+        answer = client.post("/v1/payments/charge", json=body, headers=headers)
+        assert answer.status_code == 202
+    after = _due(app, payment)
+    assert before is not None
+    assert after is not None
+    assert after <= before
+    assert _due(app, payment, column="lookups") == 0
+
+
+def test_news_and_the_end_of_a_wait_begin_the_pauses_anew(app: Flask, client: FlaskClient) -> None:
+    """Else a payer's page, which has the payment looked up every two seconds, would put the look-up
+    that finds a late payment off for a day."""
+    order = an_order(payment_token="tok_requires_action")
+    payment = client.post("/v1/payments/charge", json=order, headers={"Idempotency-Key": a_key()})
+    of = {"id": payment.json["payment_id"]}
+    often = "UPDATE transactions SET lookups = 30 WHERE payment_id = :id"
+    execute(app, often, **of)
+    with app.app_context(), db.engine.begin() as connection:
+        hastening.hasten(connection, payment_id=of["id"], number=1)
+    assert _due(app, payment.json, column="lookups") == 0
+    execute(app, often, **of)
+    with app.app_context():
+        assert evidence.accept(
+            payment_id=of["id"],
+            number=1,
+            verdict=Verdict.EXPIRED,
+            result=Result(Outcome.EXPIRED),
+            caller=WORKER,
+        )
+    assert _due(app, payment.json, column="lookups") == 0
+    assert _due(app, payment.json) is not None

@@ -14,6 +14,7 @@ from tests.campaign import backups, ledger, settling
 from tests.campaign.faulty import Levers
 from tests.campaign.invariants import judge
 from tests.campaign.load import Caller, Market
+from tests.campaign.payers import Payers
 from tests.campaign.settling import Bank
 from tests.campaign.stage import ROOT, Stage
 from tests.campaign.told import Told
@@ -38,8 +39,9 @@ def test_a_restore_in_the_middle_of_it_all(tmp_path: Path) -> None:
         stage.start()
         ledger.bind_queue(stage)
         levers, told = Levers(stage.sandbox.url, random.Random(rng.random())), Told()
-        market = Market(stage.url, stage.sandbox.url, levers, told)
-        bank = Bank(levers, random.Random(rng.random()))
+        payers = Payers(random.Random(rng.random()))
+        market = Market(stage.url, stage.sandbox.url, levers, told, payers)
+        bank = Bank(stage, market, random.Random(rng.random()))
         callers = [Caller(market, random.Random(rng.random())) for _ in range(CALLERS)]
         threads = [threading.Thread(target=caller.run, daemon=True) for caller in callers]
         for thread in threads:
@@ -56,6 +58,7 @@ def test_a_restore_in_the_middle_of_it_all(tmp_path: Path) -> None:
             market.closing.set()
             market.giving_up.set()
             bank.close()
+            payers.close()
         for thread in threads:
             thread.join(30)
         replays = ledger.replay_all(stage.url, told.all(), 1000)

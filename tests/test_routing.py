@@ -3,7 +3,9 @@ nobody can take is refused before anything is written."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,15 +14,21 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
+from payment_service.config.providers import TOGETHER
 from payment_service.providers import registry
 from payment_service.providers.registry import routes_of
 from payment_service.providers.sandbox import SandboxProvider
+from payment_service.providers.stripe import events
+from payment_service.services import starting
 from tests.books import post, rows
 from tests.fixtures import MakeApp, a_key, a_number, an_order
+from tests.logged import logged
 from tests.patience import PATIENCE
-from tests.sandbox_calls import get
+from tests.running_service import Service
+from tests.sandbox_calls import eventually, get
 from tests.sandbox_server import Sandbox
 
+ROOT = Path(__file__).parents[1]
 CHARGE = "/v1/payments/charge"
 ROUTES = "CARD:MYR=ringgit,CARD:IQD=dinar,CARD:KWD=dinar>sandbox,CARD=sandbox,UPI:MYR=ringgit"
 
@@ -35,6 +43,7 @@ class Dinar(SandboxProvider):
     name = "dinar"
     currencies = frozenset({"IQD", "KWD"})
     steps = MappingProxyType({"IQD": 1000, "KWD": 10})
+    least = MappingProxyType({"IQD": 3000, "KWD": 500})
 
 
 @pytest.fixture
@@ -61,10 +70,88 @@ def charged(client: FlaskClient, amount: str, currency: str, **changes: Any) -> 
 
 
 def test_routes_are_read_by_method_and_currency() -> None:
-    assert routes_of("card:inr = sandbox, CARD=sandbox>cash") == {
+    assert routes_of("card:inr = Sandbox, CARD=sandbox>CASH") == {
         ("CARD", "INR"): ["sandbox"],
         ("CARD", None): ["sandbox", "cash"],
     }
+
+
+@pytest.mark.parametrize(
+    ("routes", "said"),
+    [
+        (ROUTES, []),  # cash is always on, and needs no route
+        (
+            "CARD=ringgit>swish,CARD:MYR=swish,CASH=cash",
+            [
+                ("provider_gets_no_charges", "dinar is on, and no route of PROVIDER_ROUTES"),
+                ("provider_gets_no_charges", "sandbox is on, and no route of PROVIDER_ROUTES"),
+                ("route_leads_nowhere", "PROVIDER_ROUTES names swish, which is off"),
+            ],
+        ),
+        (
+            "CASH=ringgit,CARD:MYR=dinar,UPI=sandbox",  # routes of what they don't take
+            [
+                ("provider_gets_no_charges", "dinar is on, and no route of PROVIDER_ROUTES"),
+                ("provider_gets_no_charges", "ringgit is on, and no route of PROVIDER_ROUTES"),
+            ],
+        ),
+    ],
+)
+def test_who_gets_no_charges_is_told(
+    house: Flask, make_app: MakeApp, routes: str, said: list[tuple[str, str]]
+) -> None:
+    with make_app(provider_routes=routes).app_context(), logged(starting) as lines:
+        starting.warn_of_routes()
+    assert {line["log_level"] for line in lines} <= {"warning"}
+    told = [(line["event"], line["why"]) for line in lines]
+    assert [name for name, _ in told] == [name for name, _ in said]
+    assert all(why.startswith(begin) for (_, why), (_, begin) in zip(told, said, strict=True))
+
+
+@pytest.mark.slow
+def test_who_gets_no_charges_is_told_by_each_process_at_its_start(
+    postgres_url: str, tmp_path: Path, sandbox: Sandbox
+) -> None:
+    service = Service(
+        tmp_path,
+        DATABASE_URL=postgres_url,
+        SANDBOX_PROVIDER_URL=sandbox.url,
+        PROVIDER_ROUTES="CARD=swish,CASH=cash",
+    )
+    said = ("PROVIDER_ROUTES names swish, which is off", "sandbox is on, and no route")
+    try:
+        service.start_worker()
+        eventually(lambda: all(one in service.log.read_text() for one in said))
+        service.kill()
+        service.log.unlink()
+        service.start()
+        eventually(lambda: all(one in service.log.read_text() for one in said))
+    finally:
+        service.close()
+
+
+def test_the_recipes_name_what_a_provider_needs() -> None:
+    """docs/providers.md, by which somebody sets it up."""
+    page = (ROOT / "docs/providers.md").read_text()
+    [example] = re.findall(r"^PROVIDER_ROUTES=(.*)$", page, re.MULTILINE)
+    led_to = {name for names in routes_of(example).values() for name in names}
+    assert led_to == {*TOGETHER, "cash"}
+    table = {
+        row[0].lower(): row for row in re.findall(r"^\| (\w+) \| (.+?) \| (.+?) \|", page, re.M)
+    }
+    for provider, needed in TOGETHER.items():
+        _, settings, routes = table[provider]
+        assert {f"`{name.upper()}`" for name in needed} <= set(
+            re.split("[,;] (?:perhaps )?", settings)
+        )
+        assert provider in routes
+    ticked = set(re.findall(r"`((?:payment_intent|charge|refund)\.\w+)`", page))
+    assert ticked == set(events.READERS)
+
+
+def test_a_provider_may_be_named_in_any_case(buyer: FlaskClient) -> None:
+    """The catalog spells `Stripe`; what is kept is one spelling."""
+    assert charged(buyer, "10.00", "MYR", provider="RingGit")["provider"] == "ringgit"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +163,8 @@ def test_routes_are_read_by_method_and_currency() -> None:
         # The next in line takes what the first can't.
         ("10.010", "KWD", "dinar"),
         ("10.005", "KWD", "sandbox"),
+        ("0.490", "KWD", "sandbox"),
+        ("3.000", "IQD", "dinar"),
     ],
 )
 def test_the_most_exact_route_wins(
@@ -106,6 +195,7 @@ def test_a_trip_s_currency_decides(buyer: FlaskClient, sandbox: Sandbox) -> None
         ({"method": "CASH", "provider": "sandbox"}, "provider"),
         ({"currency": "IQD", "amount": "10.500"}, "amount"),
         ({"currency": "IQD", "amount_minor": 10_001}, "amount"),
+        ({"currency": "IQD", "amount": "2.000"}, "amount"),
         ({"method": "CASH", "provider": "cash", "capture": False}, "capture"),
     ],
 )
@@ -135,6 +225,11 @@ def test_a_pending_payment_is_routed_by_what_it_costs(house: Flask, buyer: Flask
     refused = post(buyer, path, provider="dinar")
     assert (refused.status_code, refused.json["code"]) == (422, "method_not_supported")
     assert post(buyer, path).json["provider"] == "ringgit"
+
+
+def test_what_is_too_little_is_told_with_the_least(buyer: FlaskClient) -> None:
+    refused = post(buyer, CHARGE, **an_order(amount="2.000", currency="IQD"))
+    assert refused.json["errors"] == {"amount": ["must be at least 3.000 IQD"]}
 
 
 def test_a_part_of_a_whole_only_refund_is_refused(house: Flask, buyer: FlaskClient) -> None:

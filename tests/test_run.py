@@ -92,10 +92,10 @@ class Place:
         self.root, self.var = root, root / "var"
         shutil.copytree(ROOT / "scripts", root / "scripts")
         shutil.copytree(ROOT / "payment_service/embedded", root / "payment_service/embedded")
-        for part in ("config", "sandbox", "serving", "telemetry"):
+        for part in ("config", "http", "sandbox", "serving", "telemetry"):
             shutil.copytree(ROOT / "payment_service" / part, root / "payment_service" / part)
-        for part in ("bounds", "problems"):
-            shutil.copy(ROOT / f"payment_service/{part}.py", root / "payment_service")
+        for module in (ROOT / "payment_service").glob("*.py"):
+            shutil.copy(module, root / "payment_service")
         # What gunicorn.conf.py needs of the API.
         (root / "payment_service/api").mkdir()
         shutil.copytree(ROOT / "payment_service/domain", root / "payment_service/domain")
@@ -361,7 +361,8 @@ def test_bad_settings_are_told_before_anything_starts(place: Place) -> None:
     assert done.stderr.splitlines() == [
         "run: These settings of the environment are missing or wrong:",
         "  DATABASE_URL: must be postgresql://user:password@host:port/name",
-        "  REDIS_URL: must be redis://:password@host:port/number, or rediss://",
+        "  REDIS_URL: must be redis://:password@host:port/number, or rediss://; behind a ? at most"
+        " db, protocol, client_name and what begins with ssl_",
         "  SEED_DEMO: must be true or false",
         "  SANDBOX_PORT: must be a port, from 1 to 65535",
         "  VAR_DIR: must be a folder that is there and can be written, or can be made",

@@ -301,6 +301,9 @@ def test_payer_acts_on_a_page(sandbox: Sandbox) -> None:
     done = requests.post(action["url"], data={"outcome": "approve"}, timeout=PATIENCE)
     assert (done.status_code, "captured" in done.text) == (200, True)
     assert lookup(sandbox, "c-1").json()["next_action"] is None
+    again = requests.post(action["url"], data={"outcome": "decline"}, timeout=PATIENCE)
+    assert (again.status_code, "nothing left to decide" in again.text) == (200, True)
+    assert decide(sandbox, "c-1", "decline").status_code == 409
 
 
 def test_decision_that_makes_no_sense(sandbox: Sandbox) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -88,6 +91,7 @@ def everything(sandbox: Sandbox) -> dict[str, Any]:
     return {path: get(sandbox, path) for path in paths}
 
 
+@pytest.mark.slow
 def test_kill_9_forgets_nothing(own_sandbox: Sandbox) -> None:
     sandbox = own_sandbox
     charge(sandbox, "c-1")
@@ -146,6 +150,7 @@ def test_torn_last_line_is_cut_off(own_sandbox: Sandbox) -> None:
     assert found == ["c-1", "c-3"]
 
 
+@pytest.mark.slow
 def test_journal_cut_anywhere_still_adds_up(tmp_path: Path) -> None:
     """An operation and what it did to its charge are there together or not at all."""
     journal = Journal(tmp_path / "whole")
@@ -183,6 +188,7 @@ def test_line_in_the_middle_that_can_not_be_read_is_not_skipped(own_sandbox: San
         own_sandbox.start()
 
 
+@pytest.mark.slow
 def test_kill_under_load_keeps_all_that_was_answered(own_sandbox: Sandbox) -> None:
     answered: list[str] = []
 
@@ -241,3 +247,27 @@ def test_stopping_does_not_wait_for_what_hangs(own_sandbox: Sandbox) -> None:
     thread.join()
     own_sandbox.start()
     assert booked(own_sandbox, "charge", "c-1") == 1
+
+
+def test_half_a_request_is_none(sandbox: Sandbox) -> None:
+    """As of a client that is killed while it sends."""
+    before = get(sandbox, "/psp/requests")["count"]
+    head = b"POST /psp/refunds HTTP/1.1\r\nHost: sandbox\r\nContent-Length: 99\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE) as half:
+        half.sendall(head + b'{"reference": "half-1", ')
+        half.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            assert half.recv(1) == b""
+    assert get(sandbox, "/psp/requests")["count"] == before
+
+
+@pytest.mark.slow
+def test_each_request_is_in_a_file_over_a_kill(own_sandbox: Sandbox) -> None:
+    kept = own_sandbox.directory / "requests.jsonl"
+    own_sandbox.restart(SANDBOX_REQUESTS=str(kept))
+    charge(own_sandbox, "kept-1")
+    own_sandbox.restart()
+    lookup(own_sandbox, "kept-1")
+    told = [json.loads(line) for line in kept.read_text().splitlines()]
+    seen = [(one["dialect"], one["operation"], one["reference"]) for one in told]
+    assert seen == [("psp", "charge", "kept-1"), ("psp", "lookup", "kept-1")]

@@ -35,13 +35,11 @@ from tests.operators import (
     current,
     minutes_later,
 )
+from tests.operators import (
+    app as app,
+)
 
 STEP = second_factor.STEP_SECONDS
-
-
-@pytest.fixture(scope="module")
-def app(make_app: MakeApp, database_of_module: str) -> Flask:
-    return make_app(**KEYS, database_url=database_of_module)
 
 
 def use(app: Flask, person: Person, code: str, **more: Any) -> How | None:

@@ -235,6 +235,7 @@ def test_bad_rows_never_overwrite_their_source(engine: Engine, load: Load, tmp_p
     assert a_row(1) in (tmp_path / "history.csv").read_text()
 
 
+@pytest.mark.slow
 def test_more_live_payments_of_one_trip_than_can_be_told_apart(
     engine: Engine, load: Load, tmp_path: Path
 ) -> None:

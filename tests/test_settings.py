@@ -20,13 +20,14 @@ from sqlalchemy.engine import make_url
 from payment_service import config, create_app, read_settings
 from payment_service.api.hosts import LOOPBACK
 from payment_service.config import BadSettings, kinds
+from payment_service.config import providers as of_providers
 from payment_service.domain import money
 from payment_service.extensions import db
 from payment_service.providers import registry
 from payment_service.providers.contract import Limits
 from payment_service.sandbox import settings as sandbox_settings
 from scripts import databases, preflight
-from tests.fixtures import MakeApp, a_key, an_order
+from tests.fixtures import IN_PRODUCTION, MakeApp, a_key, an_order
 
 ROOT = Path(__file__).resolve().parents[1]
 URL = "postgresql://somebody:secret@localhost/payments"
@@ -67,10 +68,18 @@ def of_the_programs_around() -> set[str]:
     return named | found - FOREIGN - {""}
 
 
+READ_FILES = {
+    field.name
+    for field in dataclasses.fields(config.Settings)
+    if field.metadata["kind"] is kinds.READABLE
+}
+
+
 def in_example() -> dict[str, str]:
     lines = re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert len(lines) == len(dict(lines))
-    return dict(lines)
+    files = {name.upper() for name in READ_FILES}  # not every machine has the example's
+    return {name: __file__ if name in files else value for name, value in lines}
 
 
 def in_documentation() -> dict[str, str]:
@@ -244,6 +253,7 @@ WORST: dict[str, tuple[str, ...]] = {
     "THREADS": ("0", "10001", "1.5", *NUMBERS),
     "REDIS_NUMBER": ("0.5", "cache", *NUMBERS),
     "WHOLE_SECONDS": ("0", "86401", "1.5", *NUMBERS),
+    "DAYS": ("0", "36501", "1.5", *NUMBERS),
     "WHOLE_WAIT": ("86401", "1.5", *NUMBERS),
     "SECONDS": ("0", "3155760000", "1e-300", "soon", *NUMBERS),
     "WAIT": ("3155760000", "soon", *NUMBERS),
@@ -251,7 +261,10 @@ WORST: dict[str, tuple[str, ...]] = {
     "SHARE": ("1.1", "often", *NUMBERS),
     "YES_OR_NO": ("perhaps", "2", "-1", "None", "\udcff"),
     "AMOUNT": ("1e2", "+1", "1_0", "1.1234567", "1000000000001", "٣", *NUMBERS),
-    "LIMIT": ("0", "0.000000", "1e2", "1000000000001", "٣", *NUMBERS),
+    "LIMIT_BY_CURRENCY": (
+        *("0", "1e2", "1000000000001", "٣", "INR=0", "1,INR=1e2", "INR=1,inr=2", "1,2", "XXX=5"),
+        *NUMBERS,
+    ),
     **dict.fromkeys(
         (
             *("COUNT_BY_PROVIDER", "THREADS_BY_PROVIDER", "SECONDS_BY_PROVIDER"),
@@ -291,6 +304,8 @@ WORST: dict[str, tuple[str, ...]] = {
     ),
     "SHORT_TEXT": ("x" * 101, "two\nlines", "nul\x01", "\udcff", "a\u2028b"),
     "TEXT": ("two\nlines", "\x7f", "\udcff", "a\u2028b", "\u202e"),
+    "FIELD_AND_VALUE": ("tcctype", "=AUTH", "a=", "a=b=c", "a b=c", "\udcff"),
+    "FIUU_CAPTURE_ID": ("TxnID", "id", "TRANID", "txnID,tranID", "\udcff"),
     "APP_ENV": ("prod", "Production", "dev", "0", "\udcff"),
     "AUTH_MODE": ("on", "JWT", "none", "0", "\udcff"),
     "OPERATOR_LOGIN": ("none", "SSO", "oidc", "password,sso", "\udcff"),
@@ -318,7 +333,7 @@ WORST: dict[str, tuple[str, ...]] = {
     "LOG_FORMAT": ("xml", "JSON", "0", "console json", "\udcff"),
     "PASSWORD": ("two\nlines", "\x7f", "\udcff", "a\u2028b", "\u202e"),
     "SECRETS_FOLDER": ("/nowhere", "/dev/null", "/etc/passwd", "x" * 5000, "\udcff"),
-    "HOSTS": ("a b", "a,", "https://a", "*.a", "a/b", "\udcff"),
+    "HOSTS": ("a b", "a,", "https://a", "*.a", "a/b", "payments_web", ".a_b.example", "\udcff"),
     "ORIGINS": (
         *("*", "app.example.com", "https://app.example.com/", "https://A.example", "https://a,"),
         *("null", "https://a/b", "ftp://a", "https://"),
@@ -329,6 +344,8 @@ WORST: dict[str, tuple[str, ...]] = {
         *(f"k1:{KEY[:-1]}", f"k1:{KEY},k2", f"k1:{KEY}:", f"k-1:{KEY}", "k1:" + "?" * 44),
     ),
     "SSL_MODE": ("yes", "REQUIRE", "verify", "0", "\udcff"),
+    "READABLE": ("/", "/nowhere", "/dev/null/x", "/dev/null", "x" * 5000, "\udcff"),
+    "DIGITS": ("1234", "1" * 16, "+46701234567", "123 456 7890", "\u0661" * 10, "\udcff"),
     "FILE": ("/", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),
     "FOLDER": ("/dev/null", "/dev/null/x", "/etc/passwd/x", "x" * 5000, "\udcff"),
     "HTTP_URL": (
@@ -347,7 +364,9 @@ WORST: dict[str, tuple[str, ...]] = {
     ),
     "REDIS_URL": (
         *("nonsense", "http://:hunter2@h", "redis://:hunter2@h/one", "unix:///run/redis"),
-        *("redis://h?nonsense=1", "redis://h?socket_timeout=hunter2"),
+        *("redis://h?nonsense=1", "redis://h?socket_timeout=hunter2", "redis://h?socket_timeout=9"),
+        *("redis://h?socket_connect_timeout=9", "redis://h?retry_on_timeout=yes"),
+        *("redis://h?health_check_interval=1", "redis://h?timeout="),
         *(f"redis{rest}" for rest in HOSTLESS),
     ),
     "RABBITMQ_URL": (
@@ -379,6 +398,8 @@ def test_the_worst_is_named_or_works(
     taken = []
     for value in ("", " ", *WORST[ALL[name]]):
         monkeypatch.setenv(name, value)
+        for other, companion in companions(name).items() if value.strip() else ():
+            monkeypatch.setenv(other, companion)
         try:
             preflight.check_settings()
         except BadSettings as error:
@@ -391,6 +412,15 @@ def test_the_worst_is_named_or_works(
                 works(make_app, name.lower(), getattr(read_settings(), name.lower()))
     # An empty variable is the same as none.
     assert {"", " "} <= set(taken)
+
+
+def companions(name: str) -> dict[str, str]:
+    """What must be set beside a provider's setting, as the example has it."""
+    own = next((own for own in of_providers.TOGETHER.values() if name.lower() in own), ())
+    others = {one.upper() for one in own} - {name}
+    found = {other: in_example()[other] for other in others | {"PUBLIC_URL"} if own}
+    keys = ("secret_key", "encryption_keys") if own else ()
+    return found | {key.upper(): IN_PRODUCTION[key] for key in keys}
 
 
 def works(make_app: MakeApp, name: str, value: Any) -> None:
@@ -500,6 +530,61 @@ def test_make_run_makes_the_key_that_single_sign_on_needs(monkeypatch: pytest.Mo
     assert preflight.check_settings()
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"PUBLIC_URL": "https://pay.example"}, {"SECRET_KEY", "ENCRYPTION_KEYS"}),
+        ({"RETURN_ORIGINS": "https://app.example,http://app.example"}, {"RETURN_ORIGINS"}),
+        ({"RETURN_ORIGINS": "https://app.example,http://127.0.0.1:3000"}, set()),
+    ],
+)
+def test_what_the_payers_way_needs(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], told: set[str]
+) -> None:
+    for name in ("SECRET_KEY", "ENCRYPTION_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"DATABASE_URL": URL, **given}.items():
+        monkeypatch.setenv(name, value)
+    if told:
+        assert refused().keys() == told
+    else:
+        assert read_settings().return_origins == given["RETURN_ORIGINS"]
+
+
+def test_in_production_a_payer_is_led_back_over_tls() -> None:
+    mine = {"return_origins": "http://127.0.0.1:3000"}
+    with pytest.raises(BadSettings, match="RETURN_ORIGINS: must be https"):
+        read_settings(**IN_PRODUCTION, database_url=URL, jwt_secret="x3" * 20, **mine)
+
+
+def test_make_run_makes_the_keys_that_the_payers_way_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("DATABASE_URL", "DB_HOST", "SECRET_KEY", "ENCRYPTION_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PUBLIC_URL", "http://127.0.0.1:8082")
+    assert preflight.check_settings()
+
+
+@pytest.mark.parametrize("provider", sorted(of_providers.TOGETHER))
+def test_to_make_run_a_provider_s_own_settings_are_enough(
+    monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    """Where payers reach the service, and the keys, it sets by itself; but no keys to a database of
+    somebody else's."""
+    for name in ("DATABASE_URL", "DB_HOST", "SECRET_KEY", "ENCRYPTION_KEYS", "PUBLIC_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name in of_providers.TOGETHER[provider]:
+        monkeypatch.setenv(name.upper(), in_example()[name.upper()])
+    assert preflight.check_settings()
+    monkeypatch.setenv("DATABASE_URL", URL)
+    with pytest.raises(BadSettings) as error:
+        preflight.check_settings()
+    reached = {"PUBLIC_URL"} & error.value.faults.keys()
+    assert error.value.faults.keys() == {"ENCRYPTION_KEYS"} | reached
+    assert bool(reached) == (provider in of_providers.REACHED)
+
+
 def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"DATABASE_URL": URL, "METRICS_PORT": "8082"}.items():
         monkeypatch.setenv(name, value)
@@ -541,7 +626,7 @@ def test_a_provider_may_have_limits_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     """Who is not named has what holds for all, and that is the default where none is said."""
     monkeypatch.setenv("DATABASE_URL", URL)
     for name, value in {
-        "PROVIDER_TIMEOUT_SECONDS": "8, sandbox=20",
+        "PROVIDER_TIMEOUT_SECONDS": "8, Sandbox=20",
         "PROVIDER_CONCURRENCY": "sandbox=7",
         "PROVIDER_SETTLING_SECONDS": "sandbox=0",
         "PROVIDER_SEND_SECONDS": "cash=1,3",
@@ -556,10 +641,12 @@ def test_a_provider_may_have_limits_of_its_own(monkeypatch: pytest.MonkeyPatch) 
         "gone": Limits(8.0, 40, 60.0, 3.0, 5, 9.0),
     }.items():
         assert providers.limits(name) == limits
-    assert providers.get("cash").limits == providers.limits("cash")
+    assert providers.get("Cash").limits == providers.limits("CASH") == providers.limits("cash")
+    assert providers.find("SandBox") is providers.find("sandbox")
     assert providers.longest_timeout() == 20.0
 
 
+@pytest.mark.slow
 def test_gunicorn_says_what_is_wrong_and_ends() -> None:
     done = subprocess.run(
         [
@@ -658,3 +745,24 @@ def test_the_wait_for_the_database_finds_it_as_the_service_does(postgres_url: st
         down = waited(DB_HOST="127.0.0.1", DB_PORT=port, WAIT_SECONDS="0")
     assert "PostgreSQL did not answer in 0 s" in down.stderr
     assert "\n  WAIT_SECONDS: must be" in waited(DB_HOST="h", WAIT_SECONDS="nan").stderr
+
+
+@pytest.mark.parametrize("provider", of_providers.TOGETHER)
+def test_what_a_provider_needs_together(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv("JWT_SECRET", "x" * 32)
+    own = [name.upper() for name in of_providers.TOGETHER[provider]]
+    also = {}
+    if provider in of_providers.CALLING:
+        also["ENCRYPTION_KEYS"] = f"missing; webhooks of {provider} are kept encrypted"
+    for name in (*own, "PUBLIC_URL", "ENCRYPTION_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    for name in own:
+        monkeypatch.setenv(name, in_example()[name])
+        with pytest.raises(BadSettings) as error:
+            read_settings()
+        needed = [*own, "PUBLIC_URL"] if provider in of_providers.REACHED else own
+        missing = dict.fromkeys(needed, f"missing; {name} needs it") | also
+        del missing[name]
+        assert error.value.faults == {name: [told] for name, told in missing.items()}
+        monkeypatch.delenv(name)

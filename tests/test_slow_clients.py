@@ -179,6 +179,7 @@ def test_who_reads_slowly_gets_all_of_it(service: Service) -> None:
     assert digest.digest() == hashlib.sha256(wanted).digest()
 
 
+@pytest.mark.slow
 def test_a_body_that_is_waited_for(service: Service) -> None:
     """curl and others send `Expect: 100-continue` and hold a larger body back."""
     head, body = a_charge(Expect="100-continue")
@@ -192,6 +193,7 @@ def test_a_body_that_is_waited_for(service: Service) -> None:
         assert read_answer(answers)[0] == 409  # the order is paid
 
 
+@pytest.mark.slow
 def test_requests_in_one_piece_and_in_many(service: Service) -> None:
     """Pipelined, on one connection; and each split where it hurts."""
     one, two = b"".join(a_charge()), b"".join(a_charge())
@@ -208,6 +210,7 @@ def test_requests_in_one_piece_and_in_many(service: Service) -> None:
             assert read_answer(answers)[0] == 200
 
 
+@pytest.mark.slow
 def test_where_all_places_are_taken_the_oldest_half_request_goes(
     make_service: MakeService,
 ) -> None:
@@ -274,6 +277,7 @@ def test_a_route_with_times_of_its_own(make_service: MakeService) -> None:
         assert patient.recv(100).startswith(b"HTTP/1.1 422 ")
 
 
+@pytest.mark.slow
 def test_a_large_answer_needs_no_thread(service: Service) -> None:
     """More clients that take some of theirs now and then than there are threads."""
     socks = [slow_client(port_of(service), Slow.ANSWER) for _ in range(12)]

@@ -33,6 +33,7 @@ def test_it_walks_through_a_healthy_service(
         assert said == STEPS
 
 
+@pytest.mark.slow
 def test_it_names_the_first_thing_that_is_wrong(
     tmp_path: Path, fresh_database: str, redis_url: str
 ) -> None:

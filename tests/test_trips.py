@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from payment_service.domain import money
 from payment_service.domain.fares import computed_total
 from tests.fixtures import MakeApp, a_key, a_number
+from tests.listening import listening
 from tests.patience import UNHURRIED
 
 FIELDS = (
@@ -47,13 +47,10 @@ class _Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[TripService]:
-    with TripService(("127.0.0.1", 0), _Answers) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    server = TripService(("127.0.0.1", 0), _Answers)
+    server.daemon_threads = True
+    with listening(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

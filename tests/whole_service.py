@@ -24,16 +24,21 @@ class Addresses:
     sandbox: str
 
 
+def environment(directory: Path, service: str, sandbox: str) -> dict[str, str]:
+    """Of a `make run` with embedded servers in `directory`, on these ports."""
+    unset = {name for names in databases.NAMED_BY.values() for name in names}
+    given = {name: value for name, value in os.environ.items() if name not in unset}
+    return given | {"SERVICE_PORT": service, "SANDBOX_PORT": sandbox, "VAR_DIR": str(directory)}
+
+
 @contextlib.contextmanager
-def whole_service(directory: Path, tree: Path = ROOT) -> Iterator[Addresses]:
+def whole_service(directory: Path, tree: Path = ROOT, **env: str) -> Iterator[Addresses]:
     """Starts the checkout's `scripts.run` with an embedded database of its own in `directory`,
     which is empty, and stops it. Raises RuntimeError with the end of its log if it is never
     ready."""
-    unset = {name for names in databases.NAMED_BY.values() for name in names}
-    environ = {name: value for name, value in os.environ.items() if name not in unset}
     reserved = [reserved_port() for _ in range(2)]
     ports = [str(one.getsockname()[1]) for one in reserved]
-    environ |= {"SERVICE_PORT": ports[0], "SANDBOX_PORT": ports[1], "VAR_DIR": str(directory)}
+    environ = environment(directory, *ports) | env
     log = directory / "run.log"
     with log.open("wb") as out:
         running = subprocess.Popen(

@@ -12,6 +12,7 @@ from payment_service.admin.admission import leave, now
 from payment_service.admin.asking import asking, not_logged_in
 from payment_service.admin.forms import LogIn
 from payment_service.admin.redirects import entered, see, wanted
+from payment_service.config import operators as rules
 from payment_service.config import settings, sso
 from payment_service.services import log_ins, sessions
 from payment_service.services.sessions import Begun
@@ -35,7 +36,7 @@ def log_in() -> Any:
 
 
 def _page(form: LogIn, said: str = "") -> str:
-    ways = {"by_password": settings().operator_login != "sso", "by_sso": sso.is_on(settings())}
+    ways = {"by_password": rules.password_lets_in(settings()), "by_sso": sso.is_on(settings())}
     return render_template("admin/login.html", form=form, said=said, **ways)
 
 

@@ -13,10 +13,12 @@ from payment_service.api import (
     hosts,
     limits,
     metrics_guard,
+    pay,
     payments,
     providers,
     receipts,
     refunds,
+    webhooks,
 )
 from payment_service.api.auth import OPEN
 from payment_service.api.blueprints import Api, Blueprint
@@ -52,6 +54,11 @@ ROUTES: tuple[tuple[Blueprint, str, auth.Rules], ...] = (
     (receipts.blueprint, "/v1", {"get": Scope.READ}),
     (providers.blueprint, "/v1", dict.fromkeys(("list_offers", "list_of_country"), OPEN)),
     (
+        webhooks.blueprint,
+        "/v1",
+        dict.fromkeys(("list_webhooks", "get", "replay"), Scope.ADMIN),
+    ),
+    (
         health.blueprint,
         "",
         # get_ready answers at two paths.
@@ -80,6 +87,8 @@ def register(app: Flask) -> None:
     metrics_guard.guard(app)
     app.before_request(body.refuse_surprises)
     api = Api(app)
+    for undocumented in (pay, webhooks):
+        app.extensions["rules"] = {**app.extensions["rules"], **undocumented.register(app)}
     for blueprint, prefix, views in ROUTES:
         api.register_blueprint(blueprint, rules=views, url_prefix=prefix)
     errors.register(app)

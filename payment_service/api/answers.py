@@ -7,10 +7,11 @@ from typing import Any
 from payment_service.domain import money
 from payment_service.domain.events import iso
 from payment_service.domain.jsontext import dumps
-from payment_service.domain.vocabulary import RefundStatus, TransactionStatus, TransactionType
+from payment_service.domain.vocabulary import ASKS, RefundStatus, TransactionStatus, TransactionType
 from payment_service.idempotency import Key
 from payment_service.schemas.payments import detail_body
 from payment_service.schemas.refunds import refund_body
+from payment_service.services.moves import pages
 from payment_service.services.moves.answers import Answer, Ending
 from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
 
@@ -38,9 +39,11 @@ def write(ending: Ending, key: Key | None) -> Answer:
         as_resource = key is not None and key.operation == RESOURCE
         return _of_refund(ending.payment, ending.refund, as_resource=as_resource)
     body: dict[str, Any] = detail_body(ending.payment, list(ending.transactions))
+    if "next_action" in body:
+        body["next_action"] = pages.told(ending.payment, ending.page)
     if ending.request is None:
         return Answer(201 if ending.created else 200, dumps(body))
-    if ending.request["type"] in (TransactionType.CHARGE, TransactionType.AUTHORIZATION):
+    if ending.request["type"] in ASKS:
         status = ending.payment["status"]
         body["message"] = _MESSAGES.get(status, f"Payment {status.lower()}")
         body["timestamp"] = iso(ending.payment["updated_at"])

@@ -14,7 +14,7 @@ from payment_service.config.kinds import each
 from payment_service.domain.callers import LOCAL, Caller, Scope
 from payment_service.domain.errors import ForeignPage, InsufficientScope, InvalidToken, RiderUnknown
 from payment_service.domain.pages import OPEN as OPEN
-from payment_service.domain.pages import PageRule
+from payment_service.domain.pages import PageRule, is_payers_page
 from payment_service.identity.claims import Bearer
 from payment_service.identity.tokens import Tokens, refused
 from payment_service.telemetry.metrics import REFUSED
@@ -66,6 +66,8 @@ def _refuse_foreign_pages() -> None:
     machine send a form here, but the browser says so. Raises ForeignPage."""
     if request.method in CHANGE_NOTHING:
         return  # a link to here, and what it opens is shown to nobody else
+    if is_payers_page(request.path):
+        return  # a provider's page sends the payer back so, and what comes with it is not read
     if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
         allowed = settings().allowed_origins
         if allowed is None or request.headers.get("Origin") not in each(allowed):

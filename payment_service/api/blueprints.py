@@ -37,6 +37,12 @@ class IdConverter(BaseConverter):
         return int(value)
 
 
+class NameConverter(BaseConverter):
+    """`<name:...>` in a path: a word that can't be taken for an id."""
+
+    regex = "[A-Za-z][A-Za-z0-9_-]*"
+
+
 class Blueprint(flask_smorest.Blueprint):
     """Documents what its views may answer; the problems that all have in common by itself."""
 
@@ -137,7 +143,7 @@ class Api(SmorestApi):
 
     def __init__(self, app: Flask) -> None:
         app.config.update(openapi.SETTINGS)
-        app.url_map.converters["id"] = IdConverter
+        app.url_map.converters |= {"id": IdConverter, "name": NameConverter}
         super().__init__(app, spec_kwargs={"marshmallow_plugin": openapi.Plugin()})
         schema = {"type": "integer", "minimum": 1, "maximum": BIGINT}
         self.register_converter(IdConverter, lambda _: dict(schema))

@@ -23,7 +23,7 @@ from payment_service.api.headers import refuse_repeated
 from payment_service.bounds import MOST_BYTES
 from payment_service.domain import cards
 from payment_service.domain.errors import CardDataRefused, DomainError, InvalidRequest
-from payment_service.domain.pages import is_page
+from payment_service.domain.pages import is_page, is_payers_page
 from payment_service.json_objects import each_once
 from payment_service.schemas.fields import CARD_REFUSED
 
@@ -118,16 +118,26 @@ def single_query(req: Request) -> dict[str, str]:
     return req.args.to_dict()
 
 
+def reads_as_it_comes(view: Any) -> Any:
+    """For a view that is sent what others have decided on: any body, query and headers."""
+    view.reads_as_it_comes = True
+    return view
+
+
 def refuse_surprises() -> None:
     """Before each request: no endless URI, no NUL and no card number in it, no query and no body
     where none is read, no header with two values where one is read. What forms may hold, pages look
     at themselves."""
-    refuse_repeated(request.environ)
+    view = current_app.view_functions.get(request.endpoint or "")
     if len(request.full_path) > LONGEST_URI:
         raise RequestURITooLarge
     if "\x00" in request.path:
         raise NotFound
-    view = current_app.view_functions.get(request.endpoint or "")
+    if getattr(view, "reads_as_it_comes", False) or is_payers_page(request.path):
+        # What others have decided on. Payers' pages are known by their path, because a broken link
+        # has no view; of what a provider's page sends, nothing is read.
+        return
+    refuse_repeated(request.environ)
     known, queries, reads_body = _read_by(view)
     _refuse_card_numbers(known)
     if view is None:

@@ -9,7 +9,7 @@ from werkzeug.datastructures import Headers
 
 from payment_service.config import Settings
 from payment_service.config.kinds import each
-from payment_service.domain.pages import is_page
+from payment_service.domain.pages import is_page, is_payers_page
 from payment_service.problems import CSP, IN_A_BROWSER
 
 Guard = Callable[[Response], None]
@@ -63,7 +63,10 @@ def guard(settings: Settings) -> Guard:
             headers.extend(page)
         else:
             headers.extend(own if CSP in headers else data)
-        if is_page(request.path):  # nothing of it is there after the log-out
+        to_payer = is_payers_page(request.path)
+        if to_payer:  # whoever has its address has the link
+            headers["Referrer-Policy"] = "no-referrer"
+        if to_payer or is_page(request.path):  # nothing of it is there after the log-out
             headers["Cache-Control"] = "no-store"
         if origins:
             _let_read(headers, origins)

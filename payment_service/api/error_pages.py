@@ -1,12 +1,14 @@
-"""Errors as pages, for whoever looks at the operators' pages in a browser."""
+"""Errors as pages, for whoever looks at the operators' or the payers' pages in a browser."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import Response, make_response, render_template
+from flask import Response, make_response, render_template, request
 
 from payment_service import problems
+from payment_service.api import pay_pages
+from payment_service.domain.pages import is_page, is_payers_page
 
 _NOT_NOW = "The service can't do this right now. Wait a moment, then try again."
 # By code. What is told of these is written for programs.
@@ -22,8 +24,13 @@ _SAYS = {
 }
 
 
-def error_page(status: int, code: str, detail: str) -> Response:
-    """A page that says what is wrong: `detail`, unless it is written for programs."""
+def error_page(status: int, code: str, detail: str) -> Response | None:
+    """A page that says what is wrong: `detail`, unless it is written for programs. None where no
+    page was asked for."""
+    if is_payers_page(request.path):
+        return pay_pages.error(status)
+    if not is_page(request.path):
+        return None
     says = _SAYS.get(code, f"{detail[:1].upper()}{detail[1:]}")
     title = HTTPStatus(status).phrase.capitalize()
     page = render_template("admin/error.html", heading=title, says=says)

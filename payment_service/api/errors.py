@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg2
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
 from marshmallow import Schema, fields
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -23,7 +23,6 @@ from payment_service.api.error_pages import error_page
 from payment_service.api.headers import HeaderRepeated
 from payment_service.domain import errors as domain
 from payment_service.domain.errors import DomainError
-from payment_service.domain.pages import is_page
 from payment_service.problems import Kind
 from payment_service.statements import Disconnected, is_full, is_silence
 
@@ -41,6 +40,8 @@ STATUS: dict[type[DomainError], int] = {
     domain.RiderUnknown: 403,
     domain.PaymentNotFound: 404,
     domain.RefundNotFound: 404,
+    domain.WebhookNotFound: 404,
+    domain.UnverifiedWebhook: 400,
     domain.BadCountry: 400,
     domain.TripNotCompleted: 409,
     domain.PaymentExists: 409,
@@ -104,9 +105,8 @@ def problem(
     if "payment_id" in members:
         g.payment_id = members["payment_id"]  # for the log
     retry_after = members.pop("retry_after", None)
-    if is_page(request.path):
-        response = error_page(status, code, detail)
-    else:
+    response = error_page(status, code, detail)
+    if response is None:
         body = problems.document(status, code, detail, members)
         response = Response(json.dumps(body), status, content_type=PROBLEM)
     if retry_after is not None:

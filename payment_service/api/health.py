@@ -11,11 +11,13 @@ from marshmallow import fields, validate
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from payment_service.api.blueprints import Blueprint
+from payment_service.api.certificate_metrics import CertificatesCollector
 from payment_service.api.outbox_metrics import OutboxCollector
 from payment_service.api.totals_metrics import TotalsCollector
+from payment_service.api.webhook_metrics import WebhooksCollector
 from payment_service.domain.events import iso
 from payment_service.schemas import fields as own
-from payment_service.services import deliveries, health, totals
+from payment_service.services import deliveries, health, totals, webhook_reading
 from payment_service.telemetry import metrics
 from payment_service.version import VERSION
 
@@ -43,8 +45,10 @@ class HealthSchema(own.AnswerSchema):
 
 
 class ReadinessSchema(own.AnswerSchema):
-    """Whether requests can be served, and what they need."""
+    """Whether requests can be served, and what they need. `warnings`, if there are any, say what
+    will fail soon."""
 
+    sometimes = frozenset({"warnings"})
     example: ClassVar[own.Wire] = {
         "status": "UP",
         "dependencies": {"database": "UP", "redis": "UP", "rabbitmq": "OFF"},
@@ -53,6 +57,7 @@ class ReadinessSchema(own.AnswerSchema):
 
     status = fields.String(validate=validate.OneOf(["UP", "DEGRADED", "DOWN"]))
     dependencies = fields.Dict(keys=fields.String(), values=fields.String())
+    warnings = fields.List(fields.String())
     timestamp = fields.String()
 
 
@@ -88,6 +93,7 @@ def get_ready() -> tuple[dict[str, Any], int]:
     body = {
         "status": ("DEGRADED" if degraded else "UP") if ready else "DOWN",
         "dependencies": states,
+        "warnings": health.warnings() or None,
         "timestamp": iso(datetime.now(UTC)),
     }
     return body, 200 if ready else 503
@@ -106,4 +112,6 @@ def get_metrics() -> Response:
     registry.register(metrics.CountsCollector(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
     registry.register(TotalsCollector(totals.read()))
     registry.register(OutboxCollector(deliveries.standings()))
+    registry.register(CertificatesCollector(health.certificate_ends()))
+    registry.register(WebhooksCollector(webhook_reading.waiting()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
+from typing import Any
+
 from flask import Response, g, request
 
 from payment_service.api import answers, limits
 from payment_service.api.auth import caller
+from payment_service.config import settings
+from payment_service.domain import jsontext
 from payment_service.domain.errors import (
     IdempotencyKeyConflict,
     IdempotencyKeyInvalid,
@@ -45,12 +50,21 @@ def optional_key() -> Key | None:
     if not 1 <= len(key) <= 255 or not all("!" <= char <= "~" for char in key):
         raise IdempotencyKeyInvalid("the key must be 1 to 255 visible ASCII characters")
     fields = {name: value for name, value in body.items() if name != "idempotency_key"}
+    if "payer" in fields:
+        fields["payer"] = _hidden(fields["payer"])
     return Key(
         caller=caller().name,
         operation=f"{request.method} {request.path}",
         key=key,
         fingerprint=fingerprint(fields),
     )
+
+
+def _hidden(payer: Any) -> str:
+    """What stands for the payer in the fingerprint, which is kept: of a telephone number a plain
+    hash would be guessed."""
+    key = (settings().secret_key or "").encode()
+    return hmac.digest(key, b"payer/" + jsontext.canonical(payer), "sha256").hex()
 
 
 def respond(ended: Ended) -> Response:

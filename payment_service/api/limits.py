@@ -2,7 +2,8 @@
 
 A charge and a refund by RATE_LIMIT_CHARGE and RATE_LIMIT_REFUND, where these are set; any other by
 its caller's own limit; and by its address where no good token was shown, or none is asked for. So
-who asks is found out first, and a guessed token counts as well.
+who asks is found out first, and a guessed token counts as well. A provider's webhook is counted
+only if it is not signed: one that is refused by RATE_LIMIT_WEBHOOK_REFUSALS.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from flask_limiter.util import get_remote_address
 from werkzeug.datastructures import Headers
 
 from payment_service import idempotency
+from payment_service.addresses import counted_as
 from payment_service.api.auth import CHANGE_NOTHING, caller
 from payment_service.config import Settings
 from payment_service.domain.errors import DomainError, TooManyRequests
@@ -26,12 +28,15 @@ from payment_service.ratelimit.windows import Limit, Standing
 PROBES = "health"
 """The blueprint of those who watch: they are not counted, and never refused."""
 
-OPERATORS = "admin"
-"""The blueprint of the operators' pages."""
+DEAR = ("admin", "pay", "receipts")
+"""The blueprints of which a read, too, begins only once there is room for it."""
 
 CHARGES = ("payments.charge", "payments.charge_pending")
 REFUNDS = ("refunds.refund", "refunds.create")
 """The endpoints that a limit of their own may be for. All of them take a key."""
+
+WEBHOOKS = "webhook_door.receive"
+"""The endpoint of those who have no token, and prove by each request who they are."""
 
 
 def guard(app: Flask) -> None:
@@ -58,6 +63,26 @@ def expect_room_for(key: Key) -> None:
     _expect_room()
 
 
+def count_webhook(*, signed: bool) -> None:
+    """Counts one by its address, unless it is `signed`: however much a provider has to tell at
+    once, it is heard, also where others send from its address. Raises TooManyRequests."""
+    limits: OneOfSeveral | None = current_app.extensions.get("limits")
+    if signed:
+        g.uncounted = True
+    elif limits is not None:
+        limits.count()
+        _expect_room()
+
+
+def count_refused_webhook() -> None:
+    """One that was not believed. Raises TooManyRequests where its address sent too many: then
+    nothing more is done about it."""
+    limits: OneOfSeveral | None = current_app.extensions.get("limits")
+    if limits is not None:
+        g.hit = limits.counter.hit(limits.refused_webhooks, counted_as(get_remote_address()))
+        _expect_room()
+
+
 class OneOfSeveral(Limiter):
     """Flask-Limiter, whose settings, switch and storage these are. By itself it gathers limits anew
     for each request, which takes an eighth of a charge's time in Python, asks Redis again for the
@@ -70,6 +95,9 @@ class OneOfSeveral(Limiter):
         self.address = Limit("address", "requests of one address", settings.rate_limit)
         self.rider = Limit("rider", "requests of one rider", settings.rate_limit_default)
         self.service = Limit("service", "requests of one caller", settings.rate_limit_service)
+        self.refused_webhooks = Limit(
+            "webhook", "refused webhooks of one address", settings.rate_limit_webhook_refusals
+        )
         self.of_endpoints: dict[str, Limit] = {}
         for endpoints, name, text in (
             (CHARGES, "charge", settings.rate_limit_charge),
@@ -93,7 +121,7 @@ class OneOfSeveral(Limiter):
         """One more of whoever asks."""
         bearer: Bearer | None = g.get("bearer")
         if bearer is None:
-            limit, who = self.address, get_remote_address()
+            limit, who = self.address, counted_as(get_remote_address())
         else:
             limit, who = self.rider if bearer.is_rider else self.service, bearer.name
         g.hit = self.counter.hit(limit, who)
@@ -102,13 +130,15 @@ class OneOfSeveral(Limiter):
         """Before each request. Raises TooManyRequests.
 
         A request that changes something waits for what Redis says. One that reads does not: it is
-        counted like any other, and who is over the limit hears so in place of what was read. Pages
-        wait: some ask an issuer, and by one of these a browser is logged in.
+        counted like any other, and who is over the limit hears so in place of what was read. Who
+        reads what is dear waits: pages, of which some ask an issuer or have us look up a payment,
+        and by one of which a browser is logged in; and receipts, whose PDF takes as long as many
+        reads.
         """
-        if request.blueprint == PROBES or request.endpoint in self.of_endpoints:
+        if request.blueprint == PROBES or request.endpoint in (*self.of_endpoints, WEBHOOKS):
             return
         self.count()
-        if request.method not in CHANGE_NOTHING or request.blueprint == OPERATORS:
+        if request.method not in CHANGE_NOTHING or request.blueprint in DEAR:
             _expect_room()
 
     def _settle(self, response: Response) -> Response:
@@ -116,6 +146,8 @@ class OneOfSeveral(Limiter):
         that tell how the limit stands. What was refused before it was counted is counted here."""
         if "hit" not in g:
             if request.blueprint == PROBES and response.status_code != 401:
+                return response
+            if "uncounted" in g:
                 return response
             self.count()
         try:

@@ -7,7 +7,7 @@ import hmac
 from flask import Flask, request
 from werkzeug.exceptions import NotFound
 
-from payment_service.config import settings
+from payment_service.config import Settings, settings
 from payment_service.domain.errors import InvalidToken
 from payment_service.telemetry.metrics import REFUSED
 
@@ -18,8 +18,13 @@ METRICS = "health.get_metrics"
 def guard(app: Flask) -> None:
     """Has each request meet it, where anything is set."""
     found = app.extensions.get("settings")
-    if found and (found.metrics_token or found.metrics_port):
+    if found and is_needed(found):
         app.before_request(_admit)
+
+
+def is_needed(found: Settings) -> bool:
+    """Whether not everybody may read them."""
+    return bool(found.metrics_token or found.metrics_port)
 
 
 def _admit() -> None:

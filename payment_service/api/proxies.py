@@ -1,4 +1,4 @@
-"""Who a request comes from, if it comes through a proxy of ours.
+"""Who a request comes from, in one spelling, and behind proxies of ours.
 
 Werkzeug's ProxyFix believes the last so many entries of X-Forwarded-For, whoever sends them. Here a
 proxy is believed for its address, so that whoever reaches us past the proxies can claim nothing.
@@ -6,32 +6,33 @@ proxy is believed for its address, so that whoever reaches us past the proxies c
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 
+from payment_service import addresses
 from payment_service.api.prefix import WSGIApp
 from payment_service.config.kinds import each
 
 
 def behind_proxies(app: WSGIApp, networks: str | None) -> WSGIApp:
-    """A WSGI wrapper: a request that a proxy in one of the `networks` hands on has its client's
-    address and scheme. The app itself where there are none."""
-    if not networks:
-        return app
-    known = [ipaddress.ip_network(one) for one in each(networks)]
+    """A WSGI wrapper: each request has its caller's address in its one spelling, in which limits,
+    log-ins and audit know him; one that a proxy in one of the `networks` hands on that of its
+    client, and its scheme."""
+    known = [addresses.network(one) for one in each(networks)] if networks else []
 
     @lru_cache(maxsize=4096)
     def is_ours(address: str) -> bool:
         try:
-            parsed = ipaddress.ip_address(address)
+            parsed = ip_address(address)
         except ValueError:
             return False
         return any(parsed in network for network in known)
 
     def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if is_ours(environ.get("REMOTE_ADDR", "")):
+        environ["REMOTE_ADDR"] = peer = addresses.plain(environ.get("REMOTE_ADDR", ""))
+        if known and is_ours(peer):
             # Each proxy writes to the right of what it got; what stands left of the first address
             # that is not a proxy's was written by somebody else.
             for hop in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
@@ -54,6 +55,6 @@ def _address(hop: str) -> str | None:
     if host.count(":") == 1:
         host = host.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(host))
+        return addresses.plain(str(ip_address(host)))
     except ValueError:
         return None

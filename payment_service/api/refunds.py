@@ -101,7 +101,8 @@ def list_of_payment(query: Body, payment_id: int) -> Response:
 def set_status(command: commands.SetRefundStatus, refund_id: int) -> Response:
     """Say whether cash was handed back
 
-    A refund of cash is PENDING until a person says so. All others are a provider's to settle.
+    A refund of cash is PENDING until a person says so. All others are a provider's to settle, but
+    for one that it took and then says it has not got: ask the provider first.
     """
     refund = refunds.set_status(refund_id=refund_id, command=command, caller=caller())
     return reads.written(schemas.REFUND.write(refund))

@@ -1,5 +1,5 @@
-"""flask seed | worker | states | outbox | audit | recover | token | keys | operators: one call
-each."""
+"""flask seed | worker | states | outbox | webhooks | audit | recover | token | keys | operators:
+one call each."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from payment_service.cli.operators import operators
 from payment_service.cli.outbox import outbox
 from payment_service.cli.recover import recover
 from payment_service.cli.token import token
+from payment_service.cli.webhooks import webhooks
 from payment_service.config import BadSettings, settings
 from payment_service.config.urls import is_loopback
 from payment_service.domain import states as table
@@ -41,7 +42,8 @@ def register(app: Flask) -> None:
     """Puts the commands on the app. Raises BadSettings where `flask run` makes it for others than
     this machine, and nobody is asked for a token."""
     _refuse_open_run(app)
-    for command in (seed, worker, states, outbox, audit, recover, token, keys, operators):
+    money = (seed, worker, states, outbox, webhooks)
+    for command in (*money, audit, recover, token, keys, operators):
         app.cli.add_command(command)
 
 
@@ -75,9 +77,10 @@ def seed(
     demo: bool | None,
 ) -> None:
     """Load the provider catalog, and history from CSV."""
+    chosen = (currency or settings().default_currency).upper()
     place: dict[str, Any] = {
-        "currency": (currency or settings().default_currency).upper(),
-        "max_amount": settings().max_amount,
+        "currency": chosen,
+        "max_amount": settings().max_amount.of(chosen),
         "timezone": settings().seed_timezone,
     }
     try:
@@ -121,6 +124,7 @@ def worker() -> None:
     """Run the background beats until SIGTERM; any number of workers may run."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     needed_keys.refuse_missing()
+    starting.warn_of_routes()
     starting.write_down(process="worker", started=datetime.now(UTC))
     stopping = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

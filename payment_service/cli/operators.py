@@ -10,6 +10,7 @@ import click
 from flask.cli import with_appcontext
 
 from payment_service.cli.caller import system_user
+from payment_service.config import operators as rules
 from payment_service.config import settings
 from payment_service.config.kinds import each
 from payment_service.domain.events import iso
@@ -39,7 +40,7 @@ def invite(email: str, role: str | None, name: str, if_none: bool) -> None:
     A new operator joins by it; one who is there gets a new password by it. Links that he was given
     before die.
     """
-    if if_none and (settings().operator_login == "sso" or people.has_admin()):
+    if if_none and (people.has_admin() or not rules.password_lets_in(settings())):
         return
     with _told():
         made = invites.make(email=email, role=Role(role) if role else None, name=name, by=_by())

@@ -11,7 +11,8 @@ from typing import Any
 from flask import current_app
 
 from payment_service.config import kinds, production, urls
-from payment_service.config.kinds import ByProvider as ByProvider
+from payment_service.config.by_name import ByCurrency as ByCurrency
+from payment_service.config.by_name import ByProvider as ByProvider
 from payment_service.config.reading import BadSettings as BadSettings
 from payment_service.config.reading import Faults, read, setting
 
@@ -42,6 +43,8 @@ class Settings:
     request_read_seconds: float = setting(kinds.SECONDS, 15.0)
     allowed_hosts: str | None = setting(kinds.HOSTS, None)
     allowed_origins: str | None = setting(kinds.ORIGINS, None)
+    public_url: str | None = setting(kinds.HTTP_URL, None)
+    return_origins: str | None = setting(kinds.ORIGINS, None)
     trusted_proxies: str | None = setting(kinds.NETWORKS, None)
     trip_service_url: str | None = setting(kinds.HTTP_URL, None)
     trip_timeout_seconds: float = setting(kinds.CALL, 3.0)
@@ -75,7 +78,9 @@ class Settings:
     operator_sso_roles: str | None = setting(kinds.OPERATOR_ROLES, None)
     # Money
     default_currency: str = setting(kinds.CURRENCY, "INR")
-    max_amount: Decimal = setting(kinds.LIMIT, Decimal("100000.00"))
+    max_amount: ByCurrency[Decimal] = setting(
+        kinds.LIMIT_BY_CURRENCY, ByCurrency(Decimal("100000.00"))
+    )
     base_fare: Decimal | None = setting(kinds.AMOUNT, None)
     rate_per_km: Decimal | None = setting(kinds.AMOUNT, None)
     # Providers
@@ -86,12 +91,47 @@ class Settings:
     provider_timeout_seconds: ByProvider[float] = setting(kinds.CALL_BY_PROVIDER, ByProvider(10.0))
     provider_concurrency: ByProvider[int] = setting(kinds.THREADS_BY_PROVIDER, ByProvider(40))
     provider_settling_seconds: ByProvider[float] = setting(
-        kinds.WAIT_BY_PROVIDER, ByProvider(60.0, {"sandbox": 5.0})
+        kinds.WAIT_BY_PROVIDER, ByProvider(60.0, {"fiuu": 300.0, "sandbox": 5.0})
     )
     provider_send_seconds: ByProvider[float] = setting(kinds.SECONDS_BY_PROVIDER, ByProvider(5.0))
     circuit_fail_max: ByProvider[int] = setting(kinds.COUNT_BY_PROVIDER, ByProvider(5))
     circuit_reset_seconds: ByProvider[float] = setting(kinds.SECONDS_BY_PROVIDER, ByProvider(30.0))
     sandbox_provider_url: str | None = setting(kinds.HTTP_URL, None)
+    # Swish
+    swish_api_url: str | None = setting(kinds.HTTP_URL, None)
+    swish_cert_path: str | None = setting(kinds.READABLE, None)
+    swish_key_path: str | None = setting(kinds.READABLE, None)
+    swish_ca_path: str | None = setting(kinds.READABLE, None)
+    swish_payee_alias: str | None = setting(kinds.DIGITS, None)
+    swish_callback_secret: str | None = setting(kinds.LONG_SECRET, None)
+    # ZainCash
+    zaincash_url: str | None = setting(kinds.HTTP_URL, None)
+    zaincash_client_id: str | None = setting(kinds.SHORT_TEXT, None)
+    zaincash_client_secret: str | None = setting(kinds.PASSWORD, None)
+    zaincash_api_key: str | None = setting(kinds.PASSWORD, None)
+    zaincash_service_type: str | None = setting(kinds.SHORT_TEXT, None)
+    # FIB
+    fib_url: str | None = setting(kinds.HTTP_URL, None)
+    fib_client_id: str | None = setting(kinds.SHORT_TEXT, None)
+    fib_client_secret: str | None = setting(kinds.PASSWORD, None)
+    # Webhooks in
+    webhook_max_attempts: int = setting(kinds.COUNT, 10)
+    webhook_keep_days: int = setting(kinds.DAYS, 90)
+    webhook_refusals_keep: int = setting(kinds.COUNT, 1000)
+    # Fiuu
+    fiuu_merchant_id: str | None = setting(kinds.SHORT_TEXT, None)
+    fiuu_verify_key: str | None = setting(kinds.PASSWORD, None)
+    fiuu_secret_key: str | None = setting(kinds.PASSWORD, None)
+    fiuu_pay_url: str | None = setting(kinds.HTTP_URL, None)
+    fiuu_api_url: str | None = setting(kinds.HTTP_URL, None)
+    fiuu_extended_vcode: bool = setting(kinds.YES_OR_NO, False)
+    fiuu_hold_field: str = setting(kinds.FIELD_AND_VALUE, "tcctype=AUTH")
+    fiuu_capture_id: str = setting(kinds.FIUU_CAPTURE_ID, "txnID")
+    stripe_api_key: str | None = setting(kinds.PASSWORD, None)
+    stripe_webhook_secret: str | None = setting(kinds.PASSWORD, None)
+    stripe_publishable_key: str | None = setting(kinds.TEXT, None)
+    stripe_api_base: str = setting(kinds.HTTP_URL, "https://api.stripe.com")
+    stripe_api_version: str = setting(kinds.SHORT_TEXT, "2026-10-28.endive")
     # Holds and actions
     authorization_ttl: float = setting(kinds.SECONDS, 7 * DAY)
     action_ttl: float = setting(kinds.SECONDS, 900.0)
@@ -111,6 +151,7 @@ class Settings:
     notification_service_url: str | None = setting(kinds.HTTP_URL, None)
     trip_status_service_url: str | None = setting(kinds.HTTP_URL, None)
     driver_service_url: str | None = setting(kinds.HTTP_URL, None)
+    rider_service_url: str | None = setting(kinds.HTTP_URL, None)
     # Audit
     audit_digest_path: str | None = setting(kinds.FILE, None)
     # Idempotency
@@ -127,6 +168,7 @@ class Settings:
     rate_limit_service: str = setting(kinds.RATE_LIMIT, "2000 per second")
     rate_limit_charge: str | None = setting(kinds.RATE_LIMIT, None)
     rate_limit_refund: str | None = setting(kinds.RATE_LIMIT, None)
+    rate_limit_webhook_refusals: str = setting(kinds.RATE_LIMIT, "60 per minute")
     # The rest
     receipt_timezone: str = setting(kinds.ZONE, "Asia/Kolkata")
     receipt_locale: str = setting(kinds.LOCALE, "en_IN")

@@ -6,9 +6,8 @@ import base64
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Any
 from zoneinfo import available_timezones
 
 from babel import Locale, UnknownLocaleError
@@ -16,6 +15,7 @@ from limits import parse_many
 from marshmallow import ValidationError, fields, validate
 
 from payment_service.config import paths, urls
+from payment_service.config.by_name import Each
 
 CENTURY = 100 * 365.25 * 86400
 """Seconds. A moment that far ahead can still be written down, in Python and in PostgreSQL."""
@@ -25,8 +25,6 @@ A_DAY = 86400
 
 LARGEST_AMOUNT = 10**12
 """Major units; beyond it, minor units would come near the end of the database's bigint."""
-
-Value = TypeVar("Value")
 
 _PLAIN_DECIMAL = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?", re.ASCII)
 
@@ -78,41 +76,6 @@ class Amount(fields.Field[Decimal]):
                 f"{LARGEST_AMOUNT}, with at most 6 decimals"
             )
         return number
-
-
-@dataclass(frozen=True)
-class ByProvider(Generic[Value]):
-    """What holds for every provider, but for those that are named."""
-
-    usual: Value
-    named: Mapping[str, Value] = field(default_factory=dict)
-
-    def of(self, provider: str) -> Value:
-        return self.named.get(provider, self.usual)
-
-
-class EachProvider(fields.Field[ByProvider[Any]]):
-    """`10`, `one=20`, or both: `10,one=20`. Without a usual value the default's one stays."""
-
-    def __init__(self, kind: fields.Field[Any]) -> None:
-        super().__init__()
-        self._kind = kind
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> ByProvider[Any]:
-        parts = [[side.strip() for side in part.split("=")] for part in value.split(",")]
-        usual = [part[0] for part in parts if len(part) == 1]
-        pairs = [part for part in parts if len(part) == 2]
-        named = {name: self._kind.deserialize(text) for name, text in pairs if name and text}
-        if len(usual) > 1 or len(usual) + len(named) < len(parts):
-            raise ValidationError(
-                "must be a value for all providers, name=value for single ones, or both, with"
-                " commas between, each name once"
-            )
-        if usual:
-            return ByProvider(self._kind.deserialize(usual[0]), named)
-        return ByProvider((data or {})[attr or ""].usual, named)
 
 
 def each(value: str) -> list[str]:
@@ -207,13 +170,18 @@ CALL = _number(
 )
 SHARE = _number(fields.Float, "must be a number from 0 to 1", min=0, max=1)
 YES_OR_NO = fields.Boolean(error_messages={"invalid": "must be true or false"})
+DAYS = _whole(1, 36_500)
 AMOUNT = Amount(zero=True)
-LIMIT = Amount(zero=False)
-COUNT_BY_PROVIDER = EachProvider(COUNT)
-THREADS_BY_PROVIDER = EachProvider(THREADS)
-SECONDS_BY_PROVIDER = EachProvider(SECONDS)
-WAIT_BY_PROVIDER = EachProvider(WAIT)
-CALL_BY_PROVIDER = EachProvider(CALL)
+LIMIT_BY_CURRENCY = Each(Amount(zero=False), str.upper)
+COUNT_BY_PROVIDER = Each(COUNT)
+THREADS_BY_PROVIDER = Each(THREADS)
+SECONDS_BY_PROVIDER = Each(SECONDS)
+WAIT_BY_PROVIDER = Each(WAIT)
+CALL_BY_PROVIDER = Each(CALL)
+DIGITS = text(
+    lambda value: re.fullmatch("[0-9]{5,15}", value, re.ASCII) is not None,
+    "must be 5 to 15 digits",
+)
 ROUTES = fields.String()  # providers/registry.py knows the words
 CURRENCY = fields.String()  # domain/money.py knows them
 ZONE = text(
@@ -228,6 +196,11 @@ TEXT = fields.String()
 APP_ENV = _one_of("development", "production")
 AUTH_MODE = _one_of("jwt", "off")
 OPERATOR_LOGIN = _one_of("password", "sso", "both")
+FIELD_AND_VALUE = text(
+    lambda value: re.fullmatch(r"[A-Za-z_]{1,40}=\w{1,40}", value, re.ASCII),
+    "must be a field and its value, such as tcctype=AUTH",
+)
+FIUU_CAPTURE_ID = _one_of("txnID", "tranID")
 OPERATOR_MFA = _one_of("required", "optional")
 ALGORITHMS = Words("RS256", "PS256", "ES256", "EdDSA", "HS256")
 CLAIMS = Words()
@@ -248,8 +221,8 @@ SECRET = text(_secret, "what follows whsec_ must be base64", secret=True)
 PASSWORD = fields.String(metadata={"secret": True})
 HOST = text(urls.is_host, "must be the name or address of a host")
 HOSTS = text(
-    lambda value: all(urls.is_host(one.removeprefix(".")) for one in each(value)),
-    "must be names of hosts with commas between, .example.com for those under it",
+    lambda value: all(urls.is_called(one.removeprefix(".")) for one in each(value)),
+    "must be names of hosts (without _) with commas between, .example.com for those under it",
 )
 ORIGINS = text(
     lambda value: all(map(urls.is_origin, each(value))),
@@ -263,6 +236,7 @@ LOG_LEVEL = _one_of("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMAT = _one_of("json", "console")
 SSL_MODE = _one_of(*urls.SSL_MODES)
 FILE = text(paths.is_file, "must be a file that can be written, or can be made")
+READABLE = text(paths.is_readable, "must be a file that is there and can be read")
 FOLDER = text(paths.is_folder, "must be a folder that is there and can be written, or can be made")
 ENCRYPTION_KEYS = text(
     encryption_keys,
@@ -279,7 +253,10 @@ DATABASE_URL = text(
     urls.is_postgres, "must be postgresql://user:password@host:port/name", secret=True
 )
 REDIS_URL = text(
-    urls.is_redis, "must be redis://:password@host:port/number, or rediss://", secret=True
+    urls.is_redis,
+    "must be redis://:password@host:port/number, or rediss://; behind a ? at most db, protocol, "
+    "client_name and what begins with ssl_",
+    secret=True,
 )
 RABBITMQ_URL = text(
     urls.is_amqp, "must be amqp://user:password@host:port/, or amqps://", secret=True

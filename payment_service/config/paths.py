@@ -11,6 +11,11 @@ def is_secrets_folder(value: str) -> bool:
     return Path(value).is_dir() and os.access(value, os.R_OK | os.X_OK)
 
 
+def is_readable(value: str) -> bool:
+    """Whether it is a file that can be read."""
+    return Path(value).is_file() and os.access(value, os.R_OK)
+
+
 def is_folder(value: str | Path) -> bool:
     """Whether the folder is there or could be made."""
     path = Path(value).absolute()

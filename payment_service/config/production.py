@@ -127,6 +127,11 @@ REFUSALS: tuple[Refusal, ...] = (
         "METRICS_TOKEN", lambda settings: _is_set_as_example(settings.metrics_token), _AT_RANDOM
     ),
     Refusal(
+        "SWISH_CALLBACK_SECRET",
+        lambda settings: _is_set_as_example(settings.swish_callback_secret),
+        _AT_RANDOM,
+    ),
+    Refusal(
         "OPERATOR_SSO_CLIENT_SECRET",
         lambda settings: _is_set_as_example(settings.operator_sso_client_secret),
         _AT_RANDOM,
@@ -148,6 +153,12 @@ REFUSALS: tuple[Refusal, ...] = (
         _database_in_the_open,
         f"must have sslmode={' or '.join(_ENCRYPTED)} (DB_SSL_MODE) unless its host is in"
         " CLUSTER_DOMAIN",
+    ),
+    # In the cluster no payer would reach it.
+    Refusal(
+        "PUBLIC_URL",
+        lambda settings: (settings.public_url or "").startswith("http://"),
+        "must be https://",
     ),
     Refusal(
         "PROVIDER_ROUTES",

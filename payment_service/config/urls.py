@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import pika
 import psycopg2.extensions
@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 POSTGRES = ("postgres", "postgresql", "postgresql+psycopg2")
 
+_OF_REDIS = re.compile(r"(db|protocol|client_name)\Z|ssl_")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII | re.IGNORECASE)
 
 
@@ -28,6 +29,12 @@ def is_host(name: str) -> bool:
             return False
     labels = name.removesuffix(".").split(".")
     return len(name) <= 253 and all(map(_LABEL.fullmatch, labels))
+
+
+def is_called(name: str) -> bool:
+    """Whether it can be what a request calls a host. One with _ in it can't: names of hosts have
+    none, and werkzeug takes such a Host header for none at all."""
+    return is_host(name) and "_" not in name
 
 
 def is_http(text: str) -> bool:
@@ -53,6 +60,17 @@ def is_origin(text: str) -> bool:
     """As a browser names where a page comes from: scheme, host and port, and nothing else."""
     url = _split(text, "http", "https")
     return url is not None and text == f"{url.scheme}://{url.netloc}" == text.lower()
+
+
+def origin_of(text: str) -> str | None:
+    """The origin of an address that a browser is led to; None for what is no http(s) address, or
+    what browsers might read in another way than we do."""
+    url = _split(text, "http", "https")
+    if url is None or "\\" in text or "@" in url.netloc or not all("!" <= c <= "~" for c in text):
+        return None
+    usual = {"http": 80, "https": 443}[url.scheme]
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port not in (None, usual) else "")
 
 
 def is_postgres(text: str) -> bool:
@@ -95,8 +113,11 @@ def postgres_of(parts: dict[str, Any]) -> str:
 
 
 def is_redis(text: str) -> bool:
+    """How long Redis is waited for, and how often, is not for the URL to say (patient_redis)."""
     url = _split(text, "redis", "rediss")
     if url is None or not re.fullmatch(r"/?[0-9]{0,6}", url.path, re.ASCII) or url.fragment:
+        return False
+    if not all(_OF_REDIS.match(name) for name in parse_qs(url.query, keep_blank_values=True)):
         return False
     try:
         # Builds a connection, and does not connect.

@@ -38,6 +38,7 @@ class Act(StrEnum):
     CATALOG_EDITED = "catalog_edited"
     DELIVERIES_DELIVERED = "deliveries_delivered"
     DELIVERIES_SKIPPED = "deliveries_skipped"
+    WEBHOOK_REPLAYED = "webhook_replayed"
 
     SETTINGS_AT_START = "settings_at_start"
     KEYS_ROTATED = "keys_rotated"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from payment_service.domain.payers import Said
 from payment_service.domain.vocabulary import Method, PaymentStatus, RefundStatus
 
 
@@ -24,12 +25,13 @@ class SentAmount:
 @dataclass(frozen=True, kw_only=True)
 class HowToCharge:
     """By what a payment is to be paid; None leaves it to the payment, or to the routes. `held`
-    holds the funds for a later capture."""
+    holds the funds for a later capture. `said` is what is said of the payer."""
 
     method: Method | None = None
     provider: str | None = None
     payment_token: str | None = field(default=None, repr=False)
     held: bool = False
+    said: Said | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

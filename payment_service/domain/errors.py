@@ -98,6 +98,18 @@ class RefundNotFound(DomainError):
     code = "refund_not_found"
 
 
+class WebhookNotFound(DomainError):
+    """There is no such webhook."""
+
+    code = "webhook_not_found"
+
+
+class UnverifiedWebhook(DomainError):
+    """It can't be the provider's. Why is not told."""
+
+    code = "webhook_refused"
+
+
 class PaymentExists(DomainError):
     """The trip or order has a live payment; `payment_id` is that payment."""
 

@@ -1,5 +1,5 @@
-"""Where the operators' pages are, which answer in HTML, take a cookie and no token; and who may see
-which."""
+"""Where pages for people are: the operators', which answer in HTML, take a cookie and no token, and
+who may see which; and the payers'."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final, Literal
 from payment_service.domain.operators import Role
 
 PAGES = "/admin"
+PAYERS_PAGES = "/v1/pay"
+"""Where payers' pages are: HTML too, without a cookie, and whoever has the link is let in."""
 
 OPEN: Final = "open"
 """Nobody is asked who it is."""
@@ -22,6 +24,11 @@ _RANK = {role: rank for rank, role in enumerate(Role)}
 def is_page(path: str) -> bool:
     """Whether there is a page of the operators at this path, or would be if there were any."""
     return path == PAGES or path.startswith(f"{PAGES}/")
+
+
+def is_payers_page(path: str) -> bool:
+    """Whether there is a payer's page at this path, or would be if there were any."""
+    return path == PAYERS_PAGES or path.startswith(f"{PAYERS_PAGES}/")
 
 
 def is_at_least(role: Role, wanted: Role) -> bool:

@@ -38,6 +38,7 @@ class Verdict(StrEnum):
     NOT_RECEIVED = "NOT_RECEIVED"  # surely never reached the provider
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"  # released because its time was over
+    NOT_PAID = "NOT_PAID"  # released because the payer had been declined
     PARTLY = "PARTLY"  # a refund that leaves something
     WHOLLY = "WHOLLY"  # a refund that leaves nothing
     TAKEN_BACK_TO_PART = "TAKEN_BACK_TO_PART"  # a refund undone; others stand
@@ -103,6 +104,7 @@ for _verdict in (Verdict.ASKED, Verdict.DECLINED, Verdict.NOT_SENT, Verdict.NOT_
     _kind = "payment.expiring" if _verdict is Verdict.ASKED else "payment.void_failed"
     _edge(S.REQUIRES_ACTION, Trigger.VOID, _verdict, S.REQUIRES_ACTION, _kind)
 _edge(S.REQUIRES_ACTION, Trigger.VOID, Verdict.EXPIRED, S.EXPIRED, "payment.expired")
+_edge(S.REQUIRES_ACTION, Trigger.VOID, Verdict.NOT_PAID, S.FAILED, "payment.failed")
 for _dead in (S.CANCELLED, S.EXPIRED):
     EDGES[_dead, Trigger.CAPTURE, Verdict.APPROVED] = Edge(S.SUCCESS, "payment.succeeded", True)
 

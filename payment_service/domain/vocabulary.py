@@ -1,4 +1,5 @@
-"""The closed lists of words: statuses, methods, transaction types, purposes, actors."""
+"""The closed lists of words: statuses, methods, transaction types, purposes, actors,
+what becomes of webhooks."""
 
 from __future__ import annotations
 
@@ -24,6 +25,9 @@ DEAD = frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.E
 CAPTURED = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)
 """Statuses of which funds were captured."""
 
+PAID = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED)
+"""Those of them of which some has not gone back."""
+
 
 class TransactionType(StrEnum):
     AUTHORIZATION = "AUTHORIZATION"
@@ -31,6 +35,10 @@ class TransactionType(StrEnum):
     CAPTURE = "CAPTURE"
     VOID = "VOID"
     REFUND = "REFUND"
+
+
+ASKS = (TransactionType.CHARGE, TransactionType.AUTHORIZATION)
+"""Those by which a payer is asked for money; each of the others is about one of these."""
 
 
 class TransactionStatus(StrEnum):
@@ -73,3 +81,32 @@ class Actor(StrEnum):
     OPERATOR = "operator"
     WORKER = "worker"
     PROVIDER = "provider"
+
+
+class WebhookStatus(StrEnum):
+    """What became of something that a provider said unasked."""
+
+    RECEIVED = "RECEIVED"
+    """Kept, and not looked at yet."""
+    APPLIED = "APPLIED"
+    """It moved the request that it is about, or made us look it up."""
+    NO_NEWS = "NO_NEWS"
+    """It said what was known, or what is weaker than what was known."""
+    ORPHANED = "ORPHANED"
+    """We have no such request; it is looked for again for a while."""
+    MISMATCH = "MISMATCH"
+    """It names our request and does not fit it. Nothing moved; the request is looked up."""
+    IGNORED = "IGNORED"
+    """Of a type that we do nothing with."""
+    FAILED = "FAILED"
+    """Something went wrong here; it is tried again, or parked."""
+
+
+class Trust(StrEnum):
+    """How far a webhook can be believed."""
+
+    SIGNED = "SIGNED"
+    """The provider surely said it."""
+
+    UNSIGNED = "UNSIGNED"
+    """Anybody could have said it: it makes us look, and decides nothing."""

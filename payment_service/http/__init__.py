@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from structlog.contextvars import get_contextvars
@@ -60,6 +60,19 @@ class Response:
             raise ValueError("nested too deeply") from None
 
 
+@dataclass(frozen=True)
+class Tls:
+    """Who we are to the other side of TLS, and whose word we take for who it is: paths of PEM
+    files. Without `ca` those are believed that everybody believes.
+
+    Each has connections of its own. A file that is replaced counts for the next connection.
+    """
+
+    cert: str | None = None
+    key: str | None = None
+    ca: str | None = None
+
+
 # requests without its Session, which would keep cookies, follow redirects and heed proxy variables
 # (money must not be carried elsewhere), and takes a third of a call's time to see that it need not.
 ADAPTER = Adapter(pool_connections=16, pool_maxsize=128)
@@ -73,26 +86,39 @@ def call(
     timeout: float,
     body: Any = None,
     data: bytes | None = None,
+    form: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    tls: Tls | None = None,
 ) -> Response:
     """One request, never repeated. `timeout` bounds all of it, in seconds: finding the host,
     connecting, sending, and the answer to its last byte, however slowly it comes.
 
-    `body` is sent as JSON, `data` as it is. Raises Unreachable if nothing was sent for sure, and
-    Silence if it may have been but the answer is missing or broken off.
+    One of `body`, sent as JSON, `form`, as a browser sends its fields, and `data`, as it is.
+    Raises Unreachable if nothing was taken in for sure, a refused certificate among it, and Silence
+    if it may have been but the answer is missing or broken off.
     """
+    kind = None
     if body is not None:
-        data = json.dumps(body, separators=(",", ":")).encode()
+        kind, data = "application/json", json.dumps(body, separators=(",", ":")).encode()
+    elif form is not None:
+        kind, data = "application/x-www-form-urlencoded", urlencode(form).encode()
+    whom = tls or Tls()
     request = requests.PreparedRequest()
     with bounded(timeout) as attempt:
         try:
-            request.prepare(method, url, _headers(headers, has_json=body is not None), data=data)
-            with ADAPTER.send(request, stream=True, timeout=timeout) as response:
+            request.prepare(method, url, _headers(headers, kind), data=data)
+            with ADAPTER.send(
+                request,
+                stream=True,
+                timeout=timeout,
+                verify=whom.ca or True,
+                cert=(whom.cert, whom.key) if whom.cert and whom.key else None,
+            ) as response:
                 return Response(response.status_code, response.headers, _read(response))
         except (requests.RequestException, HTTPError, OSError) as error:
             what = f"{method} {_shown(url)}"
             if not attempt.sent:
-                raise Unreachable(f"{what}: no connection") from error
+                raise Unreachable(f"{what}: {attempt.refused or _no_way(error)}") from error
             raise Silence(f"{what}: {type(error).__name__}") from error
 
 
@@ -102,17 +128,29 @@ def call(
     wait=wait_random(0.05, 0.2),
     reraise=True,
 )
-def get(url: str, *, timeout: float, headers: Mapping[str, str] | None = None) -> Response:
+def get(
+    url: str,
+    *,
+    timeout: float,
+    headers: Mapping[str, str] | None = None,
+    tls: Tls | None = None,
+) -> Response:
     """A read, which is safe to repeat: tried twice, so that one stale kept-alive connection or
     one restart of the other side is not an error. `timeout` bounds each try: together they take
     at most twice that, and 0.2 s between them."""
-    return call("GET", url, timeout=timeout, headers=headers)
+    return call("GET", url, timeout=timeout, headers=headers, tls=tls)
 
 
-def _headers(extra: Mapping[str, str] | None, *, has_json: bool) -> dict[str, str]:
+def _no_way(error: Exception) -> str:
+    """A file of a certificate that is not there is our own mistake, and must be seen as that."""
+    ours = type(error) is OSError and "TLS" in str(error)
+    return str(error) if ours else "no connection"
+
+
+def _headers(extra: Mapping[str, str] | None, kind: str | None) -> dict[str, str]:
     headers = {"Accept": "application/json"}
-    if has_json:
-        headers["Content-Type"] = "application/json"
+    if kind is not None:
+        headers["Content-Type"] = kind
     if request_id := get_contextvars().get("request_id"):
         headers["X-Request-ID"] = request_id
     return {**headers, **(extra or {})}

@@ -9,31 +9,33 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NewConnectionError
-from urllib3.util.connection import allowed_gai_family, create_connection
-from urllib3.util.ssl_ import create_urllib3_context, is_ipaddress
+from urllib3.exceptions import NewConnectionError, SSLError
+from urllib3.util.connection import create_connection
+from urllib3.util.ssl_ import create_urllib3_context
+
+from payment_service import addresses
 
 CONNECT_SECONDS = 3.0
 """To one address. A service on our own network answers a SYN at once or not at all."""
 
 
 class Call:
-    """One call: how long it may still take, and whether anything of it may have left us."""
+    """One call: how long it may still take, and whether anything of it may have been taken in.
+    `refused` says in plain words why no TLS came about."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
         self.sent = False
+        self.refused: str | None = None
 
     def left(self) -> float:
         """Seconds, more than 0. Raises TimeoutError when there are none."""
@@ -83,6 +85,31 @@ class _Socket(_Bounded, socket.socket):
 
 
 class _TLSSocket(_Bounded, ssl.SSLSocket):
+    heard = False
+
+    def recv_into(self, *args: Any) -> int:
+        """Receives. In TLS 1.3 the other side looks at our certificate when our handshake is over,
+        and the request may be on its way by then; it reads nothing of that before it has agreed.
+        So a no to the certificate, as the first word on a connection, is a no to all of it."""
+        try:
+            count = super().recv_into(*args)
+        except ssl.SSLError as error:
+            if not self.heard and (why := _about_our_certificate(error)):
+                call = _CALL.get()
+                call.sent, call.refused = False, why
+            raise
+        self.heard = True
+        return count
+
+    def send(self, *args: Any) -> int:
+        try:
+            return super().send(*args)
+        except OSError:
+            if not self.heard:  # they hung up: what they said before may lie here still
+                with suppress(OSError):
+                    self.recv_into(bytearray(1))
+            raise
+
     def do_handshake(self, block: bool = False) -> None:
         """Agrees on TLS. What it sends is no part of the request, so it does not count as sent."""
         self.settimeout(_CALL.get().left())
@@ -99,6 +126,13 @@ class _TLSConnection(HTTPSConnection):
         super().__init__(*args, **kwargs)
         self.ssl_context = self.ssl_context or create_urllib3_context()
         self.ssl_context.sslsocket_class = _TLSSocket
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except (ssl.SSLError, SSLError) as error:
+            _CALL.get().refused = _plainly(error)
+            raise
 
     def _new_conn(self) -> socket.socket:
         return _connect(self)
@@ -120,10 +154,29 @@ class Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
 
 
+_ABOUT_A_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
+"""Words in the names of the alerts by which TLS refuses one."""
+
+
+def _about_our_certificate(error: Exception) -> str | None:
+    """What the other side says against our certificate; None if it is not about that."""
+    _, alert, name = (getattr(error, "reason", None) or "").rpartition("_ALERT_")
+    if not alert or not any(word in name for word in _ABOUT_A_CERTIFICATE):
+        return None
+    return f"our certificate was refused ({name.lower().replace('_', ' ')})"
+
+
+def _plainly(error: Exception) -> str:
+    """Why there is no TLS."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not believed ({error.verify_message})"
+    return _about_our_certificate(error) or f"no TLS ({getattr(error, 'reason', None) or error})"
+
+
 def _connect(connection: HTTPConnection) -> socket.socket:
     call = _CALL.get()
     refused: OSError = OSError("the name has no address")
-    for address in _addresses(connection._dns_host, call):
+    for address in addresses.of_host(connection._dns_host, call.left()):
         try:
             plain = create_connection(
                 (address, connection.port),
@@ -137,28 +190,3 @@ def _connect(connection: HTTPConnection) -> socket.socket:
         found.settimeout(call.left())
         return found
     raise NewConnectionError(connection, str(refused)) from refused
-
-
-def _addresses(host: str, call: Call) -> list[str]:
-    """The addresses of a host, each once. The system's resolver can't be told how long to look, so
-    a thread waits for it, and is left to itself when the call's time is over."""
-    host = host.strip("[]")
-    if is_ipaddress(host):
-        return [host]
-    answer: SimpleQueue[list[str] | Exception] = SimpleQueue()
-
-    def ask() -> None:
-        try:
-            found = socket.getaddrinfo(host, None, allowed_gai_family(), socket.SOCK_STREAM)
-            answer.put(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
-        except (OSError, UnicodeError) as error:
-            answer.put(OSError(str(error)))
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        found = answer.get(timeout=call.left())
-    except Empty:
-        raise TimeoutError(f"{host} was not resolved in time") from None
-    if isinstance(found, Exception):
-        raise found
-    return found

@@ -13,11 +13,13 @@ from payment_service.models.operators import (
     OperatorSession,
     UsedState,
 )
+from payment_service.models.payers import Payer
 from payment_service.models.payments import Payment
 from payment_service.models.providers import CatalogVersion, ProviderOffer
 from payment_service.models.refunds import Refund
 from payment_service.models.totals import PaymentTotal, total_deltas
 from payment_service.models.transactions import Transaction
+from payment_service.models.webhooks import Webhook, WebhookRefusal
 
 __all__ = [
     "AuditDigest",
@@ -31,6 +33,7 @@ __all__ = [
     "Operator",
     "OperatorInvite",
     "OperatorSession",
+    "Payer",
     "Payment",
     "PaymentTotal",
     "ProviderOffer",
@@ -38,5 +41,7 @@ __all__ = [
     "SinkTotal",
     "Transaction",
     "UsedState",
+    "Webhook",
+    "WebhookRefusal",
     "total_deltas",
 ]

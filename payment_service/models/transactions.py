@@ -26,7 +26,8 @@ class Transaction(db.Model):  # type: ignore[name-defined]
     """`number` counts the payment's requests from 1; the reference ends in it.
 
     `send_before` fences the sender: nobody sends after it. `due_at` is when resolution asks next,
-    and null where nothing is open. The key (payment_id, number) also makes `reference` unique.
+    and null where nothing is open; until `leased_until` a worker asks. The key (payment_id, number)
+    also makes `reference` unique.
     """
 
     __tablename__ = "transactions"
@@ -58,6 +59,7 @@ class Transaction(db.Model):  # type: ignore[name-defined]
     due_at: Mapped[datetime | None] = columns.optional_moment()
     lookups: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     not_found_at: Mapped[datetime | None] = columns.optional_moment()
+    leased_until: Mapped[datetime | None] = columns.optional_moment()
 
     __table_args__ = (
         CheckConstraint(columns.one_of("type", TransactionType), name="type"),

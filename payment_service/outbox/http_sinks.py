@@ -67,6 +67,7 @@ CALLS: dict[str, Callable[[str, CloudEvent], SinkRequest]] = {
     "order": _status_of("orders", "order_id"),
     "trip": _status_of("trips", "trip_id"),
     "driver": _status_of("drivers", "driver_id"),
+    "rider": _status_of("riders", "rider_id"),
     "inventory": _release,
     "notification": _notify,
 }

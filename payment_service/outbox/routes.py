@@ -48,6 +48,7 @@ ROUTES = (
     # Not TRIP_SERVICE_URL: a trip service that is asked for fares need not take payment news.
     Route("trip", lambda s: s.trip_status_service_url, STATUS_NEWS, needs="trip_id"),
     Route("driver", lambda s: s.driver_service_url, STATUS_NEWS, needs="driver_id"),
+    Route("rider", lambda s: s.rider_service_url, STATUS_NEWS, needs="rider_id"),
 )
 
 SINKS = tuple(route.sink for route in ROUTES)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from payment_service.domain.vocabulary import Method, TransactionType
-from payment_service.providers.contract import Operation, Outcome, Provider, Result, SettledBy
+from payment_service.providers.contract import Operation, Outcome, Result
+from payment_service.providers.provider import Provider
 
 
 class CashProvider(Provider):
@@ -15,8 +16,8 @@ class CashProvider(Provider):
 
     name = "cash"
     methods = frozenset({Method.CASH})
-    capabilities = frozenset({TransactionType.CHARGE, TransactionType.REFUND})
-    settled_by = SettledBy.PERSON
+    by_hand = frozenset({TransactionType.CHARGE, TransactionType.REFUND})
+    capabilities = by_hand
 
     def _ask(self, operation: Operation) -> Result:
         if operation.type is TransactionType.REFUND:

@@ -8,18 +8,52 @@ from typing import Any
 
 from payment_service.config import ByProvider, Check, Settings
 from payment_service.domain import money
-from payment_service.domain.vocabulary import Method
+from payment_service.domain.vocabulary import Method, TransactionType
 from payment_service.providers.cash import CashProvider
-from payment_service.providers.contract import Limits, Provider, SettledBy
+from payment_service.providers.contract import Limits
+from payment_service.providers.fib import FibProvider
+from payment_service.providers.fiuu import fiuu_of
+from payment_service.providers.provider import Provider
 from payment_service.providers.sandbox import SandboxProvider
+from payment_service.providers.stripe import stripe_of
+from payment_service.providers.stripe.transport import is_live
+from payment_service.providers.swish import swish_of
+from payment_service.providers.zaincash import ZainCashProvider
 
 Builder = Callable[[Settings, Limits], Provider | None]
 
 BUILDERS: dict[str, Builder] = {
     "cash": lambda settings, limits: CashProvider(limits),
+    "fib": lambda settings, limits: (
+        FibProvider(
+            settings.fib_url,
+            settings.fib_client_id or "",
+            settings.fib_client_secret or "",
+            limits,
+            public_url=settings.public_url or "",
+            page_seconds=settings.action_ttl,
+        )
+        if settings.fib_url
+        else None
+    ),
+    "fiuu": fiuu_of,
     "sandbox": lambda settings, limits: (
         SandboxProvider(settings.sandbox_provider_url, limits)
         if settings.sandbox_provider_url
+        else None
+    ),
+    "stripe": stripe_of,
+    "swish": swish_of,
+    "zaincash": lambda settings, limits: (
+        ZainCashProvider(
+            settings.zaincash_url,
+            settings.zaincash_client_id or "",
+            settings.zaincash_client_secret or "",
+            limits,
+            api_key=settings.zaincash_api_key or "",
+            service_type=settings.zaincash_service_type or "",
+        )
+        if settings.zaincash_url
         else None
     ),
 }
@@ -36,12 +70,12 @@ class Registry:
         self._routes = routes_of(settings.provider_routes)
 
     def find(self, name: str) -> Provider | None:
-        """The provider of that name if it is on."""
-        return self._providers.get(name)
+        """The provider of that name, in any case, if it is on."""
+        return self._providers.get(name.lower())
 
     def get(self, name: str) -> Provider:
-        """The provider of that name. Raises KeyError if it is off."""
-        return self._providers[name]
+        """The provider of that name, in any case. Raises KeyError if it is off."""
+        return self._providers[name.lower()]
 
     def all(self) -> list[Provider]:
         return list(self._providers.values())
@@ -49,26 +83,46 @@ class Registry:
     def limits(self, name: str) -> Limits:
         """How the provider of that name is asked; one that is off has its limits, too, because
         requests to it may be open."""
-        return self._limits.get(name, self._usual)
+        return self._limits.get(name.lower(), self._usual)
 
     def longest_timeout(self) -> float:
         """Seconds that a call may take, whoever is asked."""
         return max(limits.timeout for limits in self._limits.values())
 
-    def by_hand(self, method: str | None = None) -> list[Provider]:
-        """Those whose requests a person settles, of one method or of all."""
+    def charged_by_hand(self, method: str) -> list[Provider]:
+        """Those for whose charges of this method a person takes the money."""
         return [
             provider
             for provider in self._providers.values()
-            if provider.settled_by is SettledBy.PERSON
-            and (method is None or method in provider.methods)
+            if TransactionType.CHARGE in provider.by_hand and method in provider.methods
         ]
+
+    def by_hand(self) -> list[tuple[str, TransactionType]]:
+        """Which requests a person settles, by the provider's name and their type."""
+        return [(found.name, kind) for found in self._providers.values() for kind in found.by_hand]
 
     def route(self, method: str, currency: str) -> list[Provider]:
         """Who is asked, in order; empty if nobody is. A route for the method in this currency goes
         before the method's own."""
         names = self._routes.get((method, currency)) or self._routes.get((method, None), [])
         return [self._providers[name] for name in names if name in self._providers]
+
+    def unrouted(self) -> list[str]:
+        """Those that a setting turned on and that no route sends a charge to which they take. Cash
+        is none: it is always on."""
+        led_to = {
+            name
+            for (method, code), names in self._routes.items()
+            for name in names
+            if (found := self._providers.get(name)) and method in found.methods
+            if code is None or found.takes(method=method, currency=code)
+        }
+        return sorted(self._providers.keys() - led_to - {CashProvider.name})
+
+    def routed_but_off(self) -> list[str]:
+        """Those that a route names and that are off."""
+        named = {name for names in self._routes.values() for name in names}
+        return sorted(named - self._providers.keys())
 
 
 def limits_of(settings: Settings, name: str) -> Limits:
@@ -92,7 +146,7 @@ def routes_of(text: str) -> dict[tuple[str, str | None], list[str]]:
     for place, part in enumerate(text.split(","), start=1):
         what, _, names = part.partition("=")
         method, colon, code = (side.strip() for side in what.upper().partition(":"))
-        wanted = [name.strip() for name in names.split(">")]
+        wanted = [name.strip().lower() for name in names.split(">")]
         if method not in Method.__members__ or not BUILDERS.keys() >= set(wanted):
             raise ValueError(
                 f"part {place} must be METHOD=provider, METHOD=provider>provider, or the same with"
@@ -114,6 +168,7 @@ def _known(setting: ByProvider[Any]) -> None:
 
 
 CHECKS: dict[str, Check] = {
+    "stripe_api_key": lambda key: key is None or is_live(key),
     "provider_routes": routes_of,
     "provider_timeout_seconds": _known,
     "provider_concurrency": _known,

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from payment_service import http
 from payment_service.domain.vocabulary import Method, TransactionType
+from payment_service.providers import members
 from payment_service.providers.contract import (
     DECLINE_CODES,
     Extra,
@@ -17,10 +18,10 @@ from payment_service.providers.contract import (
     Operation,
     Outcome,
     OutcomeUnknown,
-    Provider,
     Result,
 )
 from payment_service.providers.listing import Listed
+from payment_service.providers.provider import Provider
 
 _OUTCOMES = {
     "captured": Outcome.APPROVED,
@@ -126,6 +127,8 @@ def request_for(operation: Operation) -> tuple[str, dict[str, Any]]:
     body["currency"] = operation.currency
     if operation.type is TransactionType.REFUND:
         return "/psp/refunds", body | {"charge_reference": operation.charge_reference}
+    if operation.return_url:
+        body["return_url"] = operation.return_url
     return "/psp/charges", body | {
         "method": operation.method,
         "payment_token": operation.payment_token,
@@ -145,8 +148,8 @@ def _read(answer: http.Response, operation: Operation) -> Result:
             raise ValueError("another currency")
         return Result(
             outcome=outcome,
-            provider_reference=_id(found["id"]),
-            amount_approved=_minor(found.get("amount_minor")) or operation.amount,
+            provider_reference=members.text(found["id"]),
+            amount_approved=members.minor(found.get("amount_minor")) or operation.amount,
             authorization_code=found.get("authorization_code"),
             fee=found.get("fee_minor"),
             failure_code=_decline_code(found) if outcome is Outcome.DECLINED else None,
@@ -156,20 +159,6 @@ def _read(answer: http.Response, operation: Operation) -> Result:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutcomeUnknown(f"unreadable answer: {error}") from error
-
-
-def _id(value: Any) -> str:
-    """The provider's own id. Raises ValueError for what is none."""
-    if isinstance(value, str) and value:
-        return value
-    raise ValueError("no id")
-
-
-def _minor(value: Any) -> int | None:
-    """An amount in minor units. Raises ValueError for what is none."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise ValueError("no amount in minor units")
 
 
 def _decline_code(found: dict[str, Any]) -> str:

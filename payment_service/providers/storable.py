@@ -15,6 +15,8 @@ log = structlog.get_logger(__name__)
 LONGEST_TEXT = 500
 """Characters; providers' references and messages are far shorter."""
 
+_YEARS = range(2000, 2100)
+
 
 def text(value: Any) -> str | None:
     """The text without NUL and halves of surrogate pairs, which PostgreSQL does not take."""
@@ -29,8 +31,11 @@ def fee(value: Any) -> int | None:
 
 
 def moment(value: datetime | None) -> datetime | None:
-    """None for a time without a zone: it says no moment, and can't be reckoned with."""
-    return value if value is not None and value.tzinfo is not None else None
+    """None for a time without a zone: it says no moment, and can't be reckoned with. None, too, for
+    one outside this century: in UTC it may be one that the database can't give back."""
+    if value is None or value.tzinfo is None or value.year not in _YEARS:
+        return None
+    return value
 
 
 def action(value: dict[str, Any] | None, *, reference: str) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 import structlog
-from limits.storage import MemoryStorage, RedisStorage, Storage
+from limits.storage import RedisStorage, Storage
 
 from payment_service.ratelimit.hits import Hits, Sent
 from payment_service.ratelimit.windows import Limit, Memory, Standing
@@ -24,7 +24,7 @@ class Counter:
 
     def __init__(self, storage: Storage) -> None:
         self._hits = Hits(storage) if isinstance(storage, RedisStorage) else None
-        self._memory = Memory(storage if isinstance(storage, MemoryStorage) else MemoryStorage())
+        self._memory = Memory()
         self._ask_again = 0.0  # when, while Redis is away
 
     def hit(self, limit: Limit, who: str) -> Hit:
@@ -41,6 +41,7 @@ class Counter:
             else:
                 if self._ask_again:
                     self._ask_again = 0.0
+                    self._memory = Memory()  # what was counted there, nobody will ask for
                     log.info("rate_limit_redis_back")
                 return found
         return self._memory.hit(limit, who)

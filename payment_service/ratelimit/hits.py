@@ -12,11 +12,8 @@ from limits.storage import RedisStorage
 from redis import Redis
 from redis.exceptions import ConnectionError, NoScriptError
 
-from payment_service.extensions import REDIS_PATIENCE
+from payment_service.patient_redis import REDIS_PATIENCE
 from payment_service.ratelimit.windows import Limit, Standing, narrowest
-
-PATIENCE = REDIS_PATIENCE["socket_timeout"]
-"""Seconds that a hit waits at most; on a new connection for all round trips together."""
 
 _TIME = b"%017.6f"
 _SOME_TIME = _TIME % 0  # as long as any until the year 2286
@@ -50,12 +47,14 @@ class Hits:
     shows."""
 
     def __init__(self, storage: RedisStorage) -> None:
-        self._storage, self._client = storage, cast(Redis, storage.get_connection())
-        self._of_times = self._client.register_script(_OF_TIMES)
-        self._of_counts = self._client.register_script(_OF_COUNTS)
-        pool = self._client.connection_pool
+        self._storage, client = storage, cast(Redis, storage.get_connection())
+        self._of_times = client.register_script(_OF_TIMES)
+        self._of_counts = client.register_script(_OF_COUNTS)
+        pool = client.connection_pool
         self._make = partial(pool.connection_class, **pool.connection_kwargs)
         self._pack = self._make().pack_command  # making a connection takes 60 times as long
+        scripts = (self._of_times.script, self._of_counts.script)
+        self._lessons = [b"".join(self._pack("SCRIPT", "LOAD", script)) for script in scripts]
         self._free: list[Any] = []
         self._parts = lru_cache(maxsize=4096)(self._packed)
 
@@ -76,12 +75,21 @@ class Hits:
             sent.go_anew()
         return sent
 
-    def connected(self, ends: float) -> Any:
-        """A new connection, at the time `ends` at the latest. Raises RedisError."""
+    def connected(self, ends: float, *, teach: bool = False) -> Any:
+        """A new connection, at the time `ends` at the latest; with `teach` Redis was given the
+        scripts once more by it. Raises RedisError."""
         connection = self._make(
             socket_connect_timeout=_left(ends), redis_connect_func=partial(_greet, ends)
         )
         connection.connect()
+        if teach:
+            try:
+                connection.send_packed_command(self._lessons)
+                for _ in self._lessons:
+                    _read_by(connection.read_response, ends)
+            except BaseException:
+                connection.disconnect()
+                raise
         return connection
 
     def forget_connections(self) -> None:
@@ -93,11 +101,6 @@ class Hits:
     def take_back(self, connection: Any) -> None:
         """A connection on which nothing is left to be read."""
         self._free.append(connection)
-
-    def teach(self) -> None:
-        """Gives Redis the scripts once more. Raises RedisError."""
-        for script in (self._of_times, self._of_counts):
-            self._client.script_load(script.script)
 
     def _packed(self, limit: Limit, who: str) -> list[bytes]:
         """The commands; between any two parts belongs the time."""
@@ -125,7 +128,7 @@ class Sent:
     def __init__(self, hits: Hits, limit: Limit, command: bytes, at: float) -> None:
         self._hits, self._limit, self._command, self._at = hits, limit, command, at
         self._connection: Any = None
-        self._ends: float | None = None  # of one whose connection was made for it
+        self._waited: float | None = None  # seconds, of one whose connection was made for it
 
     def go(self, connection: Any) -> None:
         """Raises RedisError."""
@@ -136,36 +139,39 @@ class Sent:
             raise
         self._connection = connection
 
-    def go_anew(self, since: float | None = None) -> None:
+    def go_anew(self, since: float | None = None, *, teach: bool = False) -> None:
         """On a new connection; what was waited `since` then counts. Raises RedisError."""
-        self._ends = (since or time.monotonic()) + PATIENCE
-        self.go(self._hits.connected(self._ends))
+        since = since or time.monotonic()
+        self.go(self._hits.connected(since + REDIS_PATIENCE, teach=teach))
+        self._waited = time.monotonic() - since
 
     def standing(self) -> Standing:
         """How the limit stands with it. To be asked once. Raises RedisError.
 
         If the connection broke after Redis had counted, the hit counts twice: better than not.
         """
-        since = time.monotonic()
+        since = time.monotonic() - (self._waited or 0.0)
         try:
-            return self._read()
+            return self._read(since)
         except NoScriptError:  # Redis began anew
-            self._hits.teach()
+            self.go_anew(since, teach=True)
         except ConnectionError:
-            if self._ends is not None:
+            if self._waited is not None:
                 raise
             self._hits.forget_connections()
-        self.go_anew(since)
-        return self._read()
+            self.go_anew(since)
+        return self._read(since)
 
     def drop(self) -> None:
         """Nobody will ask."""
         self._connection.disconnect()
 
-    def _read(self) -> Standing:
+    def _read(self, since: float) -> Standing:
+        """All that is told, by REDIS_PATIENCE `since` then. (One answer on a connection that was
+        kept has that time by itself, and saying so to each read costs more than reading.)"""
         read: Callable[[], Any] = self._connection.read_response
-        if self._ends is not None:
-            read = partial(_read_by, read, self._ends)
+        if self._waited is not None or len(self._limit.windows) > 1:
+            read = partial(_read_by, read, since + REDIS_PATIENCE)
         try:
             standings = [one.standing(read(), self._at) for one in self._limit.windows]
         except BaseException:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from limits import RateLimitItem, parse_many
@@ -70,19 +69,33 @@ def narrowest(standings: list[Standing]) -> Standing:
     return min(standings, key=lambda one: (one.taken, one.remaining, -one.reset))
 
 
-@dataclass(frozen=True)
+MOST_COUNTS = 50_000
+"""That a process keeps, one for each caller and window: some 30 MB. limits' storage in memory keeps
+the name of each caller who ever came, and who guesses tokens can come from any number of networks.
+With one more all begin anew: that many callers in one process, without Redis, are no day on which
+limits are exact."""
+
+
 class Memory:
     """Counts in this process alone, and while it lives."""
 
-    storage: MemoryStorage
+    def __init__(self) -> None:
+        self._storage = MemoryStorage()
+
+    def counts(self) -> int:
+        """How many are kept."""
+        return len(self._storage.events) + len(self._storage.storage)
 
     def hit(self, limit: Limit, who: str) -> Standing:
+        if self.counts() >= MOST_COUNTS:
+            self._storage = MemoryStorage()
+        storage = self._storage
         standings = []
         for window in limit.windows:
             kind = (
                 MovingWindowRateLimiter if window.keeps_times else SlidingWindowCounterRateLimiter
             )
-            strategy = kind(self.storage)
+            strategy = kind(storage)
             taken = strategy.hit(window.item, limit.name, who)
             at, remaining = strategy.get_window_stats(window.item, limit.name, who)
             standings.append(Standing(window, taken, remaining, at - time.time()))

@@ -5,11 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from payment_service.sandbox.control import control
+from payment_service.sandbox.dialects.fib.routes import fib
+from payment_service.sandbox.dialects.fiuu.page import page as fiuu_page
+from payment_service.sandbox.dialects.fiuu.routes import api as fiuu_api
 from payment_service.sandbox.dialects.psp.routes import psp
+from payment_service.sandbox.dialects.stripe.payers import payers
+from payment_service.sandbox.dialects.stripe.routes import stripe
+from payment_service.sandbox.dialects.swish.phones import phones
+from payment_service.sandbox.dialects.swish.routes import swish
+from payment_service.sandbox.dialects.zaincash.routes import zaincash
 from payment_service.sandbox.identity import identity
 from payment_service.sandbox.page import page
 from payment_service.sandbox.people import people
@@ -17,6 +25,7 @@ from payment_service.sandbox.replies import failed, reply
 from payment_service.sandbox.settings import read_settings
 from payment_service.sandbox.sisters import sisters
 from payment_service.sandbox.state import SandboxState
+from payment_service.sandbox.wire import Reset
 
 # Larger than anything the service sends; a sandbox needs no more protection than this.
 _LARGEST_BODY = 1024 * 1024
@@ -29,12 +38,25 @@ def create_app(overrides: Mapping[str, str] | None = None) -> Flask:
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY
-    app.extensions["sandbox"] = SandboxState(read_settings(overrides))
-    for blueprint in (psp, sisters, identity, people, control, page):
+    state = SandboxState(read_settings(overrides))
+    app.extensions["sandbox"] = state
+    dialects = (psp, fib, fiuu_api, fiuu_page, stripe, payers, swish, phones, zaincash)
+    for blueprint in (*dialects, sisters, identity, people, control, page):
         app.register_blueprint(blueprint)
+    app.before_request(_expect_whole)
     app.add_url_rule("/health", view_func=health)
     app.register_error_handler(HTTPException, _http_error)
+    state.postponed.start(app)
+    state.webhooks.start()
     return app
+
+
+def _expect_whole() -> Response | None:
+    """Of a client that dies while it sends, half a request may come. That is none: gunicorn hands
+    on what there is of it."""
+    if len(request.get_data()) < (request.content_length or 0):
+        return Reset()
+    return None
 
 
 def health() -> Response:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
 from payment_service.sandbox.faults import NO_WHIM, PROVIDER, Ask, Fault, Whim
+from payment_service.sandbox.postponed import LATE
 from payment_service.sandbox.replies import failed, reply
 from payment_service.sandbox.state import SandboxState
 from payment_service.sandbox.times import now
@@ -23,10 +24,15 @@ _SLOW_MS = 2_000
 
 
 def answered(state: SandboxState, ask: Ask, do: Do, extra_seconds: float = 0.0) -> Response:
-    """Answer one request, as a fault says if one is armed for it. No lock is held while waiting."""
+    """Answer one request, as a fault says if one is armed for it. No lock is held while waiting.
+
+    One that arrives late has met its fault already.
+    """
+    if LATE in request.environ:
+        return do(NO_WHIM)
     is_provider = ask.operation in PROVIDER
     delay = state.latency.draw(ask.operation) if is_provider else None
-    fault = state.faults.take(ask, state.memory.by_reference(ask.reference) is not None)
+    fault = state.faults.take(ask)
     if fault is None and delay is not None and delay.fault:
         fault = Fault(id="profile", operation=ask.operation, fault=delay.fault)
     noted = _note(state, ask, fault) if is_provider else {}
@@ -39,6 +45,7 @@ def answered(state: SandboxState, ask: Ask, do: Do, extra_seconds: float = 0.0) 
 
 def _note(state: SandboxState, ask: Ask, fault: Fault | None) -> dict[str, Any]:
     noted = {
+        "dialect": ask.fields.get("dialect", "psp"),
         "operation": ask.operation,
         "method": ask.method,
         "path": ask.path,
@@ -47,7 +54,7 @@ def _note(state: SandboxState, ask: Ask, fault: Fault | None) -> dict[str, Any]:
         "fault": fault.fault if fault else None,
         "status": None,
     }
-    state.requests.append(noted)
+    state.note(noted)
     return noted
 
 
@@ -74,7 +81,7 @@ def _slow(state: SandboxState, fault: Fault, ask: Ask, do: Do) -> Response:
 
 
 def _arrive_late(state: SandboxState, fault: Fault, ask: Ask, do: Do) -> Response:
-    state.postponed.keep(ask.operation, ask.target, ask.body, fault.wait(_SLOW_MS))
+    state.postponed.keep(ask.operation, ask.reference, fault.wait(_SLOW_MS))
     return Reset()
 
 

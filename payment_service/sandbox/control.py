@@ -15,8 +15,9 @@ from payment_service.sandbox.dialects.psp.views import shown
 from payment_service.sandbox.faults import DESCRIPTIONS, applicable
 from payment_service.sandbox.memory import Row
 from payment_service.sandbox.refusals import Invalid, Refused
-from payment_service.sandbox.replies import failed, reply
+from payment_service.sandbox.replies import decided_already, failed, reply
 from payment_service.sandbox.state import the_state
+from payment_service.sandbox.webhooks import TABLE
 
 control = Blueprint("control", __name__, url_prefix="/sandbox")
 
@@ -28,9 +29,9 @@ def invalid(error: Invalid) -> Response:
 
 
 @control.errorhandler(Refused)
-def refused(error: Refused) -> Response:
+def refused(error: Refused) -> BaseResponse:
     """There is nothing to decide under that reference."""
-    return failed(error.status, error.code, error.message)
+    return decided_already(failed(error.status, error.code, error.message))
 
 
 @control.post("/faults")
@@ -133,12 +134,36 @@ def arrive(reference: str) -> Response:
     return reply(200, {"done": done}) if done else failed(404, "not_found")
 
 
+@control.get("/webhooks")
+def webhooks() -> Response:
+    """What the providers sent to us or will, oldest first, with our last answer."""
+    return reply(200, {"webhooks": the_state().memory.rows(TABLE)})
+
+
+@control.put("/webhooks")
+def send_webhooks_to() -> Response:
+    """Where they are sent from now on: {"url": "http://.../v1/webhooks"}, or null for nowhere."""
+    body = parsed(request.get_data())
+    if not isinstance(body, dict) or not isinstance(body.get("url", 0), str | None):
+        raise Invalid("url: an address that ends before the provider's name, or null")
+    the_state().webhooks.base_url = body["url"]
+    return reply(200, {"url": body["url"]})
+
+
+@control.post("/webhooks/<row_id>")
+def send_webhook_again(row_id: str) -> Response:
+    """Sends one more time what was sent or not."""
+    sent = the_state().webhooks.again(row_id)
+    return reply(200, {"sent": sent}) if sent else failed(404, "not_found")
+
+
 @control.post("/actions/<reference>")
 def act(reference: str) -> BaseResponse:
     """The payer, or the bank, makes up its mind: {"outcome": "approve" | "decline"}."""
     if "outcome" in request.form:
-        the_state().books.act(reference, request.form["outcome"])
-        return redirect(url_for("page.action", reference=reference), 303)
+        row = the_state().books.act(reference, request.form["outcome"])
+        back = row.get("return_url") or url_for("page.action", reference=reference)
+        return redirect(back, 303)
     body = parsed(request.get_data())
     outcome = body.get("outcome") if isinstance(body, dict) else None
     row = the_state().books.act(reference, str(outcome))

@@ -15,7 +15,8 @@ MONEY = ("charge", "authorize", "capture", "void", "refund")
 SISTERS = ("trip", "order", "inventory", "notification", "driver", "rider")
 PROVIDER = (*MONEY, "lookup")
 IDENTITY = ("discovery", "keys", "token")
-OPERATIONS = (*PROVIDER, *SISTERS, *IDENTITY)
+WEBHOOK = ("webhook",)
+OPERATIONS = (*PROVIDER, *SISTERS, *IDENTITY, *WEBHOOK)
 
 _ANYWHERE = {
     "reset_before_reading": "not done; the connection is reset",
@@ -49,13 +50,30 @@ _KEYS_ONLY = {
     "empty_keys": "answered with a set without any key",
     "unknown_key": "answered with a key of an unknown kind before the others",
 }
+LIES = {
+    "bad_signature": "the signature is none of the message",
+    "other_key": "signed with another key",
+    "other_amount": "speaks of another amount",
+    "other_currency": "speaks of another currency",
+    "other_merchant": "speaks of another merchant",
+}
+_WEBHOOK_ONLY = {
+    "never": "not sent",
+    "twice": "sent a second time",
+    "late": "sent ms later (default 2000)",
+    "before_the_answer": "sent before the request that it is about is answered",
+    "after_the_next": "sent behind the next one of this provider",
+    **LIES,
+}
 _ONLY = (
     (_MONEY_ONLY, MONEY),
     (_LOOKUP_ONLY, ("lookup",)),
     (_IDENTITY_ONLY, IDENTITY),
     (_KEYS_ONLY, ("keys",)),
+    (_WEBHOOK_ONLY, WEBHOOK),
+    (_ANYWHERE, (*PROVIDER, *SISTERS, *IDENTITY)),
 )
-DESCRIPTIONS = _ANYWHERE | _MONEY_ONLY | _LOOKUP_ONLY | _IDENTITY_ONLY | _KEYS_ONLY
+DESCRIPTIONS = {name: told for names, _ in (_ONLY[-1], *_ONLY[:-1]) for name, told in names.items()}
 
 # For these, ms is how long the fault stays armed, not how long a request waits.
 _WINDOWED = ("lookup_unavailable", "lookup_not_found")
@@ -65,14 +83,14 @@ _FIELDS = {"operation", "fault", "times", "after", "match", "ms", "code"}
 
 @dataclass(frozen=True)
 class Ask:
-    """What arrived: the operation, how it came, and every field a fault may match on."""
+    """What arrived: the operation, how it came, every field a fault may match on, and whether its
+    reference was used before."""
 
     operation: str
     method: str
     path: str
     fields: Mapping[str, Any]
-    target: str | None = None
-    body: Any = None
+    is_repeat: bool = False
 
     @property
     def reference(self) -> str | None:
@@ -125,7 +143,7 @@ NO_WHIM = Whim()
 
 def applicable(fault: str) -> tuple[str, ...]:
     """The operations on which a fault makes sense."""
-    return next((operations for names, operations in _ONLY if fault in names), OPERATIONS)
+    return next(operations for names, operations in _ONLY if fault in names)
 
 
 def _same(value: Any, wanted: Any) -> bool:
@@ -148,7 +166,7 @@ class Faults:
             self._armed.append(fault)
         return fault
 
-    def take(self, ask: Ask, is_repeat: bool) -> Fault | None:
+    def take(self, ask: Ask) -> Fault | None:
         """The fault for this request, used up by one; None for most."""
         if not self._armed:
             return None
@@ -156,7 +174,7 @@ class Faults:
             self._armed = [armed for armed in self._armed if not _is_over(armed)]
             for fault in self._armed:
                 if not fault.concerns(ask) or (
-                    fault.fault == "forget_idempotency" and not is_repeat
+                    fault.fault == "forget_idempotency" and not ask.is_repeat
                 ):
                     continue
                 if fault.after > 0:

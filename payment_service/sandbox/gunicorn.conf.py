@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from payment_service.sandbox import mutual_tls
 from payment_service.sandbox.settings import read_settings
 
 bind = f"127.0.0.1:{read_settings().sandbox_port}"
@@ -15,3 +18,8 @@ keepalive = 75
 graceful_timeout = 1
 control_socket_disable = True
 proc_name = "sandbox"
+
+
+def post_worker_init(worker: Any) -> None:
+    """The app is here: also where a client certificate is asked for."""
+    mutual_tls.begin(worker.wsgi, read_settings())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from itertools import islice
 from typing import Any
 
@@ -11,11 +12,12 @@ from payment_service.sandbox.journal import Journal
 Row = dict[str, Any]
 
 OPERATIONS = ("charge", "capture", "void", "refund")
-TABLES = (*OPERATIONS, "inbox", "trip", "late")
+"""Tables of the sandbox's own provider, which are found by their reference too."""
 
 
 class Memory:
-    """Rows by table and id, each journaled before it can be seen.
+    """Rows by table and id, each journaled before it can be seen. A dialect's tables bear its name:
+    `stripe.intents`.
 
     Rows are never changed in place: an update puts a new dict under the same id, so a snapshot
     of a table can be written out without the lock. Hold `lock` around read-decide-put.
@@ -24,14 +26,14 @@ class Memory:
     def __init__(self, journal: Journal) -> None:
         self.lock = threading.RLock()
         self._journal = journal
-        self._tables: dict[str, dict[str, Row]] = {}
+        self._tables: defaultdict[str, dict[str, Row]] = defaultdict(dict)
         self._references: dict[str, tuple[str, str]] = {}
         self._forget()
         for entry in journal.replay():
             self._apply(entry)
 
     def _forget(self) -> None:
-        self._tables = {name: {} for name in TABLES}
+        self._tables = defaultdict(dict)
         self._references = {}
 
     def _apply(self, entry: dict[str, Any]) -> None:

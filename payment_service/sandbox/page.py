@@ -115,4 +115,5 @@ def action(reference: str) -> str | Response:
     if row is None:
         return failed(404, "not_found")
     waits = row["state"] in ("requires_action", "pending")
-    return render_template("action.html", row=shown(row, request.host_url), waits=waits)
+    seen = shown(row, request.host_url)
+    return render_template("action.html", row=seen, waits=waits, back=row.get("return_url"))

@@ -6,18 +6,17 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable
 from secrets import token_hex
-from typing import Any
+
+from flask import Flask, request
 
 from payment_service.sandbox.memory import Memory, Row
-from payment_service.sandbox.refusals import Invalid, Refused
 from payment_service.sandbox.times import stamp
 
 log = logging.getLogger(__name__)
 
-# The operation, the charge that it is about if any, and the body.
-Perform = Callable[[str, str | None, Any], object]
+LATE = "sandbox.late"
+"""In the environ of a request that arrives late."""
 
 
 class Postponed:
@@ -27,12 +26,15 @@ class Postponed:
     deed and the note that it is done loses nothing and doubles nothing.
     """
 
-    def __init__(self, memory: Memory, perform: Perform) -> None:
+    def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._perform = perform
         self._news = threading.Condition()
         self._due: list[tuple[float, str]] = []
         self._reload()
+
+    def start(self, app: Flask) -> None:
+        """Begin to hand what is due to the app, which has all its routes by now."""
+        self._app = app
         threading.Thread(target=self._work, name="arrive-late", daemon=True).start()
 
     def _reload(self) -> None:
@@ -40,12 +42,14 @@ class Postponed:
             self._due = [(row["due"], row["id"]) for row in self._memory.rows("late")]
             heapq.heapify(self._due)
 
-    def keep(self, operation: str, target: str | None, body: object, seconds: float) -> None:
-        """Do this request that many seconds from now."""
+    def keep(self, operation: str, reference: str | None, seconds: float) -> None:
+        """Do the request that is being served that many seconds from now, as it came."""
         due = time.time() + seconds
         row_id = f"late_{token_hex(8)}"
         row: Row = {"id": row_id, "due": due, "due_at": stamp(due)}
-        row |= {"operation": operation, "target": target, "body": body}
+        row |= {"operation": operation, "reference": reference, "method": request.method}
+        row |= {"path": request.full_path, "headers": dict(request.headers)}
+        row["body"] = request.get_data().decode("latin-1")
         self._memory.put("late", row)
         with self._news:
             heapq.heappush(self._due, (due, row_id))
@@ -70,11 +74,7 @@ class Postponed:
 
     def arrive(self, reference: str) -> int:
         """Do at once what is kept under this reference; how many that were."""
-        kept = [
-            row
-            for row in self._memory.rows("late")
-            if isinstance(row["body"], dict) and row["body"].get("reference") == reference
-        ]
+        kept = [row for row in self._memory.rows("late") if row["reference"] == reference]
         for row in kept:
             self._do(row)
         return len(kept)
@@ -97,8 +97,13 @@ class Postponed:
             return row_id
 
     def _do(self, row: Row) -> None:
-        try:
-            self._perform(row["operation"], row["target"], row["body"])
-        except (Invalid, Refused) as refusal:
-            log.info("a late %s was refused: %s", row["operation"], refusal)
+        answer = self._app.test_client().open(
+            row["path"],
+            method=row["method"],
+            headers=row["headers"],
+            data=row["body"].encode("latin-1"),
+            environ_overrides={LATE: True},
+        )
+        if answer.status_code >= 400:
+            log.info("a late %s was answered %s", row["operation"], answer.status_code)
         self._memory.remove("late", row["id"])

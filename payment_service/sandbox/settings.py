@@ -34,6 +34,10 @@ class SandboxSettings:
     )
     sandbox_success_rate: float = setting(kinds.SHARE, 1.0)
     sandbox_latency: str = setting(LATENCY, "off")
+    sandbox_swish_port: int | None = setting(kinds.PORT, None)
+    sandbox_swish_dir: str = setting(kinds.FOLDER, "var/swish")
+    sandbox_requests: str | None = setting(kinds.FILE, None)
+    sandbox_webhook_url: str | None = setting(kinds.HTTP_URL, None)
 
 
 def read_settings(overrides: Mapping[str, str] | None = None) -> SandboxSettings:

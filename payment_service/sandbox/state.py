@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ from payment_service.sandbox.memory import Memory
 from payment_service.sandbox.postponed import Postponed
 from payment_service.sandbox.settings import SandboxSettings
 from payment_service.sandbox.signing_keys import SigningKeys
+from payment_service.sandbox.webhooks import Webhooks
 from payment_service.sandbox.wire import Alarm
 
 # Enough for any test that counts what was sent, bounded for load tests.
@@ -39,7 +42,17 @@ class SandboxState:
         self.signing_keys = SigningKeys()
         self.codes = Codes()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
-        self.postponed = Postponed(self.memory, self.books.perform)
+        self._kept = _opened(settings.sandbox_requests)
+        self.postponed = Postponed(self.memory)
+        self.webhooks = Webhooks(self.memory, self.faults, settings.sandbox_webhook_url)
+
+    def note(self, noted: dict[str, Any]) -> None:
+        """Keeps what arrived: in memory, where its status is still filled in, and in the file that
+        the settings name, before anything is done for it."""
+        self.requests.append(noted)
+        if self._kept is not None:
+            # One write to the end for each line, so that threads don't mix theirs.
+            os.write(self._kept, json.dumps(noted).encode() + b"\n")
 
     def trip(self, trip_id: str) -> trips.Trip | None:
         """A trip as it was changed here, else as it was seeded."""
@@ -65,6 +78,13 @@ class SandboxState:
         self.latency.reset()
         self.requests.clear()
         self.memory.clear()
+        self.webhooks.reset()
+
+
+def _opened(path: str | None) -> int | None:
+    if path is None:
+        return None
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def the_state() -> SandboxState:

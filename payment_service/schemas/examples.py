@@ -154,3 +154,21 @@ OFFER: Example = {
     "paymentMethod": "WALLET",
     "isActive": True,
 }
+
+WEBHOOK: dict[str, Any] = {
+    "webhook_id": 1,
+    "provider": "stripe",
+    "event_key": "evt_1",
+    "event_type": "payment_intent.succeeded",
+    "trust": "SIGNED",
+    "status": "APPLIED",
+    "payment_id": 351,
+    "number": 1,
+    "deliveries": 1,
+    "attempts": 1,
+    "received_at": "2026-11-20T10:00:00Z",
+    "last_received_at": "2026-11-20T10:00:00Z",
+    "processed_at": "2026-11-20T10:00:00Z",
+    "due_at": None,
+    "error": None,
+}

@@ -193,6 +193,8 @@ class Word(fields.String):
         self.wire: Wire = {"enum": known, "description": "In any case"}
         if isinstance(words, EnumType):
             self.component = (f"{words.__name__}Input", {"type": "string", **self.wire})
+            if not self.aliases:  # the same words as in answers, and so the same thing
+                self.component = (words.__name__, {"type": "string", "enum": known})
         super().__init__(**kw)
 
     def _deserialize(

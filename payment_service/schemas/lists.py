@@ -1,4 +1,4 @@
-"""Paging: by limit and offset, by page, or by cursor; and the cursor itself."""
+"""Paging: by limit and offset, by page, or by cursor; the cursor itself, and the page."""
 
 from __future__ import annotations
 
@@ -107,3 +107,21 @@ class ListQuery(Schema):
             raise UseCursor(told, {named: [told]})
         cursor, total = data.pop("cursor", None), data.pop("total", False)
         return {"page": Page(limit, offset, cursor, total), "filters": data}
+
+
+class PageSchema(own.AnswerSchema):
+    """What stands beside the rows in each page of a list. A subclass adds the rows, and puts their
+    name before these in its Meta.fields."""
+
+    sometimes = frozenset({"total"})
+
+    count = fields.Integer()
+    has_more = fields.Boolean()
+    next_cursor = fields.String(allow_none=True)
+    limit = fields.Integer()
+    offset = fields.Integer()
+    total = fields.Integer()
+
+
+BESIDE_ROWS = tuple(PageSchema().fields)
+"""Names, in their order on the wire."""

@@ -24,7 +24,8 @@ from payment_service.schemas.commands import (
     KeyInBody,
     MethodField,
 )
-from payment_service.schemas.lists import ListQuery
+from payment_service.schemas.lists import BESIDE_ROWS, ListQuery, PageSchema
+from payment_service.schemas.payers import PayerInBody
 
 
 class CreatePaymentSchema(AmountInBody, HowInBody):
@@ -43,13 +44,13 @@ class CreatePaymentSchema(AmountInBody, HowInBody):
     metadata = own.Metadata()
 
 
-class ChargePaymentSchema(CreatePaymentSchema):
+class ChargePaymentSchema(PayerInBody, CreatePaymentSchema):
     makes = commands.Charge
 
     capture = own.Flag()
 
 
-class ChargePendingPaymentSchema(HowInBody):
+class ChargePendingPaymentSchema(PayerInBody, HowInBody):
     """How a payment that exists is to be charged."""
 
     makes = commands.ChargePending
@@ -146,7 +147,12 @@ class PaymentSchema(own.AnswerSchema):
     failure_message = fields.String(allow_none=True)
     next_action = fields.Dict(
         allow_none=True,
-        metadata={"description": "What the payer must do: its `type`, mostly redirect, and `url`"},
+        metadata={
+            "description": "What the payer must do. `type`: redirect (send the payer to `url`), app"
+            " (have `url` opened, or `qr` read, by the payer's app) or sdk (`client_secret` and"
+            " `publishable_key` are for the provider's SDK); until `expires_at`. Answers of charges"
+            " and getPayment tell all of it, others `type` and `expires_at`"
+        },
     )
     description = fields.String(allow_none=True)
     metadata = fields.Dict(keys=fields.String(), values=fields.String())
@@ -168,19 +174,15 @@ class PaymentDetailSchema(PaymentSchema):
     timestamp = own.UTCTime()
 
 
-class PaymentListSchema(own.AnswerSchema):
+class PaymentListSchema(PageSchema):
     """A page of payments, newest first."""
 
     example: ClassVar[own.Wire] = {"payments": [examples.PAYMENT], **examples.PAGE}
-    sometimes = frozenset({"total"})
 
     payments = fields.List(fields.Nested(PaymentSchema))
-    count = fields.Integer()
-    has_more = fields.Boolean()
-    next_cursor = fields.String(allow_none=True)
-    limit = fields.Integer()
-    offset = fields.Integer()
-    total = fields.Integer()
+
+    class Meta:
+        fields = ("payments", *BESIDE_ROWS)
 
 
 class TimelineEntrySchema(own.AnswerSchema):

@@ -12,7 +12,7 @@ from payment_service.domain.vocabulary import STATUS_ALIASES, PaymentStatus, Ref
 from payment_service.schemas import examples, queries
 from payment_service.schemas import fields as own
 from payment_service.schemas.commands import AmountInBody, CommandInBody
-from payment_service.schemas.lists import ListQuery
+from payment_service.schemas.lists import BESIDE_ROWS, ListQuery, PageSchema
 
 
 class RefundPaymentSchema(AmountInBody):
@@ -85,19 +85,15 @@ class RefundOutcomeSchema(own.AnswerSchema):
     timestamp = own.UTCTime()
 
 
-class RefundListSchema(own.AnswerSchema):
+class RefundListSchema(PageSchema):
     """A page of refunds, newest first."""
 
     example: ClassVar[own.Wire] = {"refunds": [examples.REFUND], **examples.PAGE}
-    sometimes = frozenset({"total"})
 
     refunds = fields.List(fields.Nested(RefundSchema))
-    count = fields.Integer()
-    has_more = fields.Boolean()
-    next_cursor = fields.String(allow_none=True)
-    limit = fields.Integer()
-    offset = fields.Integer()
-    total = fields.Integer()
+
+    class Meta:
+        fields = ("refunds", *BESIDE_ROWS)
 
 
 REFUND = RefundSchema()

@@ -51,6 +51,7 @@ def expect(
 def _checked(field: str, minor: int, currency: str) -> int:
     if minor <= 0:
         raise InvalidRequest.field(field, "must be more than 0")
-    if money.to_decimal(minor, currency) > settings().max_amount:
-        raise InvalidRequest.field(field, f"must not be over {settings().max_amount} {currency}")
+    most = settings().max_amount.of(currency)
+    if money.to_decimal(minor, currency) > most:
+        raise InvalidRequest.field(field, f"must not be over {most} {currency}")
     return minor

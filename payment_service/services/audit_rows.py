@@ -13,6 +13,7 @@ from payment_service.domain.vocabulary import DEAD
 from payment_service.services import audit_imports
 from payment_service.services.audit_chain import TOLD_FORMS, UNREADABLE, Mismatch, Told, follow
 from payment_service.services.audit_reading import Books
+from payment_service.services.moves import paid_twice
 from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.snapshots import HASHED, OF_REQUEST, kept
 
@@ -235,9 +236,12 @@ def _untold(books: Books, payment: PaymentRow) -> _Found:
 
 
 def _sums(books: Books, payment: PaymentRow) -> _Found:
+    # What gives back a charge beside the payment's amounts is none of them.
+    beside = {row["number"] for row in books.requests if paid_twice.is_beside(row)}
+    own = [row for row in books.refunds if row["transaction_number"] not in beside]
     sums = {"refunded": payment["refunded"], "refund_pending": payment["refund_pending"]}
     for column, status in (("refunded", "SUCCESS"), ("refund_pending", "PENDING")):
-        total = sum(row["amount"] for row in books.refunds if row["status"] == status)
+        total = sum(row["amount"] for row in own if row["status"] == status)
         if sums[column] != total:
             what = f"its {column} is {sums[column]}, its rows in refunds add up to {total}"
             yield _PAYMENT, what, column

@@ -11,8 +11,8 @@ from payment_service.domain.errors import InvalidRequest
 from payment_service.idempotency import Key
 from payment_service.models import IdempotencyKey
 from payment_service.models.columns import sql_types
-from payment_service.services import pricing, routing, takeover
-from payment_service.services.moves import retries
+from payment_service.services import payers, pricing, routing, takeover
+from payment_service.services.moves import pages, retries
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION, dumped
@@ -26,16 +26,17 @@ _SAID = (
 )
 """What a charge says of its payment; the other columns begin as the table says."""
 
-# Claim of the key, payment and request in one statement: all, or nothing at all. A live payment
-# for the trip or the order (any unique index), or history that paid for the trip and lies on
-# another share (services/moves/due.py), leaves `p` empty; the scalar sub-select then makes
-# payment_id null in the request, and that violation takes the claim of the key back with it.
-# A key that was claimed before comes back with its claim, unless that is over: a retry is told in
-# this one trip. Nothing returned means that the key was claimed by another request while this one
-# waited.
-_BEGIN = Statement(
-    "begin_charge",
-    f"""
+
+def _beginning(name: str, more: str = "") -> Statement:
+    """The statement, with one part `more` put in."""
+    # Claim of the key, payment and request in one statement: all, or nothing at all. A live payment
+    # for the trip or the order (any unique index), or history that paid for the trip and lies on
+    # another share (services/moves/due.py), leaves `p` empty; the scalar sub-select then makes
+    # payment_id null in the request, and that violation takes the claim of the key back with it. A
+    # key that was claimed before comes back with its claim, unless that is over: a retry is told in
+    # this one trip. Nothing returned means that the key was claimed by another request while this
+    # one waited.
+    sql = f"""
     WITH n AS (
         SELECT nextval(pg_get_serial_sequence('payments', 'payment_id')) AS payment_id
     ), k AS (
@@ -59,18 +60,30 @@ _BEGIN = Statement(
         SELECT (SELECT payment_id FROM p), 1, :type, 'PROCESSING', :amount, :currency, :provider,
             :t_reference, :description, :request_id, :now, :send_before, :due_at FROM k
         RETURNING payment_id, transaction_id
-    )
+    {more})
     SELECT transaction_id, NULL AS fingerprint, payment_id, NULL AS transaction_number,
         NULL AS locked_until, NULL AS answer_status, NULL AS answer_body FROM t
     UNION ALL SELECT NULL, {idempotency.CLAIMED} AND NOT EXISTS (SELECT FROM k)
-    """,  # noqa: S608 - our own columns
-    {
-        **sql_types(IdempotencyKey.__table__),
-        **sql_types(TRANSACTION),
-        **sql_types(PAYMENT),
-        "t_reference": "text",
-        **dict.fromkeys(("now", "key_expires_at"), "timestamptz"),
-    },
+    """  # noqa: S608 - our own columns
+    return Statement(name, sql, _TYPES)
+
+
+_TYPES = {
+    **sql_types(IdempotencyKey.__table__),
+    **sql_types(TRANSACTION),
+    **sql_types(PAYMENT),
+    "t_reference": "text",
+    "said": "bytea",
+    **dict.fromkeys(("now", "key_expires_at"), "timestamptz"),
+}
+_BEGIN = _beginning("begin_charge")
+# A part of its own: nothing is said of most payers, and its plan would open the table for nothing.
+_BEGIN_WITH_PAYER = _beginning(
+    "begin_charge_with_payer",
+    """), y AS (
+        INSERT INTO payers (payment_id, reference, said)
+        SELECT payment_id, :reference, :said FROM p
+    """,
 )
 
 
@@ -93,6 +106,7 @@ def _begin(command: Charge, key: Key, caller: Caller) -> Move:
     """Begins the charge of a new payment, or of the PENDING one that the trip or order has."""
     if command.trip_id is None and command.order_id is None:
         raise InvalidRequest.field("trip_id", "send trip_id or order_id")
+    payers.expect_usable(command.said)
     payment = pricing.priced(command, caller)
     willing = routing.route(command, payment)
     moment = payment["created_at"]
@@ -119,9 +133,13 @@ def _begin(command: Charge, key: Key, caller: Caller) -> Move:
         "metadata": dumped(payment["metadata"]),
         "fare": dumped(payment["fare"]),
     }
+    begin = _BEGIN
+    if command.said:
+        begin = _BEGIN_WITH_PAYER
+        values["said"] = pages.sealed_said(command.said, payment["reference"])
     try:
         with hot() as connection:
-            written = _BEGIN.one(connection, values)
+            written = begin.one(connection, values)
     except NotNullViolation:
         return takeover.take_over_live(payment, command, key, caller)
     if written is None:
@@ -133,4 +151,4 @@ def _begin(command: Charge, key: Key, caller: Caller) -> Move:
     transaction["transaction_id"] = transaction_id
     payment["payment_id"] = transaction["payment_id"] = payment_id
     fallbacks = tuple(provider.name for provider in willing[1:])
-    return Move(payment, transaction, caller, key, fallbacks=fallbacks)
+    return Move(payment, transaction, caller, key, fallbacks=fallbacks, said=command.said)

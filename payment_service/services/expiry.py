@@ -6,25 +6,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-import structlog
 from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
 
 from payment_service.domain.callers import WORKER
-from payment_service.domain.errors import DomainError
-from payment_service.domain.vocabulary import PaymentStatus, TransactionStatus, TransactionType
+from payment_service.domain.vocabulary import (
+    PAID,
+    PaymentStatus,
+    TransactionStatus,
+    TransactionType,
+)
 from payment_service.extensions import db
 from payment_service.services import holds, refunds
-from payment_service.services.moves import rows, steps
+from payment_service.services.moves import outcomes, rows, unattended
+from payment_service.services.moves.operations import providers
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION, TransactionRow
 from payment_service.services.moves.steps import Move
-
-log = structlog.get_logger(__name__)
+from payment_service.services.moves.transitions import OPEN
 
 BATCH = 20
 """Few at once: each is a call to a provider."""
 
-PAID = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED)
-EXPIRY = "expiry"
 SURPLUS = "surplus"
 
 
@@ -54,26 +55,22 @@ def _standing_still() -> ColumnElement[bool]:
         TRANSACTION.c.type == TransactionType.VOID,
         TRANSACTION.c.status == TransactionStatus.PROCESSING,
     )
-    waiting = and_(PAYMENT.c.status == PaymentStatus.REQUIRES_ACTION, not_(voiding))
+    # Where no void ends a wait, a look-up does (services/moves/resolution).
+    by_themselves = [one.name for one in providers().all() if one.waits_are_over_by_themselves()]
+    waiting = and_(
+        PAYMENT.c.status == PaymentStatus.REQUIRES_ACTION,
+        PAYMENT.c.provider.not_in(by_themselves),
+        not_(voiding),
+    )
     return or_(voidable, surplus, waiting)
 
 
 def _end(payment_id: int) -> bool:
-    try:
-        with db.engine.begin() as connection:
-            move = _begin(connection, payment_id)
-        if move is None:
-            return False
-        steps.carry_out(move)
-    except DomainError as error:
-        # Not asked this time; the payment still stands as over, and the next beat tries again.
-        log.warning("not_ended", payment_id=payment_id, why=error.code)
-        return False
-    except Exception:
-        # One that can't be ended must not keep the others waiting.
-        log.exception("not_ended", payment_id=payment_id)
-        return False
-    return True
+    return unattended.carry_out(
+        payment_id=payment_id,
+        begin=lambda connection: _begin(connection, payment_id),
+        failed="not_ended",
+    )
 
 
 def _begin(connection: Connection, payment_id: int) -> Move | None:
@@ -85,6 +82,7 @@ def _begin(connection: Connection, payment_id: int) -> Move | None:
     if payment["expires_at"] > datetime.now(UTC) or _voiding(earlier):
         return None
     if payment["status"] in (PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION):
+        declined = any(row["failure_code"] for row in earlier if row["status"] in OPEN)
         return holds.begin_on_hold(
             connection,
             payment=payment,
@@ -93,7 +91,7 @@ def _begin(connection: Connection, payment_id: int) -> Move | None:
             amount=payment["authorized"] or payment["amount"],
             caller=WORKER,
             key=None,
-            cause=EXPIRY,
+            cause=outcomes.DECLINED if declined else outcomes.EXPIRY,
         )
     if payment["status"] in PAID and not payment["refund_pending"]:
         return refunds.begin_refund(

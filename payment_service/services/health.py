@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from flask import current_app
@@ -15,6 +16,7 @@ from payment_service.config import settings
 from payment_service.extensions import cache, db
 from payment_service.identity.tokens import Tokens
 from payment_service.outbox import rabbitmq
+from payment_service.services.moves.operations import providers
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +26,9 @@ BROKER_PATIENCE = 0.5
 """Seconds, as for Redis: a probe has about one, and must not fail for what only degrades."""
 BROKER_KNOWN_SECONDS = 5.0
 """A look at the broker is a connection of its own, and several sides probe every few seconds."""
+
+ENDS_SOON = timedelta(days=30)
+"""A bank takes days for a new certificate, and people are on holiday."""
 
 _known: dict[str, tuple[str, float]] = {}
 """By URL: how its broker stood, and until when that is good enough."""
@@ -38,6 +43,32 @@ def check() -> dict[str, str]:
     if tokens is None or (well := tokens.keys.is_well()) is None:
         return states
     return {**states, "keys": UP if well else DOWN}
+
+
+def certificate_ends() -> dict[str, datetime | None]:
+    """When the certificates are over by which providers know us, by the provider's name; None for
+    one that can't be read."""
+    ends: dict[str, datetime | None] = {}
+    for provider in providers().all():
+        try:
+            end = provider.certificate_ends()
+        except (OSError, ValueError):
+            ends[provider.name] = None
+        else:
+            if end is not None:
+                ends[provider.name] = end
+    return ends
+
+
+def warnings() -> list[str]:
+    """What will fail soon if nobody sees to it."""
+    found = []
+    for name, end in certificate_ends().items():
+        if end is None:
+            found.append(f"the certificate for {name} can't be read")
+        elif end - datetime.now(UTC) < ENDS_SOON:
+            found.append(f"the certificate for {name} ends at {end:%Y-%m-%dT%H:%M:%SZ}")
+    return found
 
 
 def _database() -> str:

@@ -16,7 +16,7 @@ from payment_service.domain.vocabulary import PaymentStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.services import amounts, routing, standing
-from payment_service.services.moves import due, retries, rows, steps, transitions
+from payment_service.services.moves import due, paid_twice, retries, rows, steps, transitions
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction, next_number, taken_by
 from payment_service.services.moves.rows import PaymentRow, TransactionRow
@@ -107,6 +107,7 @@ def expect_free(connection: Connection, payment: PaymentRow, wanted: PaymentStat
     if payment["status"] == PaymentStatus.AUTHORIZED:
         return
     transactions = rows.read_transactions(connection, payment["payment_id"])
+    transactions = [row for row in transactions if not paid_twice.is_beside(row)]
     moving = transactions and transactions[-1]["type"] in ("CAPTURE", "VOID")
     if payment["status"] == PaymentStatus.PROCESSING and moving:
         raise OperationInProgress(

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
 
+from payment_service.config import operators as rules
 from payment_service.config import settings
 from payment_service.domain.acts import Act
 from payment_service.domain.operators import (
@@ -64,7 +65,7 @@ def make(*, email: str, role: Role | None, by: By, name: str = "") -> Invite:
     comes in by password here. Commits.
     """
     operators.expect_admin(by)
-    if settings().operator_login == "sso":
+    if not rules.password_lets_in(settings()):
         raise Refused("Operators come in by single sign-on here, and by no link.")
     token = new_token()
     with db.session.begin():
@@ -98,7 +99,7 @@ def look(token: str) -> Invited:
     in any more."""
     with db.engine.connect() as connection:
         row = connection.execute(_OPEN_ONE.where(_is_open(token))).one_or_none()
-    if row is None or settings().operator_login == "sso":
+    if row is None or not rules.password_lets_in(settings()):
         raise _over()
     return Invited(row.email, row.name, InvitePurpose(row.purpose))
 

@@ -33,6 +33,8 @@ from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
 from payment_service.services.reading import (
     SHOWN_OF_PAYMENT,
     SHOWN_OF_REFUND,
+    SHOWN_OF_WEBHOOK,
+    WEBHOOK,
     of_rider,
     shown_refund,
 )
@@ -53,6 +55,11 @@ def list_refunds(
 ) -> Mapping[str, Any]:
     """A page of refunds as rows, newest first."""
     return _page("refunds", page, filters, rider)
+
+
+def list_webhooks(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A page of webhooks as rows without their bodies, the newest first."""
+    return _page("webhooks", page, filters, None)
 
 
 def list_refunds_of(*, payment_id: int, page: Page, rider: int | None = None) -> Mapping[str, Any]:
@@ -134,22 +141,25 @@ _USUAL = (20, 50, 100)
 """Sizes of pages by which the whole list is prepared, with the size in the text. What has filters
 is planned for their values: how many rows have them differs too much."""
 _OF_NOUN = {
-    "payments": (PAYMENT, SHOWN_OF_PAYMENT, PAYMENT.c.payment_id),
-    "refunds": (REFUND, SHOWN_OF_REFUND, REFUND.c.refund_id),
+    "payments": (SHOWN_OF_PAYMENT, PAYMENT.c.created_at, PAYMENT.c.payment_id),
+    "refunds": (SHOWN_OF_REFUND, REFUND.c.created_at, REFUND.c.refund_id),
+    "webhooks": (SHOWN_OF_WEBHOOK, WEBHOOK.c.received_at, WEBHOOK.c.webhook_id),
 }
+"""What is shown, and what a list is ordered by: a time, and the key."""
 
 
 @lru_cache(maxsize=500)
 def _paged(shape: _Shape) -> Query:
     """The page's rows, newest first, and one more, which tells that there is a next page."""
-    table, columns, key = _OF_NOUN[shape.noun]
+    columns, moment, key = _OF_NOUN[shape.noun]
+    table: Table = key.table
     wanted = [_wanted(table, name, shape.status) for name in shape.filters]
     if shape.of_rider:
         wanted.append(_own(table))
-    order = (table.c.created_at, key)
+    order = (moment, key)
     rows = select(*columns).where(*wanted).order_by(*(column.desc() for column in order))
     if shape.after:
-        kinds = {"after_at": table.c.created_at.type, "after_id": key.type}
+        kinds = {"after_at": moment.type, "after_id": key.type}
         last = [bindparam(name, type_=kind, required=True) for name, kind in kinds.items()]
         rows = rows.where(tuple_(*order) < tuple_(*last))
     most = shape.limit + 1 if shape.limit else bindparam("most", type_=BigInteger, required=True)
@@ -193,7 +203,7 @@ def _page(
     of_payment: bool = False,
 ) -> Mapping[str, Any]:
     """The page as the wire shows it. Raises PaymentNotFound if it is of one that is not there."""
-    key = _OF_NOUN[noun][2].name
+    _, moment, key = _OF_NOUN[noun]
     cursor = page.cursor
     shape = _Shape(
         noun,
@@ -214,9 +224,9 @@ def _page(
     if of_payment and not found:
         raise PaymentNotFound(f"there is no payment {filters['payment_id']}")
     total = found[0]["total"] if page.total else None
-    found = [row for row in found if row[key] is not None]
+    found = [row for row in found if row[key.name] is not None]
     shown, more = found[: page.limit], len(found) > page.limit
-    last = Cursor(shown[-1]["created_at"], shown[-1][key]) if more else None
+    last = Cursor(shown[-1][moment.name], shown[-1][key.name]) if more else None
     body = {
         noun: [shown_refund(row, rider) for row in shown] if noun == "refunds" else shown,
         "count": len(shown),

@@ -7,7 +7,6 @@ once no more get through than one after the other.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy import delete, select, text, update
 
+from payment_service.addresses import counted_as
 from payment_service.domain.acts import Act
 from payment_service.domain.operators import SURE, operator_name
 from payment_service.extensions import db
@@ -71,7 +71,7 @@ def account_of(operator_id: int | None, name: str) -> str:
 def take(*, operator_id: int | None, name: str, address: str) -> Try | TooEarly:
     """Writes down that a password or code came, as if it were wrong. `name` is what was typed where
     there is no such operator. Commits."""
-    account, network = account_of(operator_id, name), network_of(address)
+    account, network = account_of(operator_id, name), counted_as(address)
     with db.session.begin():
         db.session.execute(text("SELECT pg_advisory_xact_lock(:one)"), {"one": ONE_AT_A_TIME})
         values = {"account": account, "network": network}
@@ -100,19 +100,6 @@ def forgive(this: Try) -> None:
     Nobody can do this for another's account. In the current transaction."""
     here = (TRY.c.account == this.account) & (TRY.c.network == this.network)
     db.session.execute(delete(TRY).where(here))
-
-
-def network_of(address: str) -> str:
-    """What one person has many of counts as one: the addresses of an IPv6 network of 64 bits."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if found.version == 4:
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
 
 
 # Seconds to wait, by the clock once the lock is held. Old rows go as new ones come.
@@ -159,7 +146,7 @@ def _came_from(operator_id: int | None, network: str) -> bool:
         )
         .distinct()
     )
-    return network in map(network_of, db.session.execute(query).scalars())
+    return network in map(counted_as, db.session.execute(query).scalars())
 
 
 def _tell(last_id: int, operator_id: int | None, account: str, address: str, wait: float) -> None:

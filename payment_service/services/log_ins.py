@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
+from payment_service.config import operators as rules
 from payment_service.config import settings
 from payment_service.domain.acts import Act
 from payment_service.domain.operators import Busy, How, OutOfReach, Reach, is_email, operator_name
@@ -130,7 +131,7 @@ def _of_email(email: str) -> Row[Any] | None:
 
 
 def _may_come(row: Row[Any]) -> bool:
-    return bool(row.active) and settings().operator_login != "sso"
+    return bool(row.active) and rules.password_lets_in(settings())
 
 
 def _begin(row: Row[Any], taken: Try, address: str, agent: str) -> Begun | NotLoggedIn:

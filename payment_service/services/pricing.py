@@ -98,15 +98,16 @@ def ask_trip(trip_id: int | None, currency: str | None) -> Trip | None:
 def expect_below_ceiling(amount: int, currency: str) -> None:
     """Raises FareTooHigh for an amount (minor units) over MAX_AMOUNT that a trip service or an
     import names; nobody sent it, so an operator has to hear of it."""
-    if money.to_decimal(amount, currency) <= settings().max_amount:
+    most = settings().max_amount.of(currency)
+    if money.to_decimal(amount, currency) <= most:
         return
     metrics.FARES_TOO_HIGH.inc()
     text = money.format_amount(amount, currency)
     log.error("fare_too_high", fare=text, currency=currency)
     raise FareTooHigh(
-        f"the fare is {text} {currency}, and no more than {settings().max_amount} is charged here;"
+        f"the fare is {text} {currency}, and no more than {most} is charged here;"
         " have the trip looked at",
-        {"trip_id": [f"its fare is over {settings().max_amount} {currency}"]},
+        {"trip_id": [f"its fare is over {most} {currency}"]},
         fare=text,
         currency=currency,
     )

@@ -25,9 +25,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from payment_service.domain.errors import DomainError, PaymentNotFound, RefundNotFound
 from payment_service.domain.vocabulary import Purpose
+from payment_service.models import Webhook
 from payment_service.queries import Listed, Query
-from payment_service.services.moves import due
+from payment_service.services.moves import due, pages
 from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
+
+WEBHOOK = Webhook.__table__
 
 Shown = Mapping[str, Any]
 """A row with the columns that the wire shows."""
@@ -86,12 +89,13 @@ SHOWN_OF_PAYMENT = _all_but(
     *("imported", "caller", "payment_token", "fare", "version", "audit_head"),
 )
 SHOWN_OF_REFUND = _all_but(REFUND, "transaction_number", "caller")
+SHOWN_OF_WEBHOOK = _all_but(WEBHOOK, "body", "headers")
 _REQUESTS = Listed(
     _all_but(
         TRANSACTION,
         *("payment_id", "number", "amount_approved", "provider_account", "provider_reference"),
         *("fee", "failure_message", "cause", "request_id", "occurred_at", "send_before", "due_at"),
-        *("lookups", "not_found_at"),
+        *("lookups", "not_found_at", "leased_until"),
     ),
     TRANSACTION.c.payment_id == PAYMENT.c.payment_id,
     order=[TRANSACTION.c.number],
@@ -141,12 +145,18 @@ _ONE_REFUND = Query(
 
 
 def get_payment(*, payment_id: int, known: Sequence[str] = (), rider: int | None = None) -> Seen:
-    """A payment with its `transactions`, unless its edition is `known`. Raises PaymentNotFound.
+    """A payment with its `transactions` and all that its payer is led by, unless its edition is
+    `known`. Raises PaymentNotFound.
 
     Here and below, a `rider` finds only that rider's own.
     """
     missing = PaymentNotFound(f"there is no payment {payment_id}")
-    return _seen(_BY_ID.row(id=payment_id, known=list(known), rider=rider), known, missing)
+    found = _BY_ID.row(id=payment_id, known=list(known), rider=rider)
+    seen = _seen(found, known, missing)
+    if seen.row is None or seen.row["next_action"] is None:
+        return seen
+    told = pages.told(seen.row, pages.page_of(seen.row))
+    return Seen(seen.edition, {**seen.row, "next_action": told})
 
 
 def get_of(*, column: str, value: int, known: Sequence[str] = (), rider: int | None = None) -> Seen:

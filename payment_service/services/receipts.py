@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, or_, select
+from sqlalchemy import BigInteger, bindparam, exists, not_, or_, select
 
 from payment_service import rendering
 from payment_service.config import settings
@@ -18,7 +18,8 @@ from payment_service.domain.vocabulary import CAPTURED, RefundStatus
 from payment_service.queries import Listed, Query
 from payment_service.services import reading
 from payment_service.services.moves import refund_outcomes
-from payment_service.services.moves.rows import PAYMENT, REFUND
+from payment_service.services.moves.paid_twice import PAID_TWICE
+from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
 
 _SAME = (
     *("reference", "payment_id", "method", "status", "currency", "amount", "captured", "refunded"),
@@ -45,6 +46,14 @@ _READ = Query(
             or_(
                 REFUND.c.status == RefundStatus.SUCCESS,
                 REFUND.c.failure_code == refund_outcomes.TAKEN_BACK,
+            ),
+            # What was paid twice, and went back, is beside what the receipt is about.
+            not_(
+                exists().where(
+                    TRANSACTION.c.payment_id == REFUND.c.payment_id,
+                    TRANSACTION.c.number == REFUND.c.transaction_number,
+                    TRANSACTION.c.cause == PAID_TWICE,
+                )
             ),
             order=[REFUND.c.completed_at, REFUND.c.refund_id],
         )

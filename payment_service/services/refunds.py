@@ -25,9 +25,9 @@ from payment_service.domain.vocabulary import (
 )
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.providers.contract import Outcome, Result, SettledBy
+from payment_service.providers.contract import Outcome, Result
 from payment_service.services import amounts, routing
-from payment_service.services.moves import evidence, retries, rows, steps
+from payment_service.services.moves import evidence, hastening, retries, rows, steps
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import (
     new_transaction,
@@ -76,20 +76,25 @@ def begin_refund(
     key: Key | None,
     cause: str | None = None,
     number: int | None = None,
+    of: TransactionRow | None = None,
 ) -> Move:
     """Begins a refund of the locked payment with the provider that took the money.
 
-    `number` is that of a request which the provider has already, and a restore had lost."""
+    `number` is that of a request which the provider has already, and a restore had lost. `of` is a
+    charge beside the payment's amounts (services/moves/paid_twice): then these stay as they are."""
     transaction = new_transaction(
         payment=payment,
         number=number or next_number(earlier),
         kind=TransactionType.REFUND,
         amount=amount,
-        provider=taken_by(payment, earlier),
+        provider=of["provider"] if of else taken_by(payment, earlier),
         caller=caller,
         moment=datetime.now(UTC),
         cause=cause,
     )
+    if of:
+        transaction["description"] = of["reference"]
+    pending = payment["refund_pending"] + amount
     # Before the event, which names its id.
     refund = _written(connection, transaction, reason, caller)
     details = {
@@ -105,7 +110,7 @@ def begin_refund(
         news=[News("refund.requested", caller, reason, {"refund": details})],
         caller=caller,
         key=key,
-        changes={"refund_pending": payment["refund_pending"] + amount},
+        changes={} if of else {"refund_pending": pending},
         refund=refund,
     )
 
@@ -130,7 +135,8 @@ def _written(
 
 
 def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> RefundRow:
-    """A person says whether cash was handed back. Gives the refund as it stands then.
+    """A person says whether the money was given back: cash, or what a provider took and then did
+    not know. Gives the refund as it stands then.
 
     Raises RefundNotFound, IllegalTransition.
     """
@@ -141,11 +147,12 @@ def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> R
         if found is None:
             raise RefundNotFound(f"there is no refund {refund_id}")
         payment = rows.read_payment(connection, found["payment_id"], lock=True)
-        by_hand = payment and _by_hand(connection, payment, found["transaction_number"])
-        moved = by_hand and evidence.accept_locked(
+        number = found["transaction_number"]
+        theirs = payment is not None and _is_a_persons(connection, payment, number)
+        moved = theirs and evidence.accept_locked(
             connection,
             payment_id=found["payment_id"],
-            number=found["transaction_number"],
+            number=number,
             verdict=Verdict.APPROVED if approved else Verdict.DECLINED,
             result=Result(
                 Outcome.APPROVED if approved else Outcome.DECLINED,
@@ -156,6 +163,9 @@ def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> R
             reason=command.reason,
         )
         standing = rows.refund_row(connection.execute(query).mappings().one())
+        if moved and not approved and standing["provider_reference"]:
+            # It took the refund, so it may give it all the same: looked up for a day.
+            hastening.hasten(connection, payment_id=found["payment_id"], number=number)
     if not moved:
         raise IllegalTransition(
             f"refund {refund_id} is {standing['status']}, or not a person's to settle",
@@ -164,15 +174,18 @@ def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> R
     return standing
 
 
-def _by_hand(connection: Connection, payment: PaymentRow, number: int | None) -> bool:
+def _is_a_persons(connection: Connection, payment: PaymentRow, number: int | None) -> bool:
+    """Whether a person may settle it: where nobody else was asked, or the provider has not got a
+    request that it had taken, which by itself may stay so for ever."""
     if number is None:
         return False
     transaction = rows.find_transaction(
         rows.read_transactions(connection, payment["payment_id"]), number
     )
     provider = providers().find(transaction["provider"])
-    by_hand = provider is not None and provider.settled_by is SettledBy.PERSON
-    return by_hand and transaction["status"] in OPEN
+    by_hand = provider is not None and TransactionType.REFUND in provider.by_hand
+    lost = transaction["provider_reference"] and transaction["not_found_at"]
+    return bool(by_hand or lost) and transaction["status"] in OPEN
 
 
 def _refundable(connection: Connection, payment_id: int) -> PaymentRow:

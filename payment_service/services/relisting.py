@@ -19,12 +19,12 @@ from sqlalchemy.exc import IntegrityError
 from payment_service.domain import money
 from payment_service.domain.callers import WORKER
 from payment_service.domain.states import IllegalEdge, Verdict
-from payment_service.domain.vocabulary import TransactionStatus, TransactionType
+from payment_service.domain.vocabulary import ASKS, TransactionStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.providers.contract import Extra, Outcome, OutcomeUnknown
 from payment_service.providers.listing import Listed, Listing
 from payment_service.services import holds, refunds
-from payment_service.services.moves import outcomes, resolution, rows, steps, transitions
+from payment_service.services.moves import resolution, rows, steps, transitions
 from payment_service.services.moves.operations import NobodyHasIt, new_transaction, providers
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION, PaymentRow, TransactionRow
 from payment_service.services.moves.transitions import News
@@ -156,7 +156,7 @@ def _begin(
         refunds.begin_refund(
             connection, **request, earlier=earlier, reason=CAUSE, key=None, cause=CAUSE
         )
-    elif one.type not in outcomes.ASKS:
+    elif one.type not in ASKS:
         holds.begin_on_hold(
             connection, **request, earlier=earlier, kind=one.type, key=None, cause=CAUSE
         )

@@ -10,7 +10,7 @@ from payment_service.domain.errors import (
     PartialRefundNotSupported,
 )
 from payment_service.domain.vocabulary import TransactionType
-from payment_service.providers.contract import Provider
+from payment_service.providers.provider import Provider
 from payment_service.services.moves.operations import providers
 from payment_service.services.moves.rows import PaymentRow
 
@@ -29,10 +29,16 @@ def route(command: HowToCharge, payment: PaymentRow) -> list[Provider]:
         if named:
             raise MethodNotSupported.field("provider", f"{named} takes no {what}")
         raise MethodNotSupported.field("method", f"no provider takes {what}")
-    fitting = [provider for provider in able if payment["amount"] % provider.step(currency) == 0]
-    if not fitting:
+    amount = payment["amount"]
+    stepped = [provider for provider in able if amount % provider.step(currency) == 0]
+    if not stepped:
         step = min(provider.step(currency) for provider in able)
         raise MethodNotSupported.field("amount", _multiple(step, currency))
+    fitting = [provider for provider in stepped if amount >= provider.least.get(currency, 1)]
+    if not fitting:
+        least = min(provider.least[currency] for provider in stepped)
+        at_least = money.format_amount(least, currency)
+        raise MethodNotSupported.field("amount", f"must be at least {at_least} {currency}")
     kind = type_of(command)
     willing = [provider for provider in fitting if kind in provider.capabilities]
     if not willing:

@@ -79,7 +79,7 @@ def _take_cash(
     reason: str | None,
 ) -> Ending:
     asked = pending.at_price(standing, priced)
-    by_hand, *_ = providers().by_hand(asked["method"])
+    by_hand, *_ = providers().charged_by_hand(asked["method"])
     pricing.expect_driver(asked, asked["method"])
     rewritten = pending.rewrite(connection, standing, asked)
     taken: PaymentChanges = {
@@ -118,7 +118,7 @@ def _moved(
 def _edge(payment: PaymentRow, status: PaymentStatus) -> states.Edge:
     """The edge that a person takes to that status. Raises IllegalTransition."""
     verdict = _VERDICTS.get(status)
-    by_hand = providers().by_hand(payment["method"]) or verdict is Verdict.CANCELLED
+    by_hand = providers().charged_by_hand(payment["method"]) or verdict is Verdict.CANCELLED
     try:
         if verdict is None or not by_hand:
             raise states.IllegalEdge

@@ -1,4 +1,4 @@
-"""Writes down under which settings a process was started."""
+"""Writes down under which settings a process was started, and says what looks odd in them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from payment_service.domain.acts import Act
 from payment_service.extensions import db
 from payment_service.services import audit_log
 from payment_service.services.audit_log import ENTRY
+from payment_service.services.moves.operations import providers
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,23 @@ def write_down(*, process: str, started: datetime) -> bool:
         log.warning("settings_not_written_down", settings=hash_, error=type(error).__name__)
         return False
     return True
+
+
+def warn_of_routes() -> None:
+    """Says in the log whom no charge will reach. It may be meant: who is taken out of use loses the
+    route first, and stays on for what is open."""
+    for name in providers().unrouted():
+        log.warning(
+            "provider_gets_no_charges",
+            provider=name,
+            why=f"{name} is on, and no route of PROVIDER_ROUTES leads to it",
+        )
+    for name in providers().routed_but_off():
+        log.warning(
+            "route_leads_nowhere",
+            provider=name,
+            why=f"PROVIDER_ROUTES names {name}, which is off",
+        )
 
 
 def fingerprint(found: Settings) -> str:

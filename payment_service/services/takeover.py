@@ -14,7 +14,7 @@ from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.services import amounts, pending, pricing, routing
+from payment_service.services import amounts, payers, pending, pricing, routing
 from payment_service.services.moves import due, retries, rows, steps, transitions
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction, next_number
@@ -33,6 +33,7 @@ def charge_pending(*, payment_id: int, command: ChargePending, key: Key, caller:
     """
 
     def begin() -> Move:
+        payers.expect_usable(command.said)
         priced = pending.price(payment_id=payment_id, to=PaymentStatus.PROCESSING)
         with due.crowded(), db.engine.begin() as connection:
             standing = pending.lock(connection, payment_id, to=PaymentStatus.PROCESSING)
@@ -154,5 +155,6 @@ def _take_over(
         caller=caller,
         key=key,
         fallbacks=tuple(provider.name for provider in willing[1:]),
+        said=command.said,
         changes={"status": edge.to, "provider": willing[0].name, "share": 0},
     )

@@ -1,5 +1,5 @@
-"""A payment's time line: events, requests to providers and deliveries, oldest first, and what
-will happen next by itself."""
+"""A payment's time line: events, requests to providers, deliveries and webhooks, oldest first, and
+what will happen next by itself."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from payment_service.config import settings
 from payment_service.domain import money
 from payment_service.domain.errors import PaymentNotFound
 from payment_service.domain.events import iso
-from payment_service.domain.vocabulary import Actor, PaymentStatus
+from payment_service.domain.vocabulary import ASKS, Actor, PaymentStatus, TransactionStatus, Trust
 from payment_service.models import Delivery, Event
 from payment_service.queries import Listed, Query
 from payment_service.services import reading
-from payment_service.services.moves.outcomes import ASKS
+from payment_service.services.moves import paid_twice
 from payment_service.services.moves.rows import (
     PAYMENT,
     TRANSACTION,
@@ -84,6 +84,11 @@ _READ = Query(
             DELIVERY.c.payment_id == PAYMENT.c.payment_id,
             order=[DELIVERY.c.seq, DELIVERY.c.sink],
         ),
+        "webhooks": Listed(
+            list(reading.SHOWN_OF_WEBHOOK),
+            reading.WEBHOOK.c.payment_id == PAYMENT.c.payment_id,
+            order=[reading.WEBHOOK.c.webhook_id],
+        ),
     },
 )
 
@@ -102,6 +107,7 @@ def tell(*, payment_id: int, rider: int | None = None) -> Timeline:
         *(_event(row, json.loads(row["body"])["data"]) for row in found["events"]),
         *(_asked(row, payment) for row in transactions),
         *map(_owed, found["deliveries"]),
+        *map(_heard, found["webhooks"]),
     ]
     if payment["imported"]:
         moments.append(_moment(payment["created_at"], "event", "payment.imported", None, None))
@@ -210,14 +216,39 @@ def _owed(row: Mapping[str, Any]) -> Moment:
     )
 
 
+def _heard(row: Mapping[str, Any]) -> Moment:
+    signed = "" if row["trust"] == Trust.SIGNED else ", unsigned"
+    return _moment(
+        row["received_at"],
+        "webhook",
+        f"{row['event_type']} from {row['provider']}{signed}: {row['status']}",
+        Actor.PROVIDER,
+        row["error"],
+        webhook_id=row["webhook_id"],
+        number=row["number"],
+        deliveries=row["deliveries"],
+        attempts=row["attempts"],
+        next_try_at=row["due_at"] and iso(row["due_at"].astimezone(UTC)),
+    )
+
+
+def _coming(row: TransactionRow) -> str:
+    if paid_twice.is_beside(row) and row["type"] in ASKS:
+        return f"give back {row['reference']}, which was paid twice"
+    look_up = f"look up {row['reference']} at {row['provider']}"
+    if row["status"] in OPEN:
+        return look_up
+    if row["status"] == TransactionStatus.SUCCESS and row["type"] in ASKS:
+        return f"{look_up} once more, to be sure that it was not paid twice"
+    if row["failure_code"] == "not_received":
+        return f"{look_up} once more, to be sure that it was not received"
+    return f"{look_up} once more, to be sure that nothing was paid"
+
+
 def _next(payment: PaymentRow, transactions: list[TransactionRow]) -> Coming | None:
     """What will happen next by itself, and when."""
     coming: list[Coming] = [
-        {
-            "what": f"look up {row['reference']} at {row['provider']}"
-            + ("" if row["status"] in OPEN else " once more, to be sure that it was not received"),
-            "at": due_at,
-        }
+        {"what": _coming(row), "at": due_at}
         for row in transactions
         if (due_at := row["due_at"]) is not None
     ]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Select, TextClause, func, select, text
+from sqlalchemy import Select, TextClause, func, select, text, tuple_
 from sqlalchemy.exc import DataError
 
 from payment_service.config import settings
@@ -100,7 +100,6 @@ def read() -> Summary:
 def _unresolved() -> Select[int]:
     """Open requests are few, and all of them are due for a look-up: that index has them. What a
     person has yet to hand back is nobody's alarm."""
-    by_hand = [provider.name for provider in providers().by_hand()]
     since = datetime.now(UTC) - timedelta(seconds=settings().resolution_alarm_seconds)
     return (
         select(func.count())
@@ -109,6 +108,6 @@ def _unresolved() -> Select[int]:
             TRANSACTION.c.due_at.is_not(None),
             TRANSACTION.c.status.in_(OPEN),
             TRANSACTION.c.created_at < since,
-            TRANSACTION.c.provider.not_in(by_hand),
+            tuple_(TRANSACTION.c.provider, TRANSACTION.c.type).not_in(providers().by_hand()),
         )
     )

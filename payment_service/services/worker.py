@@ -14,7 +14,7 @@ from flask import Flask
 from payment_service import idempotency
 from payment_service.outbox import relay, routes, sinks
 from payment_service.providers.registry import BUILDERS
-from payment_service.services import digests, expiry, totals
+from payment_service.services import digests, expiry, giving_back, totals, webhooks
 from payment_service.services.moves import resolution
 
 log = structlog.get_logger(__name__)
@@ -36,12 +36,15 @@ BEATS = (
     *(Beat(f"resolution-{name}", partial(resolution.run_once, name), 1.0) for name in BUILDERS),
     *(Beat(f"relay-{sink}", partial(relay.run_once, [sink]), 0.5) for sink in routes.SINKS),
     Beat("expiry", expiry.run_once, 1.0),
+    Beat("giving-back", giving_back.run_once, 1.0),
     # /metrics promises to be at most 5 s behind.
     Beat("totals", totals.run_once, 1.0),
     Beat("reaping", idempotency.reap, 60.0),
     # Once a day; whoever looks first after midnight does it.
     Beat("audit-digest", digests.run_once, 60.0),
     Beat("reaping-deliveries", relay.reap, 60.0),
+    Beat("webhooks", webhooks.run_once, 1.0),
+    Beat("reaping-webhooks", webhooks.reap, 60.0),
 )
 
 

@@ -16,12 +16,12 @@ from gunicorn.http.errors import InvalidChunkSize, LimitRequestHeaders
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import Unreader
 
-from payment_service.bounds import MOST_BYTES
+from payment_service.bounds import most_bytes
 
 MOST_HEAD = 64 * 1024
 """Bytes of request line and headers; gunicorn's own limits allow 800 KB for each connection."""
-MOST_CHUNKED = 2 * MOST_BYTES
-"""Bytes of a chunked body as it is sent, with its sizes and extensions."""
+CHUNKING = 2
+"""How many times its length a chunked body may have as it is sent, with sizes and extensions."""
 MOST_LINE = 8190
 """Bytes of a chunk's size line, and of the trailers."""
 
@@ -94,7 +94,7 @@ class Incoming:
         if self._chunks is None:
             return len(self._bytes) >= self._length
         end = self._chunks.end(self._bytes)
-        if end is None and len(self._bytes) > MOST_CHUNKED:
+        if end is None and len(self._bytes) > CHUNKING * self._chunks.most:
             raise BodyTooLarge
         self._length = end or 0
         return end is not None
@@ -126,11 +126,12 @@ class Incoming:
             request._expected_100_continue,
             False,
         )
+        most = most_bytes(request.path)
         if isinstance(request.body.reader, ChunkedReader):
-            self._chunks = Chunks()
+            self._chunks = Chunks(most)
         else:
             self._length = request.body.reader.length
-            if self._length > MOST_BYTES:
+            if self._length > most:
                 raise BodyTooLarge
 
     def _refusable(self, seen: int) -> bool:
@@ -146,7 +147,8 @@ class Chunks:
     """Looks for the end of a chunked body. What is malformed ends at once: gunicorn's parser then
     says what is wrong with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.most = most
         self._at = 0  # where the next size line begins; the bytes before it may not be here yet
         self._decoded = 0
 
@@ -169,7 +171,7 @@ class Chunks:
                     raise LimitRequestHeaders("trailers")
                 return end + 4 if end >= 0 else None
             self._decoded += length
-            if self._decoded > MOST_BYTES:
+            if self._decoded > self.most:
                 raise BodyTooLarge
             self._at = line_end + 2 + length + 2
         return None

@@ -48,6 +48,8 @@ _E_MAIL = re.compile(
 )
 # A link by which an operator gets in, once.
 _INVITE = re.compile(r"(?<=/invite/)[^\s/?\"']++")
+# The link of a payer: whoever has it sees the payment, and is sent to the page where it is paid.
+_PAY_LINK = re.compile(r"(?<=/pay/)([1-9][0-9]*/)[^\s/?\"']++")
 _PHONE = re.compile(r"\+[1-9]\d{6,14}(?!\d)")
 
 # Each with what a text that needs it holds, so that most texts are passed over.
@@ -61,11 +63,12 @@ _RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[Any], str]
     (("@",), _E_MAIL, E_MAIL),
     (("+",), _PHONE, PHONE),
     (("/invite/",), _INVITE, SECRET),
+    (("/pay/",), _PAY_LINK, lambda found: found[1] + SECRET),
 )
 # A text without any of these, in ASCII and without a card number, is as it may be. A loop in C: a
 # search for all of them at once takes ten times as long.
 _SIGNS = (
-    *("=", ":", "@", "+", "%", "sk_", "rk_", "whsec_", "earer ", "EARER ", "/invite/"),
+    *("=", ":", "@", "+", "%", "sk_", "rk_", "whsec_", "earer ", "EARER ", "/invite/", "/pay/"),
     *("eyJ", "eyA", "ewo", "ew0", "ewk"),
 )
 _BETWEEN = "\n\0\n"

@@ -45,12 +45,53 @@ REFUSED = Counter(
     "Requests that were refused for who sends them, or for what that one may not do, by why",
     ["why"],
 )
+WEBHOOKS_RECEIVED = Counter(
+    "payment_service_webhooks_received",
+    "Webhooks whose provider was believed, each delivery; types that are not listed are other",
+    ["provider", "event_type"],
+)
+WEBHOOKS = Counter(
+    "webhooks_received",
+    "Webhooks by what became of them: a status, REPEATED, NOT_KEPT (unsigned, and about nothing of"
+    " ours) or REFUSED",
+    ["source", "event_type", "status"],
+)
+WEBHOOK_ERRORS = Counter(
+    "payment_service_webhook_processing_errors",
+    "Tries to take in a webhook that went wrong here",
+    ["provider"],
+)
+WEBHOOK_SECONDS_OF = Histogram(
+    "payment_service_webhook_processing_duration_seconds",
+    "Time to take in a webhook that was kept",
+    ["provider"],
+)
+WEBHOOK_SECONDS = Histogram(
+    "webhook_processing_duration_seconds", "Time to take in a webhook, whoever sent it"
+)
+WEBHOOKS_REFUSED = Counter(
+    "payment_webhook_signature_failures",
+    "Webhooks that were refused, by why",
+    ["provider", "reason"],
+)
 CUT_CONNECTIONS = Counter(
     "payment_service_connections_cut",
     "Connections that were closed because the client was too slow, by what it was slow at: nothing"
     " (it sent nothing at all), headers, body, answer (it took none of it); or crowded: it had to"
     " make room",
     ["reason"],
+)
+FIUU_REQUESTS = Counter(
+    "fiuu_requests",
+    "Requests to Fiuu by what was asked, and the HTTP status, or silence or unreachable",
+    ["endpoint", "method", "status"],
+)
+FIUU_SECONDS = Histogram("fiuu_request_duration_seconds", "Time of requests to Fiuu", ["endpoint"])
+FIUU_CIRCUIT = Gauge(
+    "fiuu_circuit_breaker_state",
+    "0 closed, 1 open, 2 half-open; the worst of this service's processes",
+    ["merchant_id"],
+    multiprocess_mode="livemax",
 )
 
 REQUEST_SECONDS = "payment_service_http_request_duration_seconds"

@@ -1,4 +1,5 @@
-"""Replays, one payment, the first page and a page deep inside, at two sizes, beside a bare view."""
+"""Replays, one payment, its time line, the first page and a page deep inside, at two sizes, beside
+a bare view."""
 
 from __future__ import annotations
 
@@ -118,6 +119,10 @@ def _ids(servers: Servers, target: Target) -> list[str]:
     return [f"{PREFIX}/{one}" for one in random.sample(range(1, target.rows + 1), _some(target))]
 
 
+def _time_lines(servers: Servers, target: Target) -> list[str]:
+    return [f"{path}/events" for path in _ids(servers, target)]
+
+
 def _cursors(servers: Servers, target: Target) -> list[str]:
     """Pages all over the list, but for its last ones, which are shorter."""
     ids = random.sample(range(2 * PAGE, target.rows + 1), _some(target) - 2 * PAGE)
@@ -141,6 +146,7 @@ def _first_page(servers: Servers, target: Target) -> list[str]:
 KINDS: dict[str, tuple[str, Callable[[Servers, Target], list[str]]]] = {
     "replay": ("replays.lua", _charged),
     "get by id": ("paths.lua", _ids),
+    "time line": ("paths.lua", _time_lines),
     "list, first page": ("paths.lua", _first_page),
     "list, deep cursor": ("paths.lua", _cursors),
 }

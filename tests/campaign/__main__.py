@@ -1,4 +1,5 @@
-"""One campaign: python -m tests.campaign [--seconds N] [--seed N] [--service-tree DIR].
+"""One campaign: python -m tests.campaign [--seconds N] [--seed N]
+[--providers NAME,NAME] [--service-tree DIR].
 
 Exit code 1: an invariant is broken, or (from 120 s on) a boundary of a verb saw no kill.
 """
@@ -26,10 +27,12 @@ from typing import Any
 from tests.campaign import holds, ledger, report, settling
 from tests.campaign.boundaries import Cells
 from tests.campaign.chaos import Chaos
+from tests.campaign.dialects import chosen
 from tests.campaign.faulty import Levers
 from tests.campaign.history import History
 from tests.campaign.invariants import Verdict, judge
 from tests.campaign.load import Caller, Market
+from tests.campaign.payers import Payers
 from tests.campaign.settling import Bank
 from tests.campaign.stage import ROOT, Stage
 from tests.campaign.told import Told
@@ -83,13 +86,15 @@ class Run:
         self.levers = Levers(self.stage.sandbox.url, random.Random(rng.random()))
         self.told = Told()
         url, sandbox_url = self.stage.url, self.stage.sandbox.url
-        self.market = Market(url, sandbox_url, self.levers, self.told)
+        self.payers = Payers(random.Random(rng.random()))
+        others = self.stage.dialects
+        self.market = Market(url, sandbox_url, self.levers, self.told, self.payers, others)
         self.cells = Cells(self.stage, self.market, self.levers, random.Random(rng.random()))
         self.history = History(self.stage, self.market, random.Random(rng.random()))
         parts = (self.stage, self.cells, self.levers, self.history)
         self.chaos = Chaos(*parts, random.Random(rng.random()), say)
         say(f"ready after {self._took():.0f} s; {self.args.callers} callers")
-        self.bank = Bank(self.levers, random.Random(rng.random()))
+        self.bank = Bank(self.stage, self.market, random.Random(rng.random()))
         callers = self._callers(rng)
         try:
             self.chaos.run(self.args.seconds, self.whole, self.stop.check)
@@ -98,6 +103,7 @@ class Run:
             self.market.closing.set()
             self.market.giving_up.set()
             self.bank.close()
+            self.payers.close()
             self.chaos.wait_for_all()  # or a server that is away would come back after the end
         return self._judged(left)
 
@@ -126,9 +132,13 @@ class Run:
         asked = self.told.all()
         replays = ledger.replay_all(self.stage.url, asked, REPLAYED)
         books = ledger.read(self.stage, self.levers, asked)
+        books.webhooks += self.chaos.webhooks
         books.replays, books.left = replays, left
         books.never_sent, books.pauses = set(self.cells.never_sent), self.cells.pauses
-        books.restarts = self.chaos.restarts
+        books.restarts, books.said_at = self.chaos.restarts, self.payers.said_at
+        self.heard = Counter(
+            f"{row['provider']} {row['status']}" for row in books.webhooks
+        ) + Counter(f"{row['dialect']} sent, {row['fault'] or 'true'}" for row in books.sent)
         verdicts = judge(books)
         if any(verdict.broken for verdict in verdicts):
             # Whoever looks for the reason wants to see the rows.
@@ -153,6 +163,8 @@ class Run:
                 "blows": self.chaos.done | self.history.done,
                 "requests": self.told.by_outcome(),
                 "answers": answers,
+                "payers": self.payers.done,
+                "webhooks": self.heard,
                 "faults_armed": self.levers.armed,
                 "faults_met": self.levers.met,
             },
@@ -189,8 +201,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=seconds)
     parser.add_argument("--seed", type=int, default=seed)
     parser.add_argument("--callers", type=int, default=8)
+    providers = os.environ.get("FAULTS_PROVIDERS") or ""
+    parser.add_argument("--providers", default=providers, help="those beside the sandbox's own")
     parser.add_argument("--service-tree", type=Path, default=tree, help="the code that is tried")
     args = parser.parse_args()
+    try:
+        args.dialects = chosen(args.providers)
+    except ValueError as error:
+        parser.error(str(error))
     args.kept = Path(os.environ.get("VAR_DIR") or "var").resolve() / "faults"
     return args
 
@@ -201,7 +219,8 @@ def main() -> int:
     kept = args.kept
     directory = Path(tempfile.mkdtemp(prefix="faults-"))
     say(f"seed {args.seed}, {args.seconds:.0f} s, the service of {args.service_tree}")
-    stage = Stage(directory, args.service_tree.resolve(), say, stop.check)
+    say(f"providers: {', '.join(('sandbox, cash', *(one.name for one in args.dialects)))}")
+    stage = Stage(directory, args.service_tree.resolve(), say, stop.check, args.dialects)
     try:
         found = Run(args, stage, stop).play()
     except (Stopped, KeyboardInterrupt):

@@ -6,10 +6,12 @@ import contextlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from psycopg2.errors import InsufficientPrivilege
 
 from scripts import databases
+from tests.campaign.ledger import WEBHOOKS, rows
 from tests.campaign.stage import Stage
 
 
@@ -18,14 +20,19 @@ def save(stage: Stage) -> Path:
     return Path(_run(stage, "save").stdout.strip().removeprefix("wrote "))
 
 
-def restore(stage: Stage, file: Path) -> None:
-    """Puts it in the database's place. What it replaced is dropped: a campaign has many."""
+def restore(stage: Stage, file: Path) -> list[dict[str, Any]]:
+    """Puts it in the database's place. What it replaced is dropped: a campaign has many. Gives the
+    webhooks that were in there, because a restore does not bring them back (operations.md)."""
+    kept: list[dict[str, Any]] = []
     _run(stage, "restore", str(file), "--yes", "--force")
     with stage.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE '%\\_replaced\\_%'")
         for (name,) in cursor.fetchall():
+            with stage.connect(name) as replaced:
+                kept += rows(replaced, WEBHOOKS)
             with contextlib.suppress(InsufficientPrivilege):  # autovacuum is at work there
                 cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    return kept
 
 
 def _run(stage: Stage, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,7 @@ from tests.campaign import backups, timing
 from tests.campaign.boundaries import Cells, all_cells
 from tests.campaign.faulty import MONEY, SISTERS, Levers
 from tests.campaign.history import History
+from tests.campaign.ledger import Row
 from tests.campaign.stage import Stage
 
 GAP_SECONDS = (0.05, 0.5)
@@ -43,6 +44,8 @@ class Chaos:
         self.done: Counter[str] = Counter()
         # When the provider was away, as (from, to) in seconds since the epoch.
         self.restarts: list[tuple[float, float]] = []
+        # What was kept of webhooks in databases that a restore replaced.
+        self.webhooks: list[Row] = []
         self._beside: dict[str, threading.Thread] = {}
         self._deck: list[Callable[[], None]] = []
 
@@ -137,7 +140,7 @@ class Chaos:
 
     def restore(self) -> None:
         """The database as it was some time ago takes its place, while everybody goes on asking."""
-        backups.restore(self.stage, self.backup)
+        self.webhooks += backups.restore(self.stage, self.backup)
         self.backup = backups.save(self.stage)
         self.done["restore of an earlier backup"] += 1
 

@@ -6,6 +6,7 @@ import contextlib
 import random
 import threading
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import requests
@@ -13,7 +14,7 @@ import requests
 from tests.campaign import timing
 
 MONEY = ("charge", "authorize", "capture", "void", "refund")
-SISTERS = ("order", "inventory", "notification", "trip", "driver")
+SISTERS = ("order", "inventory", "notification", "trip", "driver", "rider")
 LONG_MS = 5000
 """How long a look-up is disturbed."""
 
@@ -34,12 +35,13 @@ class Levers:
         # Cards for whose money the sandbox lied in look-ups, or did things late, on purpose.
         self.lied_about: set[str] = set()
 
-    def deal(self, operation: str) -> str:
-        """The next fault for this operation."""
+    def deal(self, operation: str, of: str = "", without: Collection[str] = ()) -> str:
+        """The next fault for this operation (`of` a provider), but for those that are named."""
         with self._lock:
-            deck = self._decks.setdefault(operation, [])
+            deck = self._decks.setdefault(f"{of} {operation}", [])
             if not deck:
-                deck += [name for name, where in self.applicable.items() if operation in where]
+                fitting = [name for name, where in self.applicable.items() if operation in where]
+                deck += [name for name in fitting if name not in without]
                 self._rng.shuffle(deck)
             return deck.pop()
 
@@ -50,19 +52,22 @@ class Levers:
         found = self._call("POST", "/sandbox/faults", body)
         if found is None:
             return None
-        self.armed[f"{operation} {fault}"] += 1
-        token = fields.get("match", {}).get("token")
+        match = fields.get("match", {})
+        self.armed[_counted(operation, fault, match.get("dialect"))] += 1
+        token = match.get("token")
         if fault == "lookup_not_found" and token:
             self.lied_about.add(token)
         return str(found["id"])
 
-    def collect(self, operation: str, fault: str, armed: str | None, forgotten: int) -> None:
+    def collect(
+        self, operation: str, fault: str, armed: str | None, forgotten: int, of: str | None = None
+    ) -> None:
         """Takes back what nobody met, and counts what was met; `forgotten` as it was before."""
         if armed is None:
             return
         gone = self._call("DELETE", f"/sandbox/faults/{armed}", expect=(200, 404))
         if gone is not None and "error" in gone and forgotten == self.forgotten:
-            self.met[f"{operation} {fault}"] += 1
+            self.met[_counted(operation, fault, of)] += 1
 
     def taken(self, armed: str) -> bool:
         """Whether the one request that it was armed for has come."""
@@ -87,7 +92,7 @@ class Levers:
         with self._lock:
             if fault in ("slow", "lookup_slow"):
                 return self._rng.randint(*timing.SLOW_MS)
-            if fault == "arrive_late":
+            if fault in ("arrive_late", "late"):
                 return self._rng.randint(*timing.LATE_MS)
             if fault in ("lookup_unavailable", "lookup_not_found"):
                 return self._rng.randint(500, LONG_MS)
@@ -114,6 +119,11 @@ class Levers:
         found = self._call("GET", f"/psp/{noun}")
         return list(found[noun]) if found else []
 
+    def webhooks(self) -> list[dict[str, Any]]:
+        """All that the providers sent unasked, or are about to."""
+        found = self._call("GET", "/sandbox/webhooks")
+        return list(found["webhooks"]) if found else []
+
     def late(self) -> int:
         """How many requests the provider has yet to do."""
         found = self._call("GET", "/sandbox/late")
@@ -123,3 +133,8 @@ class Levers:
         """All that the sister services were told, oldest first."""
         found = self._call("GET", "/sandbox/inbox")
         return list(found["inbox"]) if found else []
+
+
+def _counted(operation: str, fault: str, of: str | None) -> str:
+    """The operation and who did it, as the report counts it."""
+    return f"{of}:{operation} {fault}" if of else f"{operation} {fault}"

@@ -8,6 +8,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from tests.campaign import timing
+from tests.campaign.dialects import DIALECTS
+from tests.campaign.dialects.dialect import Paid
 from tests.campaign.ledger import Books, Row
 
 NOUN_OF = {
@@ -18,6 +21,11 @@ NOUN_OF = {
     "REFUND": "refunds",
 }
 ASKS = ("CHARGE", "AUTHORIZATION")
+PAID_TWICE = "paid_twice"
+"""The cause of a charge beside the payment, and of the refund that gives it back."""
+DEAD = ("FAILED", "CANCELLED", "EXPIRED")
+LATEST_SECONDS = 2.0
+"""How long the news of a payer's word may be on its way between two processes that must wait."""
 
 
 class Index:
@@ -50,6 +58,69 @@ class Index:
             for row in rows:
                 found[noun, row["reference"]].append(row)
         return found
+
+    @cached_property
+    def paid(self) -> dict[str, list[Paid]]:
+        """The payments in the books of the other providers, by the provider's name."""
+        return {name: DIALECTS[name].read(rows) for name, rows in self.books.others.items()}
+
+    @cached_property
+    def takings(self) -> dict[tuple[str, str], Row]:
+        """Our charges and holds by the provider's name and its id."""
+        return {
+            (row["provider"], row["provider_reference"]): row
+            for row in self.books.transactions
+            if row["type"] in ASKS and row["provider_reference"] is not None
+        }
+
+    @cached_property
+    def kept_elsewhere(self) -> set[int]:
+        """Payments of which another provider keeps or holds money, by its books. Where a person
+        gives back, only ours know of that."""
+        found = set()
+        for name, entries in self.paid.items():
+            for one in entries:
+                row = self.takings.get((name, one.id))
+                if row is None:
+                    continue
+                by_hand = DIALECTS[name].by_hand
+                payment = self.payments[row["payment_id"]]
+                returned = payment["refunded"] if by_hand else one.returned
+                if one.held or one.captured > returned:
+                    found.add(row["payment_id"])
+        return found
+
+    def name_of(self, transaction: Row) -> str | None:
+        """What the list of requests calls it; None where nobody is asked."""
+        if transaction["provider"] not in DIALECTS:
+            return str(transaction["reference"])
+        return DIALECTS[transaction["provider"]].name_of(transaction, self._about(transaction))
+
+    def _about(self, transaction: Row) -> Row:
+        """The charge or hold that it is, or is about; of a refund of what was paid twice, that."""
+        asked = [row for row in self.asked_of[transaction["payment_id"]] if row["type"] in ASKS]
+        if transaction["type"] in ASKS:
+            return transaction
+        if transaction["type"] == "REFUND" and transaction["cause"] == PAID_TWICE:
+            return next(row for row in asked if row["reference"] == transaction["description"])
+        own = [row for row in asked if row["cause"] != PAID_TWICE]
+        before = [row for row in own if row["number"] < transaction["number"]]
+        return before[-1] if before else own[-1]
+
+    @cached_property
+    def died_at(self) -> dict[int, float]:
+        """When each payment that was ever FAILED, CANCELLED or EXPIRED first was."""
+        found: dict[int, float] = {}
+        for row in self.books.events:
+            if row["to_status"] in DEAD:
+                found.setdefault(row["payment_id"], row["occurred_at"].timestamp())
+        return found
+
+    @cached_property
+    def _denied(self) -> set[str]:
+        """What a provider was made to deny in look-ups."""
+        faulty = [one for one in self.books.requests if one["fault"] == "lookup_not_found"]
+        return {_plain(one["reference"]) for one in faulty if one["reference"]}
 
     @cached_property
     def keys(self) -> dict[tuple[str, str], Row]:
@@ -88,11 +159,15 @@ class Index:
         reference = transaction["reference"]
         if reference in self.books.never_sent:
             return None  # the sender had slept through its time and should have known
-        if reference in self.books.late:
+        # It has two names where the provider has one of its own for it.
+        names = {_plain(name) for name in (reference, self.name_of(transaction)) if name}
+        if names & {_plain(name) for name in self.books.late}:
             return "the provider was made to do it late"
         payment = self.payments[transaction["payment_id"]]
-        if payment["payment_token"] in self.books.lied_about:
+        if payment["payment_token"] in self.books.lied_about or names & self._denied:
             return "the provider was made to deny it"
+        if transaction["type"] in ASKS and self._was_paid_late(transaction):
+            return "its payer had a word when the time for that was over"
         begun, until = transaction["created_at"], transaction["send_before"]
         for start, end in self.books.pauses:
             if begun.timestamp() <= end and until.timestamp() >= start:
@@ -101,6 +176,12 @@ class Index:
             if begun.timestamp() <= back and self._done_within(transaction, gone, back + 2):
                 return "it waited at the provider's door until that was up again"
         return None
+
+    def _was_paid_late(self, transaction: Row) -> bool:
+        said = self.books.said_at.get(_plain(transaction["reference"]))
+        died = self.died_at.get(transaction["payment_id"])
+        slack = timing.TIMEOUT_SECONDS + LATEST_SECONDS
+        return said is not None and died is not None and said > died - slack
 
     def _done_within(self, transaction: Row, start: float, end: float) -> bool:
         times = [datetime.fromisoformat(o["created_at"]) for o in self.operation(transaction)]
@@ -114,3 +195,8 @@ class Index:
             for data in self.bodies[payment_id]
         )
         return told and payment_id in self.books.timelines
+
+
+def _plain(reference: str) -> str:
+    """As Swish has our references, which has no hyphens."""
+    return reference.replace("-", "")

@@ -13,6 +13,8 @@ import pika
 import psycopg2.extras
 import requests
 
+from tests import wire_log
+from tests.campaign import leaks
 from tests.campaign.faulty import SISTERS, Levers
 from tests.campaign.stage import Stage
 from tests.campaign.told import Asked
@@ -20,13 +22,16 @@ from tests.campaign.told import Asked
 Row = dict[str, Any]
 QUEUE = "campaign"
 NOUNS = ("charges", "captures", "voids", "refunds")
+WEBHOOKS = "SELECT provider, event_key, trust, status, payment_id, number FROM webhooks"
 _TABLES = {
     "payments": "SELECT * FROM payments ORDER BY payment_id",
     "transactions": "SELECT * FROM transactions ORDER BY payment_id, number",
     "refunds": "SELECT * FROM refunds ORDER BY refund_id",
-    "events": "SELECT payment_id, seq, type, to_status, body FROM events ORDER BY payment_id, seq",
+    "events": "SELECT payment_id, seq, type, to_status, actor, occurred_at, body FROM events"
+    " ORDER BY payment_id, seq",
     "deliveries": "SELECT payment_id, seq, sink, done_at FROM deliveries",
     "keys": "SELECT * FROM idempotency_keys",
+    "webhooks": WEBHOOKS,
 }
 
 
@@ -42,6 +47,18 @@ class Books:
     keys: list[Row] = field(default_factory=list)
     provider: dict[str, list[Row]] = field(default_factory=lambda: {noun: [] for noun in NOUNS})
     journal: dict[str, list[Row]] = field(default_factory=lambda: {noun: [] for noun in NOUNS})
+    # The other providers' books by name, as they show them (dialects/).
+    others: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
+    # Each request that any provider ever got, by the sandbox's own list.
+    requests: list[Row] = field(default_factory=list)
+    # What they said unasked: as it was sent, and as we kept it, also in databases that a restore
+    # replaced.
+    sent: list[Row] = field(default_factory=list)
+    webhooks: list[Row] = field(default_factory=list)
+    # When a payer last had a word about our charge; its reference is without hyphens.
+    said_at: dict[str, float] = field(default_factory=dict)
+    # Where something of a payer, or a secret, was seen.
+    leaks: list[str] = field(default_factory=list)
     # References that the provider was made to do late.
     late: set[str] = field(default_factory=set)
     # (payment_id, seq) as each sink heard them, in the order of arrival.
@@ -69,8 +86,11 @@ def read(stage: Stage, levers: Levers, asked: list[Asked]) -> Books:
     books = Books(asked=asked, lied_about=set(levers.lied_about))
     with stage.connect() as connection:
         for name, query in _TABLES.items():
-            setattr(books, name, _rows(connection, query))
+            setattr(books, name, rows(connection, query))
     books.provider = {noun: levers.books(noun) for noun in NOUNS}
+    books.others = {one.name: one.open_books(stage.sandbox.url) for one in stage.dialects}
+    books.requests = wire_log.read(stage.sandbox.requests)
+    books.sent = levers.webhooks()
     books.journal, books.late = _journal(stage.sandbox.journal)
     books.heard = {sink: [] for sink in SISTERS}
     for entry in levers.inbox():
@@ -84,6 +104,8 @@ def read(stage: Stage, levers: Levers, asked: list[Asked]) -> Books:
             found = requests.get(f"{stage.url}/v1/payments/{row['payment_id']}/events", timeout=10)
             books.timelines[row["payment_id"]] = found.json()
     books.metrics = requests.get(f"{stage.url}/metrics", timeout=10).text
+    secrets = [stage.env[name] for one in stage.dialects for name in one.secrets]
+    books.leaks = list(leaks.found(stage.directory, books.events, books.metrics, secrets))
     done = stage.flask("audit", "verify")
     books.audit = "" if done.returncode == 0 else (done.stderr or done.stdout).strip()[-300:]
     return books
@@ -114,7 +136,8 @@ def _event(event_id: str) -> tuple[int, int]:
     return int(payment), int(seq)
 
 
-def _rows(connection: Any, query: str) -> list[Row]:
+def rows(connection: Any, query: str) -> list[Row]:
+    """What the query finds."""
     with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
         cursor.execute(query)
         return [dict(row) for row in cursor.fetchall()]
@@ -128,8 +151,8 @@ def _journal(path: Path) -> tuple[dict[str, list[Row]], set[str]]:
         for table, row in json.loads(line).get("rows", ()):
             if f"{table}s" in tables:
                 tables[f"{table}s"][row["id"]] = row
-            elif table == "late" and isinstance(row["body"], dict):
-                late.add(str(row["body"].get("reference")))
+            elif table == "late":
+                late.add(str(row["reference"]))
     return {noun: list(rows.values()) for noun, rows in tables.items()}, late
 
 

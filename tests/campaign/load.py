@@ -8,19 +8,18 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import requests
 
-from tests.campaign import timing
+from tests.campaign import arming, timing
+from tests.campaign.dialects import DIALECTS, Dialect, drawn
 from tests.campaign.faulty import Levers
+from tests.campaign.payers import Payers
 from tests.campaign.told import KEPT, Answer, Asked, Told
-
-FAULTY = 0.45
-"""The share of requests for whose card a fault is armed."""
 
 DECLINING = ("insufficient_funds", "do_not_honor", "expired_card", "fraud_suspected")
 # Not tok_void_decline: a hold that its provider never releases does not expire either.
@@ -38,13 +37,28 @@ class Known:
     payment_id: int
     token: str | None
     amount: int
+    # None: of the sandbox's own provider.
+    dialect: Dialect | None = None
+
+    @property
+    def step(self) -> int:
+        return self.dialect.step if self.dialect else 1
 
 
 class Market:
     """What all callers share: what they know, what they were told, and whether to go on."""
 
-    def __init__(self, url: str, sandbox_url: str, levers: Levers, told: Told) -> None:
+    def __init__(
+        self,
+        url: str,
+        sandbox_url: str,
+        levers: Levers,
+        told: Told,
+        payers: Payers,
+        dialects: Sequence[Dialect] = (),
+    ) -> None:
         self.url, self.sandbox_url, self.levers, self.told = url, sandbox_url, levers, told
+        self.payers, self.dialects = payers, dialects
         self.closing, self.giving_up = threading.Event(), threading.Event()
         self.held: list[Known] = []
         self.captured: list[Known] = []
@@ -105,7 +119,7 @@ class Caller:
             asked = self.ask("capture", f"/v1/payments/{known.payment_id}/capture", body, known)
             if self._done(asked):
                 amount = body.get("amount_minor", known.amount)
-                self.market.captured.append(Known(known.payment_id, known.token, amount))
+                self.market.captured.append(replace(known, amount=amount))
 
     def void(self, known: Known | None = None) -> None:
         if known := known or self._pick(self.market.held):
@@ -153,6 +167,10 @@ class Caller:
                 self.send(asked)
 
     def _charge(self, verb: str, more: dict[str, Any]) -> Known | None:
+        if dialect := drawn(self.market.dialects, self.rng, hold=verb == "authorize"):
+            body = {"order_id": self.market.a_number(), "user_id": 7, **dialect.charge(self.rng)}
+            known = Known(0, body.get("payment_token"), body["amount_minor"], dialect)
+            return self._publish(self.ask(verb, "/v1/payments/charge", body | more, known))
         body, token = self._priced()
         if self.rng.random() < 0.35:
             body = self._of_a_trip(token)
@@ -186,9 +204,9 @@ class Caller:
         return f"card-{secrets.token_hex(6)}"
 
     def _refund(self, known: Known) -> None:
-        body = {} if self.rng.random() < 0.3 else {
-            "amount_minor": self.rng.randint(1, max(1, known.amount * 6 // 10))
-        }  # fmt: skip
+        most = max(1, known.amount * 6 // 10 // known.step)
+        some = {"amount_minor": self.rng.randint(1, most) * known.step}
+        body = {} if self.rng.random() < 0.3 else some
         if self.rng.random() < 0.2:
             whole = body | {"payment_id": known.payment_id}
             self.ask("refund", "/v1/refunds", whole, known)
@@ -202,8 +220,10 @@ class Caller:
         """What all callers know from here on; cash is not, its refunds wait for a person."""
         if not (self._done(asked) and asked.final) or asked.final.json()["method"] == "CASH":
             return None
-        payment_id = asked.final.json()["payment_id"]
-        known = Known(payment_id, asked.token, asked.body.get("amount_minor", 4000))
+        told = asked.final.json()
+        amount = asked.body.get("amount_minor", 4000)
+        dialect = DIALECTS.get(told["provider"])
+        known = Known(told["payment_id"], asked.token, amount, dialect)
         (self.market.held if asked.verb == "authorize" else self.market.captured).append(known)
         return known
 
@@ -218,24 +238,11 @@ class Caller:
         asked = Asked(verb, path, body, f"{verb}-{secrets.token_hex(8)}", token)
         self.market.told.note(asked)
         forgotten = self.market.levers.forgotten
-        armed = self._arm(verb, token)
+        dialect = known.dialect if known else None
+        armed = arming.arm(self.market.levers, self.rng, verb, token, dialect)
         self.until_definite(asked)
-        for operation, fault, found in armed:
-            self.market.levers.collect(operation, fault, found, forgotten)
+        arming.collect(self.market.levers, armed, forgotten)
         return asked
-
-    def _arm(self, verb: str, token: str | None) -> list[tuple[str, str, str | None]]:
-        if not (token and token.startswith("card-")) or self.rng.random() > FAULTY:
-            return []
-        levers, operations = self.market.levers, [verb]
-        if self.rng.random() < 0.25:
-            operations.append("lookup")
-        armed = []
-        for operation in operations:
-            fault = levers.deal(operation)
-            found = levers.arm(operation, fault, match={"token": token})
-            armed.append((operation, fault, found))
-        return armed
 
     def until_definite(self, asked: Asked) -> None:
         """The same request again until it is answered for good, or the campaign gives up."""
@@ -260,4 +267,7 @@ class Caller:
             asked.silences += 1
             return
         replayed = answer.headers.get("Idempotent-Replayed") == "true"
-        asked.answers.append(Answer(time.time(), answer.status_code, answer.text, replayed))
+        told = Answer(time.time(), answer.status_code, answer.text, replayed)
+        asked.answers.append(told)
+        if told.status == 202:
+            self.market.payers.told(asked, told)

@@ -73,9 +73,10 @@ def as_text(report: dict[str, Any]) -> str:
     lines = ["", "kills on purpose       " + "".join(f"{verb:>11}" for verb in MONEY)]
     for boundary, row in report["kills"].items():
         lines.append(f"{boundary:<23}" + "".join(f"{row[verb]:>11}" for verb in MONEY))
-    for name in ("how", "missed", "blows", "requests", "answers"):
+    for name in ("how", "missed", "blows", "requests", "answers", "payers", "webhooks"):
         lines += ["", f"{name}:", *_columns(report[name])]
     lines += ["", *_faults(report["faults_met"], report["faults_armed"])]
+    lines += ["", *_faults_elsewhere(report["faults_met"], report["faults_armed"])]
     lines += [f"not tried: {what}" for what in report["not_tried"]]
     lines += ["", "invariants:"]
     for verdict in report["invariants"]:
@@ -103,3 +104,21 @@ def _faults(met: dict[str, int], armed: dict[str, int]) -> list[str]:
     return ["faults of the provider, met/armed:"] + [
         f"  {fault:<21} {', '.join(sorted(rows))}" for fault, rows in sorted(by_fault.items())
     ]
+
+
+def _faults_elsewhere(met: dict[str, int], armed: dict[str, int]) -> list[str]:
+    """One line for each of the other providers: of each operation, how many faults it met."""
+    found: dict[str, Counter[str]] = {}
+    for what, count in armed.items():
+        of, colon, rest = what.partition(":")
+        if colon:
+            operation = rest.split(" ", 1)[0]
+            counts = found.setdefault(of, Counter())
+            counts[f"{operation} met"] += met.get(what, 0)
+            counts[operation] += count
+    lines = ["faults of the other providers, met/armed:"]
+    for of, counts in sorted(found.items()):
+        operations = [name for name in counts if not name.endswith(" met")]
+        told = [f"{name} {counts[f'{name} met']}/{counts[name]}" for name in sorted(operations)]
+        lines.append(f"  {of:<21} {', '.join(told)}")
+    return lines

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from sqlalchemy.engine import make_url
 
 from payment_service import config, embedded
 from payment_service.embedded.server import lives
-from tests.campaign import timing
+from tests.campaign import dialects, timing
+from tests.campaign.copies import copied
 from tests.rabbitmq_server import Broker, find_server
 from tests.sandbox_server import ROOT, Sandbox, reserved_port
 
@@ -32,38 +32,29 @@ SINK_URLS = (
     "NOTIFICATION_SERVICE_URL",
     "TRIP_STATUS_SERVICE_URL",
     "DRIVER_SERVICE_URL",
+    "RIDER_SERVICE_URL",
 )
 READY_SECONDS = 60.0
 LET_GO_SECONDS = 15.0
 """How long the workers of a killed master may take to notice; then they are killed as well."""
 
-_COPIED = ("payment_service", "migrations", "scripts", "templates", "static", "seeds",
-           "gunicorn.conf.py")  # fmt: skip
 # Settings of the service in the environment would change what is proven here.
 _SETTINGS = {field.name.upper() for field in dataclasses.fields(config.Settings)}
 _PREFIXES = ("DB_", "REDIS_", "RABBITMQ_", "WEB_", "FLASK_", "GUNICORN_", "SANDBOX_", "OTEL_")
-
-
-def copied(tree: Path, to: Path) -> Path:
-    """The service's code in a place of its own: an edit meanwhile would mix two versions."""
-    for name in _COPIED:
-        source = tree / name
-        if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, to / name, ignore=ignored, dirs_exist_ok=True)
-        elif source.exists():
-            to.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, to / name)
-    return to
 
 
 class Stage:
     """One of everything. Each part can be killed and started again at any time."""
 
     def __init__(
-        self, directory: Path, tree: Path, say: Callable[[str], None], check: Callable[[], None]
+        self,
+        directory: Path,
+        tree: Path,
+        say: Callable[[str], None],
+        check: Callable[[], None],
+        others: Sequence[dialects.Dialect] = (),
     ) -> None:
-        self.directory, self.say, self._check = directory, say, check
+        self.directory, self.say, self._check, self.dialects = directory, say, check, others
         self.tree = copied(tree, directory / "tree")
         self.sandbox = Sandbox(directory / "sandbox")
         self.sandbox.root = copied(ROOT, directory / "outside")
@@ -83,7 +74,8 @@ class Stage:
         """Starts all of it; returns once the service is ready. Raises what `check` raises."""
         steps: list[Callable[[], Any]] = [self.start_postgres, self.start_redis]
         steps += [self.broker.start] if self.broker else []
-        steps += [self.sandbox.start, self._migrate, self.start_web]
+        outside = dialects.of_sandbox(self.sandbox, self.url)
+        steps += [partial(self.sandbox.start, **outside), self._migrate, self.start_web]
         for step in (*steps, self.start_worker, self.start_worker):
             self._check()
             step()
@@ -114,6 +106,7 @@ class Stage:
             **inherited,
             **timing.SERVICE,
             **dict.fromkeys(SINK_URLS, self.sandbox.url),
+            **dialects.of_service(self.dialects, self.sandbox, self.url),
             "PYTHONDONTWRITEBYTECODE": "1",
             "FLASK_APP": "payment_service",
             "SERVICE_PORT": self.url.rsplit(":", 1)[1],
@@ -159,9 +152,11 @@ class Stage:
             return str(cursor.fetchone()[0])
 
     @contextlib.contextmanager
-    def connect(self) -> Iterator[Any]:
-        """A connection of the campaign's own, in AUTOCOMMIT."""
+    def connect(self, database: str | None = None) -> Iterator[Any]:
+        """A connection of the campaign's own, in AUTOCOMMIT, to the service's database if no other
+        one is named."""
         url = make_url(self.database_url).set(drivername="postgresql")
+        url = url.set(database=database) if database else url
         connection = psycopg2.connect(url.render_as_string(hide_password=False))
         try:
             connection.autocommit = True
@@ -291,4 +286,4 @@ def _wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.02)
 
 
-__all__ = ["ROOT", "Stage", "copied"]
+__all__ = ["ROOT", "Stage"]

@@ -14,7 +14,9 @@ LOCK_SECONDS = 3.0
 # Longer than the send window, the provider's time-out and settling, and the lock of a key.
 PAUSE_SECONDS = SEND_SECONDS + TIMEOUT_SECONDS + SETTLING_SECONDS + LOCK_SECONDS
 
-SETTLED_SECONDS = 120.0
+ACTION_SECONDS = 8.0
+# What was paid twice is given back again a minute after a refund that came to nothing.
+SETTLED_SECONDS = 180.0
 CALLER_TIMEOUT_SECONDS = 8.0
 
 SERVICE = {
@@ -24,14 +26,14 @@ SERVICE = {
     "DB_POOL_TIMEOUT": "5",
     "PROVIDER_TIMEOUT_SECONDS": str(TIMEOUT_SECONDS),
     "PROVIDER_SEND_SECONDS": str(SEND_SECONDS),
-    "PROVIDER_SETTLING_SECONDS": f"sandbox={SETTLING_SECONDS}",
+    "PROVIDER_SETTLING_SECONDS": f"{SETTLING_SECONDS},fiuu={SETTLING_SECONDS}",
     "IDEMPOTENCY_LOCK_SECONDS": str(LOCK_SECONDS),
     "RESOLUTION_FIRST_LOOKUP_SECONDS": "0.3",
     "RESOLUTION_BACKOFF_MAX_SECONDS": "2",
     "RESOLUTION_ALARM_SECONDS": "20",
     # Some holds are captured or voided in time and some are not; what waits for its payer ends.
     "AUTHORIZATION_TTL": "12",
-    "ACTION_TTL": "8",
+    "ACTION_TTL": str(ACTION_SECONDS),
     "CIRCUIT_FAIL_MAX": "8",
     "CIRCUIT_RESET_SECONDS": "1",
     "TRIP_TIMEOUT_SECONDS": "1",
@@ -39,6 +41,8 @@ SERVICE = {
     "OUTBOX_BACKOFF_MAX_SECONDS": "2",
     # Nobody is there to release what is parked; it would stand for a delivery that was lost.
     "OUTBOX_MAX_ATTEMPTS": "100000",
-    "RATE_LIMIT": "1000000 per second",  # all callers come from one address
+    # All callers come from one address, and all webhooks.
+    "RATE_LIMIT": "1000000 per second",
+    "RATE_LIMIT_WEBHOOK_REFUSALS": "1000000 per second",
     "LOG_LEVEL": "INFO",
 }

@@ -23,6 +23,8 @@ NAMED = re.compile(
     r'|(?P<cursor>(?<="next_cursor":")[\w-]+)'  # begins with a time
     r'|(?P<tag>(?<=ETag: ")[^"]+)'
     r"|(?P<port>(?<=127\.0\.0\.1:)\d+)"
+    r"|(?P<link>(?<=/v1/pay/)\d+/[a-z2-7]{32})"  # made of each run's own SECRET_KEY
+    r"|(?P<left>(?<=RateLimit-Remaining: )\d+)"  # how often a delivery was waited for counts, too
     r"|(?P<ref>(?:PAY|HIS)-?\d{8}-[0-9A-Z]{12})"
     r"|(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
     r"|(?P<hex>\b[0-9a-f]{16,64}\b)"
@@ -48,7 +50,7 @@ class Recording:
 
         def name(match: re.Match[str]) -> str:
             kind = str(match.lastgroup)
-            if kind in ("time", "day", "cursor", "port"):
+            if kind in ("time", "day", "cursor", "port", "left"):
                 return f"<{kind}>"
             count = 1 + sum(known == kind for known, _ in self._names)
             return self._names.setdefault((kind, match.group()), f"<{kind} {count}>")

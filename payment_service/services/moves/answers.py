@@ -6,7 +6,7 @@ What such an answer looks like is nobody's business here: the API registers who 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from flask import Flask, current_app
 from sqlalchemy import Connection
@@ -15,7 +15,8 @@ from payment_service import idempotency
 from payment_service.domain.vocabulary import RefundStatus, TransactionStatus
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.services.moves import rows
+from payment_service.services.moves import pages, rows
+from payment_service.services.moves.pages import Page
 from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.transitions import Change
 
@@ -35,6 +36,7 @@ class Ending:
     `request` is the one that was made for what was asked; None where no provider had to be asked.
     `refund` is the refund that it is about. `created` says that the payment was made by it.
     `answer` is what the caller's key keeps, or (not `definite`) would keep; None without a key.
+    `page` is what the provider gave for the payer, while that is waited for.
     `replayed`: the key had been used before, and this is how that request stands by now.
     """
 
@@ -42,6 +44,7 @@ class Ending:
     transactions: Sequence[TransactionRow]
     request: TransactionRow | None = None
     refund: RefundRow | None = None
+    page: Page | None = field(default=None, repr=False)
     created: bool = False
     answer: Answer | None = None
     replayed: bool = False
@@ -88,7 +91,7 @@ def of_change(change: Change, earlier: Sequence[TransactionRow]) -> Ending:
     if change.transaction is None:
         raise LookupError("the change is no request's outcome")
     requests = (*earlier, change.transaction)
-    return Ending(change.payment, requests, change.transaction, change.refund)
+    return Ending(change.payment, requests, change.transaction, change.refund, change.page)
 
 
 def to_keep(ending: Ending) -> tuple[int, str] | None:
@@ -118,7 +121,9 @@ def tell(*, payment_id: int, number: int, key: Key | None) -> Ending:
 def tell_locked(connection: Connection, *, payment_id: int, number: int, key: Key | None) -> Ending:
     """As `tell`, in the connection's transaction, which must end soon: it locks the payment."""
     # Locked, so that nobody moves it meanwhile: an answer that is kept must not show half a move.
-    ending = written(Ending(*rows.lock_request(connection, payment_id, number)), key)
+    found = rows.lock_request(connection, payment_id, number)
+    page = pages.page_of(found.payment, connection)
+    ending = written(Ending(*found, page=page), key)
     if key is None or (answer := to_keep(ending)) is None:
         return ending
     status, body = idempotency.store(

@@ -16,11 +16,8 @@ from sqlalchemy.exc import IntegrityError
 
 from payment_service import idempotency
 from payment_service.domain.errors import PaymentExists
-from payment_service.domain.vocabulary import PaymentStatus
+from payment_service.domain.vocabulary import PAID
 from payment_service.services.moves.rows import PAYMENT, PaymentRow
-
-PAID = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED)
-
 
 PLACES = ("trip_id", "order_id")
 """What a payment stands for: each has one payment that is to be paid."""

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from flask import current_app
 
 from payment_service.domain.callers import Caller
+from payment_service.domain.payers import Said
 from payment_service.domain.references import transaction_reference
-from payment_service.domain.vocabulary import TransactionStatus, TransactionType
+from payment_service.domain.vocabulary import ASKS, TransactionStatus, TransactionType
 from payment_service.providers.contract import Operation
 from payment_service.providers.registry import Registry
-from payment_service.services.moves import outcomes
+from payment_service.services.moves import links, outcomes, paid_twice
 from payment_service.services.moves.rows import PaymentRow, TransactionRow
 
 
@@ -63,6 +64,7 @@ def new_transaction(
         "due_at": send_before + timedelta(seconds=limits.timeout),
         "lookups": 0,
         "not_found_at": None,
+        "leased_until": None,
     }
 
 
@@ -73,24 +75,44 @@ def next_number(earlier: Iterable[TransactionRow]) -> int:
 
 
 def operation_of(
-    payment: PaymentRow, transaction: TransactionRow, earlier: Iterable[TransactionRow] = ()
+    payment: PaymentRow,
+    transaction: TransactionRow,
+    earlier: Iterable[TransactionRow] = (),
+    said: Said | None = None,
 ) -> Operation:
     """What the provider is asked, or is asked about. `earlier` are the payment's other requests,
-    among which a capture, void or refund finds the charge that it is about."""
-    charge = charge_of(earlier)
+    among which a capture, void or refund finds the charge that it is about. `said` is what is known
+    of the payer, whom a charge leads back to a page of ours."""
+    earlier = list(earlier)
+    charge = outcomes.charge_of(earlier) or _ended_before(transaction, earlier)
+    about = paid_twice.given_back_by(transaction, earlier) or charge
+    pays = transaction["type"] in ASKS
     return Operation(
         type=TransactionType(transaction["type"]),
         reference=transaction["reference"],
         amount=transaction["amount"],
         currency=transaction["currency"],
         method=payment["method"],
+        begun_at=transaction["created_at"],
         send_before=transaction["send_before"],
         known_as=transaction["provider_reference"],
         charge_reference=charge["reference"] if charge else None,
-        provider_reference=charge["provider_reference"] if charge else None,
+        provider_reference=about["provider_reference"] if about else None,
+        charge_amount=about["amount"] if about else None,
+        payer=said.payer if said else None,
+        return_url=links.of_return(payment["payment_id"]) if pays else None,
+        channel=said.channel if said else None,
         payment_token=payment["payment_token"],
         description=payment["description"],
     )
+
+
+def _ended_before(void: TransactionRow, earlier: Iterable[TransactionRow]) -> TransactionRow | None:
+    """The charge whose wait a void was to end, where a look-up of the charge was quicker."""
+    if void["type"] != TransactionType.VOID:
+        return None
+    asked = [row for row in earlier if row["type"] in ASKS and not paid_twice.is_beside(row)]
+    return asked[-1] if asked else None
 
 
 class NobodyHasIt(LookupError):
@@ -99,18 +121,8 @@ class NobodyHasIt(LookupError):
 
 def taken_by(payment: PaymentRow, transactions: Iterable[TransactionRow]) -> str:
     """The name of the provider that has, or holds, the payment's money. Raises NobodyHasIt."""
-    charge = charge_of(transactions)
+    charge = outcomes.charge_of(transactions)
     name = charge["provider"] if charge else payment["provider"]
     if name is None:
         raise NobodyHasIt(f"nobody has money of payment {payment['payment_id']}")
     return name
-
-
-def charge_of(transactions: Iterable[TransactionRow]) -> TransactionRow | None:
-    """The newest charge or authorization that the provider took or is at work on."""
-    asked = [
-        row
-        for row in transactions
-        if row["type"] in outcomes.ASKS and row["status"] != TransactionStatus.FAILED
-    ]
-    return asked[-1] if asked else None

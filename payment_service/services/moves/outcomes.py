@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,13 +13,14 @@ from payment_service.domain import states
 from payment_service.domain.callers import Caller
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import (
+    ASKS,
     DEAD,
     PaymentStatus,
     TransactionStatus,
     TransactionType,
 )
 from payment_service.providers.contract import Outcome, Result
-from payment_service.services.moves import refund_outcomes, transitions
+from payment_service.services.moves import pages, paid_twice, refund_outcomes, transitions
 from payment_service.services.moves.rows import (
     PaymentChanges,
     PaymentRow,
@@ -29,7 +31,9 @@ from payment_service.services.moves.transitions import Change, News
 
 log = structlog.get_logger(__name__)
 
-ASKS = (TransactionType.CHARGE, TransactionType.AUTHORIZATION)
+EXPIRY = "expiry"
+DECLINED = "declined"
+"""Why a void was asked: the time was over; the payer had been declined, and could go on trying."""
 
 _WAITING = TransactionStatus.REQUIRES_ACTION
 _STATUS = {
@@ -40,10 +44,14 @@ _STATUS = {
 
 def verdict_of(result: Result, transaction: TransactionRow) -> Verdict | None:
     """The result as the table of edges names it; None where it decides nothing: the provider is not
-    sure itself, or it waits for the payer as before, or where no payer can act."""
+    sure itself, or it waits for the payer as before, or where no payer can act, or the payer may go
+    on after a no."""
     if result.outcome is Outcome.PENDING:
         return None
-    can_wait = transaction["type"] in ASKS and transaction["status"] != _WAITING
+    waits = transaction["status"] == _WAITING
+    if result.outcome is Outcome.DECLINED and result.still_open and waits:
+        return None
+    can_wait = transaction["type"] in ASKS and not waits
     if result.outcome is Outcome.REQUIRES_ACTION and not can_wait:
         return None
     return Verdict(result.outcome)
@@ -59,9 +67,11 @@ def plan(
     caller: Caller,
     moment: datetime,
     reason: str | None = None,
+    others: Iterable[TransactionRow] = (),
 ) -> Change | None:
     """What the `verdict` of `transaction` changes; None if it moves nothing. `refund` is the
-    row that a request of type REFUND is about, `reason` that of a person who says it was given.
+    row that a request of type REFUND is about, `reason` that of a person who says it was given,
+    `others` are the payment's other requests.
 
     A repeat and weaker news (a late no after a yes) move nothing. Evidence that money moved after
     we had said that it did not, does.
@@ -75,14 +85,24 @@ def plan(
         return refund_outcomes.plan(
             payment, transaction, closed, refund, verdict, caller, moment, reason
         )
-    if transaction["cause"] == "expiry" and verdict is Verdict.APPROVED:
-        verdict = Verdict.EXPIRED
+    if verdict is Verdict.APPROVED and transaction["cause"] in (EXPIRY, DECLINED):
+        verdict = _end_of_wait(payment, transaction)
     try:
         edge = transitions.edge_of(payment, transaction["type"], verdict)
     except states.IllegalEdge as error:
-        log.warning("outcome_without_edge", payment_id=payment["payment_id"], edge=str(error))
-        return _noted(payment, closed, caller, moment)
+        if _is_anothers(transaction, others):
+            if transaction["status"] == TransactionStatus.FAILED:
+                return None  # it had been given up, and what its caller was told stays true
+            if transaction["type"] == TransactionType.CAPTURE:
+                closed = _not_captured(closed)
+        noted = _noted(payment, closed, caller, moment)
+        if noted is None:
+            log.warning("outcome_without_edge", payment_id=payment["payment_id"], edge=str(error))
+        return noted
     changes = _payment_changes(payment, closed, edge.to, result, moment)
+    if verdict is Verdict.NOT_PAID and (declined := charge_of(others)):
+        changes["failure_code"] = declined["failure_code"]
+        changes["failure_message"] = declined["failure_message"]
     # A request that was given up and did it all the same overturns what its caller was told, also
     # where another one is under way by now.
     contradicts = edge.contradicts or transaction["status"] == TransactionStatus.FAILED
@@ -91,18 +111,60 @@ def plan(
         payment=payment,
         transaction=closed,
         moment=moment,
-        news=[News(edge.event, caller, closed["failure_code"], data)],
+        news=[News(edge.event, caller, changes["failure_code"], data)],
         changes=changes,
     )
-    return replace(change, contradicts=contradicts)
+    given = result.next_action if edge.to is PaymentStatus.REQUIRES_ACTION else None
+    return replace(change, contradicts=contradicts, page=given)
+
+
+def charge_of(transactions: Iterable[TransactionRow]) -> TransactionRow | None:
+    """The newest charge or authorization that the provider took or is at work on."""
+    asked = [
+        row
+        for row in transactions
+        if row["type"] in ASKS
+        and row["status"] != TransactionStatus.FAILED
+        and not paid_twice.is_beside(row)
+    ]
+    return asked[-1] if asked else None
+
+
+def _end_of_wait(payment: PaymentRow, void: TransactionRow) -> Verdict:
+    """What a void means that the worker asked for. A hold that came of the wait meanwhile was paid
+    by then, so it is no decline that ends it."""
+    waits = payment["status"] == PaymentStatus.REQUIRES_ACTION
+    return Verdict.NOT_PAID if void["cause"] == DECLINED and waits else Verdict.EXPIRED
+
+
+def _is_anothers(transaction: TransactionRow, others: Iterable[TransactionRow]) -> bool:
+    """Whether it is a void or a capture of a hold that another one ended. Most providers only say
+    how the hold stands, and not by which request."""
+    return transaction["type"] in (TransactionType.VOID, TransactionType.CAPTURE) and any(
+        row["type"] == transaction["type"] and row["status"] == TransactionStatus.SUCCESS
+        for row in others
+    )
+
+
+def _not_captured(closed: TransactionRow) -> TransactionRow:
+    """A capture whose yes was another one's: a hold is captured once."""
+    return {
+        **closed,
+        "status": TransactionStatus.FAILED,
+        "amount_approved": None,
+        "failure_code": "not_capturable",
+        "failure_message": "another request captured the hold",
+    }
 
 
 def _noted(
     payment: PaymentRow, closed: TransactionRow, caller: Caller, moment: datetime
 ) -> Change | None:
-    """The payment has moved on past this request. A no closes the request and moves nothing else;
-    a yes that fits nowhere stays open, to be looked up and alarmed."""
-    if closed["status"] != TransactionStatus.FAILED:
+    """The payment has moved on past this request. A no closes the request and moves nothing else,
+    and so does the yes to a void of what holds nothing any more: a look-up of the charge was
+    quicker. Any other yes that fits nowhere stays open, to be looked up and alarmed."""
+    released = closed["type"] == TransactionType.VOID and payment["status"] in DEAD
+    if closed["status"] != TransactionStatus.FAILED and not released:
         return None
     return transitions.plan(
         payment=payment,
@@ -138,9 +200,19 @@ def _closed(
         "fee": transaction["fee"] if result.fee is None else result.fee,
         "failure_code": None if approved or waiting else _failure_code(verdict, result),
         "failure_message": None if approved or waiting else result.failure_message,
-        "occurred_at": result.occurred_at or moment,
-        "due_at": again if waiting else None,
+        # A no counts from when we hear it: so long is it watched.
+        "occurred_at": (result.occurred_at if approved or waiting else None) or moment,
+        "due_at": again if waiting else _hastened(transaction, moment),
+        "leased_until": None,
     }
+
+
+def _hastened(transaction: TransactionRow, moment: datetime) -> datetime | None:
+    """When it is looked up all the same: who had it hastened while a look-up was under way knew
+    more than that may have seen. By itself, a look-up's lease is due in the future."""
+    due = transaction["due_at"]
+    under_way = transaction["leased_until"] is not None
+    return due if under_way and due is not None and due <= moment else None
 
 
 def _failure_code(verdict: Verdict, result: Result) -> str:
@@ -156,11 +228,14 @@ def _failure_code(verdict: Verdict, result: Result) -> str:
 def _payment_changes(
     payment: PaymentRow, closed: TransactionRow, to: PaymentStatus, result: Result, moment: datetime
 ) -> PaymentChanges:
+    # That it is over says its status; which request ended it, a void or a look-up of the charge, is
+    # no difference to who reads it.
+    over = to in (PaymentStatus.CANCELLED, PaymentStatus.EXPIRED)
     changes: PaymentChanges = {
         "status": to,
-        "failure_code": closed["failure_code"],
-        "failure_message": closed["failure_message"],
-        "next_action": (result.next_action or payment["next_action"])
+        "failure_code": None if over else closed["failure_code"],
+        "failure_message": None if over else closed["failure_message"],
+        "next_action": _next_action(payment, result)
         if to is PaymentStatus.REQUIRES_ACTION
         else None,
         "expires_at": _expiry(payment, closed, to, moment),
@@ -182,11 +257,18 @@ def _payment_changes(
     return changes
 
 
+def _next_action(payment: PaymentRow, result: Result) -> dict[str, object] | None:
+    if result.next_action is None:
+        return payment["next_action"]
+    return pages.public_part(result.next_action)
+
+
 def _expiry(
     payment: PaymentRow, closed: TransactionRow, to: PaymentStatus, moment: datetime
 ) -> datetime | None:
     """When a hold or a wait for the payer is over. One that stands again keeps its time; if it is
-    over, and the void for it was in vain, the next is a little later."""
+    over, and the void for it was in vain, the next is a little later. A hold that a wait led to has
+    a time of its own."""
     lasts = {
         PaymentStatus.REQUIRES_ACTION: settings().action_ttl,
         PaymentStatus.AUTHORIZED: settings().authorization_ttl,
@@ -194,7 +276,7 @@ def _expiry(
     if to not in lasts:
         return None
     kept: datetime | None = payment["expires_at"]
-    if kept is None:
+    if kept is None or closed["type"] in ASKS:
         return moment + timedelta(seconds=lasts[to])
     over = kept <= moment and closed["type"] == TransactionType.VOID
     return moment + refund_outcomes.pause_after(closed) if over else kept

@@ -12,7 +12,7 @@ import structlog
 from payment_service.domain.callers import Caller
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import RefundStatus, TransactionStatus, TransactionType
-from payment_service.services.moves import transitions
+from payment_service.services.moves import paid_twice, transitions
 from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.transitions import Change, News
 
@@ -28,9 +28,10 @@ _AFTER_SILENCE = timedelta(minutes=1)
 
 
 def pause_after(closed: TransactionRow) -> timedelta:
-    """How long the worker waits before it asks again to end the payment."""
+    """How long the worker waits before it asks again to end the payment: after silence each time a
+    minute longer, since each try is a request of the payment's, and those are numbered."""
     silent = closed["failure_code"] in ("provider_unavailable", "not_received")
-    return _AFTER_SILENCE if silent else _AFTER_A_NO
+    return min(_AFTER_SILENCE * closed["number"], _AFTER_A_NO) if silent else _AFTER_A_NO
 
 
 def plan(
@@ -52,6 +53,8 @@ def plan(
         return None
     amount = closed["amount"]
     details = {"refund": {"transaction_reference": closed["reference"], "amount_minor": amount}}
+    if paid_twice.is_beside(closed):
+        return _beside(payment, before, closed, refund, details, caller, moment)
     if before["status"] == TransactionStatus.SUCCESS:
         return _taken_back(payment, closed, refund, details, caller, moment)
     was_open = before["status"] == TransactionStatus.PROCESSING
@@ -98,6 +101,41 @@ def plan(
     return replace(change, contradicts=not was_open)
 
 
+def _beside(
+    payment: PaymentRow,
+    before: TransactionRow,
+    closed: TransactionRow,
+    refund: RefundRow,
+    details: Mapping[str, Any],
+    caller: Caller,
+    moment: datetime,
+) -> Change:
+    """What was paid twice went back, or did not: the payment itself stays as it is."""
+    ended = _ended(refund, closed, moment)
+    late = before["status"] == TransactionStatus.FAILED
+    if before["status"] == TransactionStatus.SUCCESS:
+        closed = {**closed, "failure_code": TAKEN_BACK}
+        ended = _undone(refund, closed, moment)
+    data = {"contradicted": True} if late else {}
+    given = closed["status"] == TransactionStatus.SUCCESS
+    change = transitions.plan(
+        payment=payment,
+        transaction=closed,
+        refund=ended,
+        moment=moment,
+        news=[
+            News(
+                "refund.succeeded" if given else "refund.failed",
+                caller,
+                closed["failure_code"],
+                {**details, **data},
+            )
+        ],
+        changes={},
+    )
+    return replace(change, contradicts=late)
+
+
 def _taken_back(
     payment: PaymentRow,
     closed: TransactionRow,
@@ -114,11 +152,7 @@ def _taken_back(
     return transitions.plan(
         payment=payment,
         transaction=closed,
-        # It keeps the time at which it was given.
-        refund={
-            **_ended(refund, closed, moment),
-            "completed_at": refund["completed_at"] or moment,
-        },
+        refund=_undone(refund, closed, moment),
         moment=moment,
         news=[News("refund.failed", caller, TAKEN_BACK, details), News(edge.event, caller)],
         changes={"status": edge.to, "refunded": refunded},
@@ -137,3 +171,9 @@ def _ended(refund: RefundRow, closed: TransactionRow, moment: datetime) -> Refun
         "updated_at": moment,
         "completed_at": moment,
     }
+
+
+def _undone(refund: RefundRow, closed: TransactionRow, moment: datetime) -> RefundRow:
+    """A refund that is taken back. It keeps the time at which it was given."""
+    ended = _ended(refund, closed, moment)
+    return {**ended, "completed_at": refund["completed_at"] or moment}

@@ -5,19 +5,22 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from flask import Flask, current_app
-from sqlalchemy import text, update
+from sqlalchemy import case, func, text, update
 
 from payment_service.config import settings
 from payment_service.domain.callers import WORKER, Caller
 from payment_service.domain.states import Verdict
+from payment_service.domain.vocabulary import ASKS, TransactionStatus
 from payment_service.extensions import db
-from payment_service.providers.contract import Outcome, OutcomeUnknown, Provider, Result
-from payment_service.services.moves import evidence, outcomes, rows, unsure
+from payment_service.providers.contract import Outcome, OutcomeUnknown, Result
+from payment_service.providers.provider import Provider
+from payment_service.services.moves import evidence, outcomes, pages, paid_twice, rows, unsure
 from payment_service.services.moves.operations import operation_of, providers
-from payment_service.services.moves.rows import TRANSACTION, TransactionRow
+from payment_service.services.moves.rows import TRANSACTION, PaymentRow, TransactionRow
 from payment_service.services.moves.transitions import OPEN
 
 log = structlog.get_logger(__name__)
@@ -26,10 +29,12 @@ BATCH = 16
 """Look-ups at once, each on a thread of its own."""
 
 _LEASE = """
-    UPDATE transactions SET due_at = :until
+    UPDATE transactions SET due_at = :until, leased_until = :until
     WHERE (payment_id, number) IN (
         SELECT payment_id, number FROM transactions
-        WHERE due_at <= :now AND (CAST(:provider AS text) IS NULL OR provider = :provider)
+        WHERE due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
+            AND (type = 'REFUND' OR cause IS DISTINCT FROM 'paid_twice')
+            AND (CAST(:provider AS text) IS NULL OR provider = :provider)
         ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
     RETURNING payment_id, number
 """
@@ -69,55 +74,93 @@ def _resolve_in(app: Flask, payment_id: int, number: int) -> bool:
         return False
 
 
-def resolve(*, payment_id: int, number: int, caller: Caller = WORKER) -> bool:
+def resolve(*, payment_id: int, number: int, caller: Caller = WORKER, anyway: bool = False) -> bool:
     """Looks up one request and takes in what the provider says; True if that moved the payment.
 
-    Holds no connection while it asks. A request that is settled for good is not asked about.
+    Holds no connection while it asks. A request that is settled for good is asked about only
+    `anyway`.
     """
     with db.engine.connect() as connection:
         payment = rows.read_payment(connection, payment_id)
+        if payment is None:
+            raise LookupError(f"no payment {payment_id}")
         transactions = rows.read_transactions(connection, payment_id)
-    if payment is None:
-        raise LookupError(f"no payment {payment_id}")
-    transaction = rows.find_transaction(transactions, number)
+        transaction = rows.find_transaction(transactions, number)
+        # No other request says anything of the payer.
+        asks = transaction["type"] in ASKS
+        said = pages.read(connection, payment_id).said if asks else None
     provider = providers().find(transaction["provider"])
-    if transaction["status"] not in OPEN and transaction["due_at"] is None:
+    settled = transaction["status"] not in OPEN and transaction["due_at"] is None
+    other_charge = asks and paid_twice.is_beside(transaction)
+    if (settled and not anyway) or other_charge:
         return False
     if provider is None:
-        return _ask_again(transaction, "provider_off")
+        return _ask_again(transaction, "provider_off", caller, heard=False)
     earlier = [row for row in transactions if row["number"] != number]
+    ends_at = _end_of_wait(payment, transaction, provider)
+    over = ends_at is not None and ends_at <= datetime.now(UTC)
     try:
-        result = provider.lookup(operation_of(payment, transaction, earlier))
+        result = provider.lookup(operation_of(payment, transaction, earlier, said))
     except OutcomeUnknown:
-        return _ask_again(transaction, "unknown")
-    if result is None:
+        no_later_than = None if over else ends_at
+        return _ask_again(transaction, "unknown", caller, no_later_than=no_later_than, heard=False)
+    waits = transaction["status"] == TransactionStatus.REQUIRES_ACTION
+    if result is None and not waits:
         return _not_found(transaction, provider, caller)
-    verdict = outcomes.verdict_of(result, transaction)
-    if verdict is None:
-        unsure.keep(payment_id=payment_id, number=number, result=result, caller=caller)
-        return _ask_again(transaction, "pending")
-    moved = evidence.accept(
-        payment_id=payment_id, number=number, verdict=verdict, result=result, caller=caller
-    )
-    return moved or _ask_again(transaction, "no_news")
+    verdict = outcomes.verdict_of(result, transaction) if result else None
+    if over and (result is None or result.outcome is Outcome.REQUIRES_ACTION):
+        verdict, result = Verdict.EXPIRED, result or Result(Outcome.DECLINED)
+    if result is None or verdict is None:
+        if result:
+            unsure.keep(payment_id=payment_id, number=number, result=result, caller=caller)
+        no_later_than = None if over else ends_at
+        found = result is not None
+        return _ask_again(transaction, "pending", caller, no_later_than=no_later_than, found=found)
+    about: dict[str, Any] = {
+        "payment_id": payment_id,
+        "number": number,
+        "result": result,
+        "caller": caller,
+    }
+    with db.engine.begin() as connection:
+        moved = evidence.accept_locked(connection, verdict=verdict, **about) is not None
+        if result.also:
+            # With it or not at all: once it has moved, nobody looks it up again.
+            paid_twice.keep(connection, **about)
+    if not moved and asks:
+        known_as = transaction["provider_reference"]
+        paid_twice.look_again(
+            payment_id=payment_id, number=number, known_as=known_as, result=result
+        )
+    return moved or _ask_again(transaction, "no_news", caller, found=True)
+
+
+def _end_of_wait(
+    payment: PaymentRow, transaction: TransactionRow, provider: Provider
+) -> datetime | None:
+    """When the payer's time is over, where no void says so to the provider: a look-up after that
+    which finds nothing paid ends the wait."""
+    waits = transaction["status"] == TransactionStatus.REQUIRES_ACTION
+    return payment["expires_at"] if waits and provider.waits_are_over_by_themselves() else None
 
 
 def _not_found(transaction: TransactionRow, provider: Provider, caller: Caller) -> bool:
     """The provider has not seen the request. That is believed only once nothing can be on its way
     any more, and then only when it says so twice; and never if it had named its id for it."""
     if transaction["status"] not in OPEN:
-        return _ask_again(transaction, "still_not_found")
+        return _ask_again(transaction, "still_not_found", caller)
     now = datetime.now(UTC)
     certain_after = transaction["send_before"] + timedelta(
         seconds=provider.limits.timeout + provider.limits.settling
     )
     if now < certain_after:
-        return _ask_again(transaction, "not_found_yet", no_later_than=certain_after)
+        return _ask_again(transaction, "not_found_yet", caller, no_later_than=certain_after)
     first = transaction["not_found_at"]
     gap = timedelta(seconds=settings().resolution_first_lookup_seconds)
     if first is None or now - first < gap:
+        no_later_than = (first or now) + gap
         return _ask_again(
-            transaction, "not_found_once", no_later_than=(first or now) + gap, seen_missing=now
+            transaction, "not_found_once", caller, no_later_than=no_later_than, seen_missing=now
         )
     moved = evidence.accept(
         payment_id=transaction["payment_id"],
@@ -128,24 +171,47 @@ def _not_found(transaction: TransactionRow, provider: Provider, caller: Caller) 
         ),
         caller=caller,
     )
-    return moved or _ask_again(transaction, "not_found_but_known_there")
+    return moved or _ask_again(transaction, "not_found_but_known_there", caller)
 
 
 def _ask_again(
     transaction: TransactionRow,
     why: str,
+    caller: Caller,
     *,
     no_later_than: datetime | None = None,
     seen_missing: datetime | None = None,
+    heard: bool = True,
+    found: bool = False,
 ) -> bool:
-    """Not sure yet: a later look-up, ever more seldom, for ever. Always False: nothing moved."""
+    """Not sure yet: a later look-up, ever more seldom, for ever. Always False: nothing moved. What
+    had ended and is looked up all the same, is so until the provider was `heard`, and for a day
+    where nothing was paid, or it may be paid again. What was `found` is not missing any more. A
+    look-up that a caller's retry asks for puts off none of the worker's: retries may come in any
+    number."""
     now = datetime.now(UTC)
     due: datetime | None = now + _pause(transaction["lookups"])
     if no_later_than is not None and due is not None:
         due = max(min(due, no_later_than), now + timedelta(milliseconds=100))
     given_up = transaction["occurred_at"] or transaction["created_at"]
-    if transaction["status"] not in OPEN and now - given_up > evidence.WATCH:
-        due = None  # surely never received, and looked up long enough
+    done = transaction["status"] == TransactionStatus.SUCCESS
+    over = done or now - given_up > evidence.WATCH
+    if transaction["status"] not in OPEN and heard and over:
+        # Nothing more is to be heard, but of a page that may be paid again; or nothing was paid,
+        # and looked up long enough.
+        due = evidence.next_look_at_paid(transaction)
+    soonest = func.least(TRANSACTION.c.due_at, due)
+    values: dict[str, Any] = {
+        "due_at": soonest,
+        "not_found_at": None if found else transaction["not_found_at"] or seen_missing,
+    }
+    if caller == WORKER:
+        values |= {
+            "lookups": TRANSACTION.c.lookups + 1,
+            # Who had it hastened meanwhile knew more than this look-up may have seen.
+            "due_at": case((TRANSACTION.c.due_at == transaction["due_at"], due), else_=soonest),
+            "leased_until": None,
+        }
     with db.engine.begin() as connection:
         connection.execute(
             update(TRANSACTION)
@@ -154,11 +220,7 @@ def _ask_again(
                 TRANSACTION.c.number == transaction["number"],
                 TRANSACTION.c.status == transaction["status"],
             )
-            .values(
-                lookups=TRANSACTION.c.lookups + 1,
-                due_at=due,
-                not_found_at=transaction["not_found_at"] or seen_missing,
-            )
+            .values(values)
         )
     log.info("looked_up", reference=transaction["reference"], found=why, next=str(due))
     return False

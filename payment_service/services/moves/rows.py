@@ -88,6 +88,7 @@ class TransactionRow(TypedDict):
     due_at: datetime | None
     lookups: int
     not_found_at: datetime | None
+    leased_until: datetime | None
 
 
 class RefundRow(TypedDict):

@@ -25,8 +25,9 @@ from payment_service.services.moves.rows import (
 
 UNSEEN = {
     ("transactions", "due_at"): "when to look up next; it moves with each look-up",
-    ("transactions", "lookups"): "counts look-ups, for the pause before the next",
+    ("transactions", "lookups"): "the worker's look-ups since the last news, for the next pause",
     ("transactions", "not_found_at"): "when a look-up first found nothing; one more must follow",
+    ("transactions", "leased_until"): "the end of a look-up that is under way",
 }
 """Columns whose change audit does not see, and why. The worker writes them without an event."""
 

@@ -13,29 +13,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, insert, update
 
 from payment_service import idempotency
 from payment_service.config import settings
 from payment_service.domain.callers import Caller
-from payment_service.domain.errors import (
-    ProviderUnavailable,
-)
+from payment_service.domain.errors import ProviderUnavailable
+from payment_service.domain.payers import Said
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.providers.contract import (
-    NotSent,
-    Outcome,
-    OutcomeUnknown,
-    Result,
-)
+from payment_service.providers.contract import NotSent, Outcome, OutcomeUnknown, Result
 from payment_service.services.moves import (
     answers,
     evidence,
     outcomes,
+    pages,
     rows,
     transitions,
     unsure,
@@ -58,7 +54,8 @@ class Move:
     """A move that began: the rows as they stand, and who asked for it under which key.
 
     `refund` is what a request of type REFUND is about. `earlier` are the payment's older requests,
-    for the answer. `fallbacks` are the providers to try if this one surely was not reached.
+    for the answer. `fallbacks` are the providers to try if this one surely was not reached. `said`
+    is what the caller said of the payer.
     """
 
     payment: PaymentRow
@@ -68,6 +65,7 @@ class Move:
     refund: RefundRow | None = None
     earlier: tuple[TransactionRow, ...] = ()
     fallbacks: tuple[str, ...] = ()
+    said: Said | None = None
 
 
 def begin(
@@ -82,6 +80,7 @@ def begin(
     changes: PaymentChanges,
     refund: RefundRow | None = None,
     fallbacks: tuple[str, ...] = (),
+    said: Said | None = None,
     before: PaymentRow | None = None,
 ) -> Move:
     """Begins a move of a payment that the connection's transaction holds locked: claims the key,
@@ -105,6 +104,11 @@ def begin(
         before=before,
     )
     transitions.apply(connection, change)
+    if said:
+        reference = payment["reference"]
+        pages.write_said(
+            connection, payment_id=payment["payment_id"], reference=reference, said=said
+        )
     written = connection.execute(
         insert(TRANSACTION).values(transaction).returning(TRANSACTION.c.transaction_id)
     ).scalar_one()
@@ -116,6 +120,7 @@ def begin(
         refund,
         tuple(earlier),
         fallbacks,
+        said,
     )
 
 
@@ -128,7 +133,7 @@ def carry_out(move: Move) -> Ending:
     try:
         if provider is None:
             raise NotSent(f"{move.transaction['provider']} is not on here")
-        result = provider.ask(operation_of(move.payment, move.transaction, move.earlier))
+        result = provider.ask(operation_of(move.payment, move.transaction, move.earlier, move.said))
     except NotSent as error:
         return _not_sent(move, error)
     except OutcomeUnknown:
@@ -150,6 +155,7 @@ def finish(move: Move, result: Result) -> Ending:
         result=result,
         caller=move.caller,
         moment=datetime.now(UTC),
+        others=move.earlier,
     )
     if change:
         ending = answers.written(answers.of_change(change, move.earlier), move.key)
@@ -159,14 +165,15 @@ def finish(move: Move, result: Result) -> Ending:
                 return ending
     # It moves nothing from here, or the payment moved meanwhile.
     with db.engine.begin() as connection:
-        evidence.accept_locked(
-            connection,
-            payment_id=payment_id,
-            number=number,
-            verdict=verdict,
-            result=result,
-            caller=move.caller,
-        )
+        about: dict[str, Any] = {
+            "payment_id": payment_id,
+            "number": number,
+            "result": result,
+            "caller": move.caller,
+        }
+        if evidence.accept_locked(connection, verdict=verdict, **about) is None:
+            # A webhook was quicker, and may not have had the id or the page that this brings.
+            unsure.keep_locked(connection, **about)
         return answers.tell_locked(connection, payment_id=payment_id, number=number, key=move.key)
 
 

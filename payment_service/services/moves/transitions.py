@@ -16,7 +16,8 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.idempotency import Key
 from payment_service.outbox import routes
-from payment_service.services.moves import snapshots, total_changes, writing
+from payment_service.services.moves import pages, snapshots, total_changes, writing
+from payment_service.services.moves.pages import Page
 from payment_service.services.moves.rows import (
     PaymentChanges,
     PaymentRow,
@@ -45,7 +46,8 @@ class News:
 @dataclass(frozen=True)
 class Change:
     """A planned move: the rows as they were counted, as they stand and as they shall be, and the
-    events. `contradicts` says that evidence overturns what callers had been told.
+    events. `contradicts` says that evidence overturns what callers had been told; `page` is what
+    the provider gave anew for the payer, to be kept encrypted.
     """
 
     before: PaymentRow
@@ -56,6 +58,7 @@ class Change:
     news: Sequence[News]
     events: Sequence[Mapping[str, Any]]
     contradicts: bool = False
+    page: Page | None = field(default=None, repr=False)
 
 
 def plan(
@@ -128,7 +131,7 @@ def amended(change: Change, changes: PaymentChanges) -> Change:
         refund=change.refund,
         before=change.before,
     )
-    return replace(again, contradicts=change.contradicts)
+    return replace(again, contradicts=change.contradicts, page=change.page)
 
 
 def apply(connection: Connection, change: Change) -> None:
@@ -160,6 +163,10 @@ def apply_unless_moved(
         **writing.transaction_values(change.transaction),
         **writing.key_values(key, answer),
     }
+    if change.page is not None:
+        values["page"] = pages.sealed_page(change.page, change.payment["reference"])
+        if values["page"] is not None:
+            return writing.APPLY_PAGE.one(connection, values) is not None
     if change.refund is None:
         return writing.APPLY.one(connection, values) is not None
     values |= writing.refund_values(change.refund)

@@ -23,7 +23,7 @@ WRITTEN = frozenset(PaymentChanges.__annotations__)
 
 _OUTCOME = (
     *("status", "amount_approved", "provider_reference", "fee", "failure_code", "failure_message"),
-    *("occurred_at", "due_at"),
+    *("occurred_at", "due_at", "lookups", "leased_until"),
 )
 """What a change writes of a request whose outcome it is."""
 
@@ -40,6 +40,7 @@ _TYPES = {
     "old_version": "integer",
     **{f"t_{name}": kind for name, kind in sql_types(TRANSACTION).items()},
     "refund_id": "bigint",
+    "page": "bytea",
     **{f"r_{name}": kind for name, kind in sql_types(REFUND).items()},
     **dict.fromkeys(("events", "deliveries", "deltas"), "json"),
 }
@@ -68,8 +69,8 @@ def _of_n(names: Iterable[str]) -> str:
 # The rows are named by the parameter and not by l's column: planned on empty tables, a join would
 # be made by the number alone and read the whole index (from 782 to 313 charges a second as rows
 # grew).
-def _applying(name: str, refund: str = "") -> Statement:
-    """The statement, with `refund` put in where a refund ends."""
+def _applying(name: str, more: str = "") -> Statement:
+    """The statement, with one part `more` put in."""
     sql = f"""
     WITH l AS (
         SELECT payment_id FROM payments
@@ -83,7 +84,7 @@ def _applying(name: str, refund: str = "") -> Statement:
         UPDATE transactions SET
             {", ".join(f"{name} = :t_{name}" for name in _OUTCOME)}
         FROM l WHERE transactions.payment_id = :payment_id AND transactions.number = :number
-    {refund}), e AS (
+    {more}), e AS (
         INSERT INTO events (payment_id, occurred_at, chain, {", ".join(_TOLD)})
         SELECT l.payment_id, :updated_at, decode(n.chain, 'hex'), {_of_n(_TOLD)}
         FROM l, {_records("events", {**_TOLD, "chain": "text"})}
@@ -112,6 +113,16 @@ APPLY_REFUND = _applying(
             {", ".join(f"{name} = :r_{name}" for name in _END)}
         FROM l WHERE refunds.refund_id = :refund_id
     """,  # noqa: S608 - our own columns
+)
+
+# So is what a provider gives for a payer: few charges have a page.
+APPLY_PAGE = _applying(
+    "apply_page",
+    """), g AS (
+        INSERT INTO payers (payment_id, reference, page)
+        SELECT l.payment_id, :reference, :page FROM l
+        ON CONFLICT (payment_id) DO UPDATE SET page = EXCLUDED.page
+    """,
 )
 
 _NO_TRANSACTION = dict.fromkeys(("number", *(f"t_{name}" for name in _OUTCOME)))

@@ -38,6 +38,7 @@ CHARGE_FIELDS: Mapping[str, Field] = {
     "payment_token": Field("a string or null", lambda v: v is None or _text(255)(v), None),
     "capture": Field("true or false", lambda value: isinstance(value, bool), True),
     "description": Field("a string or null", lambda v: v is None or isinstance(v, str), None),
+    "return_url": Field("an address or null", lambda v: v is None or _text(2000)(v), None),
 }
 CAPTURE_FIELDS: Mapping[str, Field] = {"reference": REFERENCE, "amount_minor": AMOUNT}
 VOID_FIELDS: Mapping[str, Field] = {"reference": REFERENCE}

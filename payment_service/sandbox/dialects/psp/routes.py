@@ -56,7 +56,7 @@ def _operate(operation: str, target: str | None, body: Any) -> Response:
     if target is not None:
         fields["charge_reference"] = target
     token = _token(state, fields)
-    ask = _ask(operation, fields, token, target, body)
+    ask = _ask(state, operation, fields, token)
 
     def do(whim: Whim) -> Response:
         try:
@@ -81,11 +81,10 @@ def _token(state: SandboxState, fields: dict[str, Any]) -> Any:
     return row["payment_token"] if row else None
 
 
-def _ask(
-    operation: str, fields: dict[str, Any], token: Any, target: str | None = None, body: Any = None
-) -> Ask:
+def _ask(state: SandboxState, operation: str, fields: dict[str, Any], token: Any) -> Ask:
     matchable = {**fields, "token": token, "http_method": request.method}
-    return Ask(operation, request.method, request.path, matchable, target, body)
+    is_repeat = state.memory.by_reference(fields.get("reference")) is not None
+    return Ask(operation, request.method, request.path, matchable, is_repeat)
 
 
 def _answer(row: Row) -> Response:
@@ -104,7 +103,7 @@ def lookup(reference: str) -> Response:
         return reply(200, shown(row, request.host_url))
 
     fields = {"reference": reference}
-    return answered(state, _ask("lookup", fields, _token(state, fields)), do)
+    return answered(state, _ask(state, "lookup", fields, _token(state, fields)), do)
 
 
 @psp.get("/operations")

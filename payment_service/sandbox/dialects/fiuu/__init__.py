@@ -1,0 +1,1 @@
+"""Fiuu: a payer's page, queries, captures, voids, refunds, a daily report and notifications."""

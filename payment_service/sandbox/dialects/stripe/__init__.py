@@ -1,0 +1,1 @@
+"""Stripe's dialect, under /stripe: intents, refunds, events, its keys and its page for payers."""

@@ -1,0 +1,86 @@
+"""What people do at the sandbox's Stripe: the payer on the page of 3-D Secure, the bank of a
+refund, whoever looks into the books."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, redirect, render_template, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from payment_service.sandbox.amounts import decimal_string
+from payment_service.sandbox.bodies import parsed
+from payment_service.sandbox.dialects.stripe import books, events
+from payment_service.sandbox.dialects.stripe.books import StripeBooks
+from payment_service.sandbox.dialects.stripe.refusing import StripeSays
+from payment_service.sandbox.memory import Row
+from payment_service.sandbox.replies import decided_already, failed, reply
+from payment_service.sandbox.state import the_state
+
+payers = Blueprint("stripe_payers", __name__, url_prefix="/stripe")
+
+
+@payers.errorhandler(StripeSays)
+def says_no(error: StripeSays) -> BaseResponse:
+    """Nothing waits under that id."""
+    answer = failed(404 if error.status == 404 else 409, "not_waiting", str(error))
+    return decided_already(answer)
+
+
+@payers.get("/3ds/<intent_id>")
+def ask(intent_id: str) -> str:
+    """The page of the payer's bank, with a yes and a no."""
+    intent = StripeBooks(the_state().memory).find(books.INTENTS, intent_id, "intent")
+    currency = intent["currency"].upper()
+    return render_template(
+        "stripe_3ds.html",
+        intent=intent,
+        amount=f"{decimal_string(intent['amount'], currency)} {currency}",
+        waits=intent["status"] == "requires_action",
+    )
+
+
+@payers.post("/3ds/<intent_id>")
+def answer(intent_id: str) -> BaseResponse:
+    """The payer's word, {"outcome": "approve" | "decline"}; a form leads back to the merchant."""
+    before = StripeBooks(the_state().memory).find(books.INTENTS, intent_id, "intent")
+    approves = _outcome() == "approve"
+    intent = _happens(lambda book: book.act(intent_id, approves))
+    back = ((before["next_action"] or {}).get("redirect_to_url") or {}).get("return_url")
+    if not request.form or not back:
+        return reply(200, {"id": intent["id"], "status": intent["status"]})
+    told = {"payment_intent": intent_id, "payment_intent_client_secret": intent["client_secret"]}
+    told["redirect_status"] = "succeeded" if approves else "failed"
+    return redirect(f"{back}{'&' if '?' in back else '?'}{urlencode(told)}", 303)
+
+
+@payers.post("/banks/<refund_id>")
+def settle(refund_id: str) -> Response:
+    """A refund succeeds, or fails, be it days later: {"outcome": "succeed" | "fail"}."""
+    refund = _happens(lambda book: book.settle(refund_id, _outcome()))
+    return reply(200, {"id": refund["id"], "status": refund["status"]})
+
+
+@payers.get("/books")
+def everything() -> Response:
+    """All intents, charges and refunds, oldest first; never faulty, and without a key."""
+    memory = the_state().memory
+    tables = {"intents": books.INTENTS, "charges": books.CHARGES, "refunds": books.REFUNDS}
+    return reply(200, {noun: memory.rows(table) for noun, table in tables.items()})
+
+
+def _outcome() -> str:
+    body: Any = request.form or parsed(request.get_data())
+    return str(body.get("outcome")) if body else ""
+
+
+def _happens(work: Callable[[StripeBooks], Row]) -> Row:
+    state = the_state()
+    book = StripeBooks(state.memory)
+    with state.memory.lock:
+        row = work(book)
+    for event in book.events:
+        events.send(state.webhooks, event)
+    return row
