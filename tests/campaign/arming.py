@@ -15,10 +15,12 @@ LOOKUPS = 0.25
 WEBHOOKS = 0.5
 """And those at other providers of which a webhook meets one: a few of each kind in two minutes."""
 
-# Nobody repeats a request with the same reference; and a refund that a provider refuses is asked
-# for again an hour later, if it is one that must be given.
+# Nobody repeats a request with the same reference. And what must be given back is asked for again
+# an hour after a provider refused it, which is later than any run: a refund that is owed, and the
+# hold that expired, whose void may meet the fault that was meant for a caller's.
 _NEVER_MET = frozenset({"forget_idempotency"})
 _REFUSED = frozenset({"decline"})
+_MUST_BE_GIVEN = frozenset({"refund", "void"})
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def arm(
 def _armed(levers: Levers, operation: str, match: dict[str, str], of: Dialect | None) -> Armed:
     without: frozenset[str] = frozenset()
     if of is not None:
-        without = _NEVER_MET | _REFUSED if operation == "refund" else _NEVER_MET
+        without = _NEVER_MET | _REFUSED if operation in _MUST_BE_GIVEN else _NEVER_MET
     name = of.name if of else None
     fault = levers.deal(operation, name or "", without)
     return Armed(operation, fault, levers.arm(operation, fault, match=match), name)
