@@ -19,6 +19,13 @@ from tests.sandbox_calls import get
 from tests.sandbox_server import Sandbox
 
 THREADS = 8
+AHEAD = (
+    ("capture", {"SUCCESS", "PARTIALLY_REFUNDED"}),
+    ("void", {"CANCELLED"}),
+    ("expire", {"EXPIRED"}),
+)
+"""What is through before the others start, in every second round, and where it may end then. In the
+rounds between, the machine chooses who comes first, and it may choose one kind each time."""
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +63,8 @@ class Round:
             with db.engine.begin() as connection:
                 connection.execute(
                     text(
-                        "UPDATE payments SET expires_at = now()"
-                        " WHERE payment_id = :id AND status = 'AUTHORIZED'"
+                        "UPDATE payments SET expires_at = timestamptz '2020-01-01'"
+                        " - (now() - '2020-01-01') WHERE payment_id = :id AND status = 'AUTHORIZED'"
                     ),
                     {"id": self.payment_id},
                 )
@@ -78,10 +85,12 @@ class Round:
 
 @pytest.mark.parametrize("rounds", [50, pytest.param(200, marks=pytest.mark.slow)])
 def test_all_against_all(app: Flask, sandbox: Sandbox, rounds: int) -> None:
-    seen = set()
     with ThreadPoolExecutor(THREADS) as pool:
-        for _ in range(rounds):
+        for number in range(rounds):
             one = Round(app)
+            ahead, ends = AHEAD[number // 2 % len(AHEAD)]
+            if number % 2:
+                getattr(one, ahead)()
             moves = [one.capture, one.void, one.expire, one.refund] * (THREADS // 4)
             random.shuffle(moves)
             together = threading.Barrier(THREADS)
@@ -92,5 +101,5 @@ def test_all_against_all(app: Flask, sandbox: Sandbox, rounds: int) -> None:
 
             answers = list(pool.map(move, moves))
             assert not {status for status in answers if status >= 500}, answers
-            seen.add(one.check(sandbox))
-    assert len(seen) >= 3, seen  # the rounds were real races, not one winner throughout
+            end = one.check(sandbox)
+            assert not number % 2 or end in ends, (ahead, end)
