@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from html import unescape
 from typing import Any
@@ -16,6 +15,7 @@ from payment_service.domain.operators import By, Role
 from payment_service.extensions import db
 from payment_service.services import invites
 from tests.fixtures import IN_PRODUCTION, a_key
+from tests.operators import an_address
 
 KEYS: dict[str, Any] = {name: IN_PRODUCTION[name] for name in ("secret_key", "encryption_keys")}
 """What an app needs for its pages."""
@@ -44,7 +44,7 @@ class Desk:
         self.app = app
         self.client = app.test_client()
         # Tries are counted by address, so each has its own.
-        self.client.environ_base["REMOTE_ADDR"] = ".".join(map(str, [10, *os.urandom(3)]))
+        self.client.environ_base["REMOTE_ADDR"] = an_address()
         self.base = "https://localhost" if secure else "http://localhost"
         self.email = email or an_email()
         self.secret = ""

@@ -16,18 +16,21 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, text
 
-from payment_service import config, create_app
+from payment_service import config, create_app, patient_redis
 from payment_service.config import ByProvider
 from payment_service.extensions import db
+from payment_service.ratelimit import hits
 from tests.canaries import WATCH
-from tests.patience import CLOCKLESS, UNHURRIED
-from tests.running_service import ENCRYPTION_KEYS, Service, running_service
+from tests.patience import CLOCKLESS, PATIENCE, UNHURRIED
+from tests.running_service import APP, ENCRYPTION_KEYS, Service, running_service
 from tests.sandbox_calls import emptied, sandbox_with_trips
 from tests.sandbox_server import Sandbox, running_sandbox
 
 _numbers = itertools.count(int.from_bytes(os.urandom(4)) * 1000)
 
 MakeApp = Callable[..., Flask]
+
+AS_SERVED = patient_redis.REDIS_PATIENCE
 
 OWN_OF_PROVIDERS = {
     field.name
@@ -46,6 +49,23 @@ IN_PRODUCTION: dict[str, Any] = {
     "metrics_token": "kQ7wZ2nX5vB8mC1p",
 }
 """What an app must be given to start in production, beside the suite's database."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def redis_is_waited_for() -> Iterator[None]:
+    """The service counts in memory after half a second of silence. Where counts are to be exact, a
+    machine that is busy for so long would make them wrong."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (patient_redis, hits):
+            patch.setattr(module, "REDIS_PATIENCE", PATIENCE)
+        yield
+
+
+@pytest.fixture
+def redis_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a Redis that is silent: apps that are made now wait for it as the service does."""
+    for module in (patient_redis, hits):
+        monkeypatch.setattr(module, "REDIS_PATIENCE", AS_SERVED)
 
 
 def a_number() -> int:
@@ -139,7 +159,7 @@ def start_service(
     long as the module's tests; keyword arguments change their environment."""
     with contextlib.ExitStack() as services:
 
-        def start(**env: str) -> Service:
+        def start(*, app: str = APP, **env: str) -> Service:
             given = {
                 "REDIS_URL": redis_url,
                 "SANDBOX_PROVIDER_URL": sandbox.url,
@@ -148,7 +168,7 @@ def start_service(
                 "LOG_LEVEL": "WARNING",
             }
             directory = tmp_path_factory.mktemp("service")
-            running = running_service(directory, database_url=postgres_url, **given | env)
+            running = running_service(directory, database_url=postgres_url, app=app, **given | env)
             return services.enter_context(running)
 
         yield start

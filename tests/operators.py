@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ CLI = By("cli:test")
 KEYS: dict[str, Any] = {"encryption_keys": IN_PRODUCTION["encryption_keys"]}
 """What an app needs for second factors."""
 AGENT = "Test/1.0"
+_addresses = itertools.count(secrets.randbits(24))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,15 @@ class Person:
 
 def an_address() -> str:
     """That no other test comes from: tries are counted by it."""
-    return "10." + ".".join(str(number) for number in secrets.token_bytes(3))
+    number = next(_addresses) % 2**24
+    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+def a_wrong_code(secret: str) -> str:
+    """One that the telephone does not show within the next hour, nor did just now."""
+    now, totp = int(time.time()), pyotp.TOTP(secret)
+    shown = {totp.at(now + off * second_factor.STEP_SECONDS) for off in range(-4, 120)}
+    return next(code for code in (f"{number:06}" for number in range(1000)) if code not in shown)
 
 
 def an_operator(

@@ -22,6 +22,8 @@ from tests.sandbox_server import ROOT, reserved_port
 ENCRYPTION_KEYS = "k1:b5pBd0mR8sYw3vQe7uXz1kLj9hGf2nTc4aWq6iOlPrU="
 """Those under which other tests may have left rows in the same database."""
 
+APP = "payment_service:create_app()"
+
 DROPPED = ("DATABASE_URL", "REDIS_URL", "RABBITMQ_URL", "GUNICORN_CMD_ARGS", "FLASK_APP")
 
 
@@ -37,6 +39,7 @@ class Service:
         self._reservation = reserved_port()
         self.url = f"http://127.0.0.1:{self._reservation.getsockname()[1]}"
         self.log = directory / "service.log"
+        self.app = APP
         self.processes: list[subprocess.Popen[bytes]] = []
         self.web: subprocess.Popen[bytes] | None = None
         clean = {name: value for name, value in os.environ.items() if name not in DROPPED}
@@ -57,8 +60,8 @@ class Service:
         """Starts gunicorn and returns once it is ready; `env` stays for later starts."""
         self.env |= env
         WATCH.note({name.lower(): value for name, value in self.env.items()})
-        app = "payment_service:create_app()"
-        self.web = self._spawn("-m", "gunicorn", "-c", str(self.tree / "gunicorn.conf.py"), app)
+        settings = str(self.tree / "gunicorn.conf.py")
+        self.web = self._spawn("-m", "gunicorn", "-c", settings, self.app)
         deadline = time.monotonic() + PATIENCE
         while not self._ready():
             if self.web.poll() is not None or time.monotonic() > deadline:
@@ -122,9 +125,12 @@ class Service:
 
 
 @contextlib.contextmanager
-def running_service(directory: Path, *, database_url: str, **env: str) -> Iterator[Service]:
+def running_service(
+    directory: Path, *, database_url: str, app: str = APP, **env: str
+) -> Iterator[Service]:
     """A started service, killed at the end; it doesn't time out because the machine is busy."""
     service = Service(directory, DATABASE_URL=database_url, **ENVIRONMENT | env)
+    service.app = app
     try:
         service.start()
         yield service

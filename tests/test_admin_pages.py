@@ -29,6 +29,7 @@ from tests.desk import (
     invited,
 )
 from tests.fixtures import IN_PRODUCTION, MakeApp, a_key
+from tests.operators import a_wrong_code
 from tests.own_process import printed
 from tests.tokens import SECURED, a_token, bearing
 
@@ -499,7 +500,10 @@ def test_a_second_factor_from_its_set_up_to_its_loss(strict: Flask) -> None:
     first = desk.cookie()
     page = desk.get(SECOND)
     assert "<svg" in page.text
-    assert desk.post(SECOND, code="000000").status_code == 422
+    offered = re.search(r"<code>([^<]+)</code>", page.text)
+    assert offered
+    wrong_code = a_wrong_code(offered.group(1).replace(" ", ""))
+    assert desk.post(SECOND, code=wrong_code).status_code == 422
     codes = desk.set_up()
     assert len(set(codes)) == 10
     assert desk.cookie() != first
@@ -511,7 +515,7 @@ def test_a_second_factor_from_its_set_up_to_its_loss(strict: Flask) -> None:
     assert answer.location == f"{SECOND}?next=/admin/me"
     half = desk.cookie()
     a_code_may_come_again(desk)
-    wrong = desk.post(answer.location, code="000000")
+    wrong = desk.post(answer.location, code=a_wrong_code(desk.secret))
     assert wrong.status_code == 403
     assert "That code is not right" in wrong.text
     right = desk.post(answer.location, code=desk.code())

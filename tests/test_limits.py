@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 from payment_service import embedded
 from tests.fixtures import MakeApp, StartService, a_key, a_number, an_order
 from tests.patience import PATIENCE
+from tests.patient_app import PATIENT_APP
 from tests.tokens import SECRET, SECURED, a_token, bearing
 
 LIMITS = {"address": 40, "rider": 41, "service": 42, "charge": 43, "refund": 44}
@@ -235,6 +236,7 @@ def test_a_limit_of_charges_holds_for_all_processes_and_not_for_replays(
     server = embedded.start_redis(tmp_path)
     services = [
         start_service(
+            app=PATIENT_APP,
             AUTH_MODE="jwt",
             JWT_SECRET=SECRET,
             REDIS_URL=server.url,

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from payment_service import embedded
 from tests.certificates import a_certificate
 from tests.fixtures import MakeApp
+from tests.patience import PATIENCE
 
 
 @contextlib.contextmanager
@@ -56,6 +57,7 @@ def inside_of_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("redis_is_not_waited_for")
 def test_a_name_of_redis_that_is_not_resolved_is_not_waited_for(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,7 +66,7 @@ def test_a_name_of_redis_that_is_not_resolved_is_not_waited_for(
 
     def slow(host: str, *rest: Any) -> Any:
         if host == "slow.example":
-            over.wait(10)
+            over.wait(PATIENCE)
             resolved.set()
         return resolve(host, *rest)
 

@@ -143,7 +143,7 @@ def test_a_lost_answer_is_redelivered_under_the_same_id(
     make: Make, sandbox: Sandbox, fault: str
 ) -> None:
     app = make(**urls(sandbox, "order"))
-    hasty = make(**urls(sandbox, "order"), outbox_timeout_seconds=0.3)
+    hasty = make(**urls(sandbox, "order"), outbox_timeout_seconds=1.0)
     order = a_number()
     made = pay(app, order_id=order)
     arm(sandbox, "order", fault, match={"order_id": order})
