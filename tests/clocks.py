@@ -55,8 +55,9 @@ def is_open(app: Flask, payment_id: int) -> bool:
 
 
 @contextlib.contextmanager
-def impatient(app: Flask, seconds: float = 0.3) -> Iterator[None]:
-    """The sandbox's provider times out after `seconds`: for a call that is never answered."""
+def impatient(app: Flask, seconds: float = 1.0) -> Iterator[None]:
+    """The sandbox's provider times out after `seconds`: for a call that is never answered. Not so
+    soon that a busy machine has not even sent it by then."""
     provider = app.extensions["providers"].get("sandbox")
     patient = provider.limits
     provider.limits = replace(patient, timeout=seconds)

@@ -98,7 +98,7 @@ def test_a_full_database(make_disk: MakeDisk, tmp_path: Path, sandbox: Sandbox) 
                 refused.append(charge(service))
                 return refused[-1].status_code != 201
 
-            eventually(is_refused, seconds=60)  # the pages at hand have some room left
+            eventually(is_refused)  # the pages at hand have some room left
             assert refused[-1].status_code == 503
             assert refused[-1].json()["code"] == "storage_full"
             assert int(refused[-1].headers["Retry-After"]) > 0
@@ -163,7 +163,7 @@ def test_metrics_that_outgrow_their_disk(
         assert service.web_workers() == [before]
         full.unlink()
         before.kill()
-        eventually(lambda: before not in service.web_workers() and service.web_workers(), 30)
+        eventually(lambda: before not in service.web_workers() and service.web_workers())
         assert charge(service).status_code == 201
         assert by(scrape(service), COUNTED, "route")["/v1/payments/charge"] == 2
 

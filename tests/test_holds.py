@@ -14,7 +14,8 @@ from payment_service.extensions import db
 from payment_service.providers.contract import Operation, Result
 from payment_service.services import expiry
 from tests.clocks import is_open, look_up
-from tests.fixtures import a_key, an_order
+from tests.fixtures import MakeApp, a_key, an_order
+from tests.patience import CLOCKLESS
 from tests.sandbox_calls import arm, decide, eventually, get
 from tests.sandbox_server import Sandbox
 
@@ -22,8 +23,9 @@ Call = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def app(clockless_app: Flask) -> Flask:
-    return clockless_app
+def app(make_app: MakeApp, database_of_module: str) -> Flask:
+    """In whose database no other hold's time is over."""
+    return make_app(**CLOCKLESS, database_url=database_of_module)
 
 
 @pytest.fixture
@@ -143,8 +145,8 @@ def test_a_hold_expires_by_a_void(app: Flask, hold: Call, client: FlaskClient, s
 def test_expiry_goes_on_at_once_while_there_is_more(
     app: Flask, hold: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    while run(app, expiry.run_once)["more"]:
-        pass  # what other tests left
+    while run(app, expiry.run_once)["ended"]:
+        pass  # what the tests above left
     monkeypatch.setattr(expiry, "BATCH", 2)
     for _ in range(3):
         over(app, hold()["payment_id"])
@@ -155,8 +157,8 @@ def test_expiry_goes_on_at_once_while_there_is_more(
 def test_one_that_goes_wrong_keeps_no_other_waiting(
     app: Flask, hold: Call, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    while run(app, expiry.run_once)["more"]:
-        pass  # what other tests left
+    while run(app, expiry.run_once)["ended"]:
+        pass  # what the tests above left
     payments = [hold(), hold()]
     provider = app.extensions["providers"].get("sandbox")
     ask, wrong = provider.ask, payments[0]["transactions"][0]["reference"]

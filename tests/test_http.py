@@ -21,7 +21,7 @@ from tests.sandbox_server import reserved_port
 Talk = Callable[[socket.socket], None]
 
 
-DEADLINE = 0.5
+DEADLINE = 1.0
 """Seconds. Each server below would answer well, several seconds later."""
 
 
@@ -101,14 +101,14 @@ def dripping(at_once: bytes, dripped: bytes, rest: bytes = b"") -> Talk:
 
 def late(connection: socket.socket) -> None:
     read_request(connection)
-    pause(10)
+    pause(PATIENCE)
     connection.sendall(EMPTY)
 
 
 def interim(connection: socket.socket) -> None:
     """Sends interim answers as fast as they are taken."""
     read_request(connection)
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         connection.sendall(CONTINUE * 100)
     connection.sendall(EMPTY)
@@ -193,7 +193,7 @@ def test_a_large_request_is_bounded_inside_of_tls(tls: ssl.SSLContext) -> None:
 
 def test_tls_that_is_not_agreed_on_in_time_is_unreachable(tls: ssl.SSLContext) -> None:
     def agree_late(connection: socket.socket) -> None:
-        pause(10)
+        pause(PATIENCE)
         with tls.wrap_socket(connection, server_side=True) as inside:
             read_request(inside)
             inside.sendall(EMPTY)
@@ -232,7 +232,7 @@ def test_a_name_that_is_not_resolved_in_time_is_unreachable(
     over, resolved, resolve = threading.Event(), threading.Event(), socket.getaddrinfo
 
     def slow(host: str, *rest: Any) -> Any:
-        over.wait(10)
+        over.wait(PATIENCE)
         resolved.set()
         return resolve("127.0.0.1", *rest)
 

@@ -12,6 +12,7 @@ import pytest
 
 from payment_service.services import health
 from tests.fixtures import MakeApp
+from tests.patience import PATIENCE
 from tests.sandbox_server import reserved_port
 
 Talk = Callable[[socket.socket], None]
@@ -54,7 +55,7 @@ class Odd:
 
     def _meet(self, connection: socket.socket) -> None:
         with connection:
-            connection.settimeout(20)
+            connection.settimeout(PATIENCE)
             self._talk(connection)
         self.left.release()
 
@@ -96,14 +97,17 @@ def test_a_broker_that_is_not_there_only_degrades(make_app: MakeApp) -> None:
 def test_what_is_no_broker_is_let_go_of(make_app: MakeApp, talk: Talk) -> None:
     with a_listener(talk) as odd:
         assert ready(make_app, odd.url).json["dependencies"]["rabbitmq"] == "DOWN"
-        assert odd.left.acquire(timeout=10)
+        assert odd.left.acquire(timeout=PATIENCE)
         assert odd.met == 1
 
 
-def test_many_probes_make_one_connection(make_app: MakeApp) -> None:
+def test_many_probes_make_one_connection(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "BROKER_KNOWN_SECONDS", PATIENCE)
     with a_listener(hold) as odd:
         app = make_app(rabbitmq_url=odd.url)
-        meet, told = threading.Barrier(10, timeout=10), []
+        meet, told = threading.Barrier(10, timeout=PATIENCE), []
 
         def probe() -> None:
             meet.wait()
@@ -122,12 +126,12 @@ def test_nobody_waits_for_a_look_when_something_is_known(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "BROKER_KNOWN_SECONDS", 0.0)
-    monkeypatch.setattr(health, "BROKER_PATIENCE", 4.0)
+    monkeypatch.setattr(health, "BROKER_PATIENCE", PATIENCE)
     met, go_on = threading.Event(), threading.Event()
 
     def talk(connection: socket.socket) -> None:
         met.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
 
     with a_listener(talk) as odd:
         client = make_app(rabbitmq_url=odd.url).test_client()
@@ -137,7 +141,7 @@ def test_nobody_waits_for_a_look_when_something_is_known(
         go_on.clear()
         looking = threading.Thread(target=lambda: ready(make_app, odd.url))
         looking.start()
-        assert met.wait(10)
+        assert met.wait(PATIENCE)
         assert client.get("/health/ready").json["dependencies"]["rabbitmq"] == "DOWN"
         assert looking.is_alive()
         go_on.set()

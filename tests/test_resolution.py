@@ -21,7 +21,7 @@ from payment_service.services import worker
 from payment_service.services.moves import evidence, hastening, resolution
 from tests.books import execute
 from tests.clocks import an_hour_later, due
-from tests.fixtures import a_key, an_order
+from tests.fixtures import MakeApp, a_key, an_order
 from tests.patience import CLOCKLESS, PATIENCE
 from tests.sandbox_calls import arm, get
 from tests.sandbox_server import Sandbox
@@ -30,8 +30,9 @@ FIRST_PAUSE = CLOCKLESS["resolution_first_lookup_seconds"]
 
 
 @pytest.fixture(scope="module")
-def app(clockless_app: Flask) -> Flask:
-    return clockless_app
+def app(make_app: MakeApp, database_of_module: str) -> Flask:
+    """In whose database nothing grows old that other tests have left open."""
+    return make_app(**CLOCKLESS, database_url=database_of_module)
 
 
 def _lost(client: FlaskClient, sandbox: Sandbox, fault: str = "do_and_lose_answer") -> Any:

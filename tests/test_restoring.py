@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from payment_service.domain.acts import Act
 from payment_service.domain.operators import InviteOver
 from payment_service.extensions import db
 from payment_service.outbox import relay
+from payment_service.providers.contract import Operation, Result
 from payment_service.services import audit_log, invites, sessions, totals
 from scripts.postgres import call
 from tests.books import a_charged_payment, a_pending_payment, a_trip, post
@@ -24,7 +25,6 @@ from tests.operators import CLI, an_operator, begun, current
 from tests.patience import PATIENCE
 from tests.restoring import House, a_hold
 from tests.sandbox_calls import arm, eventually, get
-from tests.sandbox_server import Sandbox
 
 TABLES = ("payments", "transactions", "refunds", "events", "deliveries", "idempotency_keys",
           "sink_totals")  # fmt: skip
@@ -56,14 +56,22 @@ def sums(house: House, database: str | None = None) -> list[Any]:
 
 
 @contextmanager
-def slowed(sandbox: Sandbox, ms: int) -> Iterator[None]:
-    """The provider takes that long for everything."""
-    url = f"{sandbox.url}/sandbox/latency"
-    assert requests.post(url, json={"profile": "fixed", "ms": ms}, timeout=PATIENCE).ok
-    try:
-        yield
-    finally:
-        requests.post(url, json={"profile": "off"}, timeout=PATIENCE)
+def held_up(house: House) -> Iterator[threading.Event]:
+    """What is begun is asked of the provider once the event is set."""
+    go_on, provider = threading.Event(), house.app.extensions["providers"].get("sandbox")
+    ask = provider._ask
+
+    def later(operation: Operation) -> Result:
+        go_on.wait(PATIENCE)
+        answer: Result = ask(operation)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provider, "_ask", later)
+        try:
+            yield go_on
+        finally:
+            go_on.set()
 
 
 def an_import(house: House, folder: Path, *statuses: str, trip_id: int | None = None) -> list[int]:
@@ -208,11 +216,12 @@ def test_a_key_that_was_freed_since_is_free(house: House) -> None:
     key, token = a_key(), f"card-{a_key()}"
     body = {"order_id": a_number(), "amount": "8.00", "method": "CARD", "payment_token": token}
     arm(house.sandbox, "charge", "too_many_requests", match={"token": token})
-    with slowed(house.sandbox, 3000), ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, held_up(house) as go_on:
         first = pool.submit(post, house.client, "/v1/payments/charge", key, **body)
         eventually(lambda: house.rows("SELECT 1 FROM idempotency_keys"))
         file = house.backup()
         assert house.rows("SELECT status FROM payments") == [("PROCESSING",)]
+        go_on.set()
         assert first.result().status_code == 503
     house.restore(file)
     assert house.rows("SELECT status FROM payments") == [("FAILED",)]
@@ -226,11 +235,12 @@ def test_a_key_that_somebody_deleted_goes_on_protecting(house: House) -> None:
     keys = (a_key(), a_key())
     bodies = [{"order_id": a_number(), "amount": "8.00", "method": "CARD"} for _ in keys]
     told = [post(house.client, "/v1/payments/charge", keys[0], **bodies[0])]
-    with slowed(house.sandbox, 3000), ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, held_up(house) as go_on:
         last = pool.submit(post, house.client, "/v1/payments/charge", keys[1], **bodies[1])
         eventually(lambda: house.rows("SELECT 1 FROM idempotency_keys WHERE answer_body IS NULL"))
         file = house.backup()
         assert house.rows("SELECT 1 FROM payments WHERE status = 'PROCESSING'")
+        go_on.set()
         told.append(last.result())
     house.rows("DELETE FROM idempotency_keys")
     house.restore(file)

@@ -158,7 +158,7 @@ FORGED: dict[str, tuple[Callable[[], str], str]] = {
     "the issuer with a slash": (lambda: signed(iss=f"{ISSUER}/"), "issuer"),
     "no issuer": (lambda: signed(iss=None), "claims"),
     "expired": (lambda: signed(exp=NOW - 120), "expired"),
-    "not good yet": (lambda: signed(nbf=NOW + HOUR), "early"),
+    "not good yet": (lambda: signed(nbf=NOW + 24 * HOUR), "early"),
     "issued tomorrow": (lambda: signed(iat=NOW + 24 * HOUR), "early"),
     "without end": (lambda: signed(exp=None), "claims"),
     "an end beyond all years": (lambda: signed(exp=10**30), "claims"),
@@ -293,7 +293,7 @@ def test_a_token_of_keycloaks_shape() -> None:
     """As its realm makes one for a service, with an audience mapper."""
     token = jwt.encode(
         {
-            "exp": NOW + HOUR,
+            "exp": NOW + 24 * HOUR,
             "iat": NOW,
             "jti": "trrtcc:2f9a",
             "iss": ISSUER,
@@ -395,7 +395,7 @@ def test_a_token_that_passed_is_remembered(monkeypatch: pytest.MonkeyPatch) -> N
         return decode(*args, **kwargs)
 
     monkeypatch.setattr(jwt.PyJWT, "decode", counting)
-    long, short = a_token(), a_token(exp=int(time.time()) + 20)
+    long, short = a_token(), a_token(exp=int(time.time()) + 27)
     for seconds, times in ((0, 2), (15, 2), (30, 3), (59.9, 4), (61, 5), (100, 6)):
         now[0] = 1000.0 + seconds
         by_clock.bearer(long)
