@@ -102,19 +102,23 @@ def one_round(
 ) -> Round:
     """One run of wrk, watched. `tokens` is a file of tokens that the charges show,
     one a line."""
-    assert service.web is not None
-    parts = {
-        "gunicorn": service.web.pid,
-        "postgres": servers.postgres.process.pid,
-        "redis": servers.redis.process.pid,
-    }
-    meter = Meter(parts, service.directory / "metrics")
+    meter = Meter(parts(servers, service), service.directory / "metrics")
     meter.start()
     args = [str(next(_bases)), *([str(tokens)] if tokens else [])]
     before = yardstick.written(servers)
     load = wrk(service.url, "charge.lua", *args, connections=connections, seconds=seconds)
     wal = yardstick.per_charge(servers, before, load.requests)
     return Round(load, meter.seconds(), meter.spread(), meter.statuses(), wal)
+
+
+def parts(servers: Servers, service: Service) -> dict[str, int]:
+    """The tops of the process trees that serve a request."""
+    assert service.web is not None
+    return {
+        "gunicorn": service.web.pid,
+        "postgres": servers.postgres.process.pid,
+        "redis": servers.redis.process.pid,
+    }
 
 
 def _cpu_us(one: Round) -> float:

@@ -10,16 +10,9 @@ case; with the service's own default of 60 a minute nearly all of one address ar
 from __future__ import annotations
 
 import argparse
-import http.client
-import json
 import sys
 import tempfile
-import threading
-import time
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -28,17 +21,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.bench import charges, report, world
 from tests.bench.load import Missing, require_wrk
+from tests.bench.processes import Meter
 from tests.bench.report import Report
+from tests.bench.unsigned import Sender, own_seconds
 from tests.bench.world import Servers
 from tests.running_service import Service
 
 DATABASE = "payments_refused"
 ROUNDS = 3
 CONNECTIONS = 16
-SENDERS = 8
-"""Connections of the webhooks; each is kept."""
-MOST_SECONDS = 1800.0
-"""For those that go as fast as they can: at a hundred a second 100,000 take less."""
 KEEP = 1000
 """WEBHOOK_REFUSALS_KEEP: as many lines at most, however many come."""
 AIM_LOST = 0.1
@@ -48,72 +39,6 @@ STRIPE = {
     "STRIPE_WEBHOOK_SECRET": "whsec_of_this_bench",
     "WEBHOOK_REFUSALS_KEEP": str(KEEP),
 }
-
-
-class Sender:
-    """Sends webhooks that nobody signed, and counts the answers."""
-
-    def __init__(self, port: int) -> None:
-        self.answers: Counter[int] = Counter()
-        self._port = port
-        self._lock = threading.Lock()
-
-    @property
-    def sent(self) -> int:
-        return self.answers.total()
-
-    def flood(self, count: int) -> float:
-        """So many, as fast as they go; how many seconds that took."""
-        started = time.monotonic()
-        shares = [count // SENDERS + (number < count % SENDERS) for number in range(SENDERS)]
-        with ThreadPoolExecutor(SENDERS) as pool:
-            list(pool.map(lambda share: self._run(share, started + MOST_SECONDS), shares))
-        return time.monotonic() - started
-
-    @contextmanager
-    def trickling(self, rate: float) -> Iterator[None]:
-        """At a constant rate while the block runs; less only if the answers take longer."""
-        over = threading.Event()
-        pace = SENDERS / rate
-        threads = [
-            threading.Thread(target=self._trickle, args=(over, pace)) for _ in range(SENDERS)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            for thread in threads:
-                thread.join()
-
-    def _trickle(self, over: threading.Event, pace: float) -> None:
-        connection = self._connect()
-        due = time.monotonic()
-        while not over.wait(max(0.0, due - time.monotonic())):
-            self._one(connection)
-            due += pace
-        connection.close()
-
-    def _run(self, count: int, until: float) -> None:
-        connection = self._connect()
-        for _ in range(count):
-            if time.monotonic() > until:
-                break
-            self._one(connection)
-        connection.close()
-
-    def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-
-    def _one(self, connection: http.client.HTTPConnection) -> None:
-        body = json.dumps({"id": "evt_1", "type": "payment_intent.succeeded"})
-        headers = {"Stripe-Signature": f"t={int(time.time())},v1={'0' * 64}"}
-        connection.request("POST", "/v1/webhooks/stripe", body, headers)
-        answer = connection.getresponse()
-        answer.read()
-        with self._lock:
-            self.answers[answer.status] += 1
 
 
 def main() -> None:
@@ -138,30 +63,51 @@ def main() -> None:
     sys.exit(any(line.met is False for line in found.lines))
 
 
+@dataclass
+class Rounds:
+    """Charges, by turns alone and beside the webhooks."""
+
+    alone: list[charges.Round] = field(default_factory=list)
+    beside: list[charges.Round] = field(default_factory=list)
+
+    def lost(self) -> float:
+        """Share of the charges; the median over rounds."""
+        pairs = zip(self.alone, self.beside, strict=True)
+        return 1 - median(beside.load.rate / alone.load.rate for alone, beside in pairs)
+
+    def charge_us(self) -> float:
+        """All CPU time of a charge alone, wrk's too."""
+        return median(1e6 * _spent(one.cpu) / one.load.requests for one in self.alone)
+
+    def cores(self) -> float:
+        """How many the charges took while they were alone."""
+        return median(_spent(one.cpu) / one.load.seconds for one in self.alone)
+
+
+def _spent(cpu: dict[str, float]) -> float:
+    return sum(seconds for name, seconds in cpu.items() if name != "machine")
+
+
 def measure(servers: Servers, service: Service, found: Report, asked: argparse.Namespace) -> None:
     sender = Sender(int(service.url.rsplit(":", 1)[1]))
-    rates: dict[str, list[float]] = {"alone": [], "beside": []}
+    rounds = Rounds()
     charges.one_round(servers, service, CONNECTIONS, 1)  # warm
     for _ in range(ROUNDS):
-        alone = charges.one_round(servers, service, CONNECTIONS, asked.seconds)
+        rounds.alone.append(charges.one_round(servers, service, CONNECTIONS, asked.seconds))
         with sender.trickling(asked.rate):
-            beside = charges.one_round(servers, service, CONNECTIONS, asked.seconds)
-        rates["alone"].append(alone.load.rate)
-        rates["beside"].append(beside.load.rate)
-    lost = 1 - median(
-        beside / alone for alone, beside in zip(rates["alone"], rates["beside"], strict=True)
-    )
-    for name, of in rates.items():
-        shown = f"{median(of):,.0f} ({', '.join(f'{one:,.0f}' for one in of)})"
+            rounds.beside.append(charges.one_round(servers, service, CONNECTIONS, asked.seconds))
+    for name, of in (("alone", rounds.alone), ("beside", rounds.beside)):
+        rates = [one.load.rate for one in of]
+        shown = f"{median(rates):,.0f} ({', '.join(f'{one:,.0f}' for one in rates)})"
         found.add(f"charges/s, {name}", shown)
-    what = f"charges lost beside {asked.rate:g} refused webhooks a second"
+    what, lost = f"charges lost beside {asked.rate:g} refused webhooks a second", rounds.lost()
     found.add(what, f"{lost:.1%}", f"< {AIM_LOST:.0%}", lost < AIM_LOST)
     sender.flood(KEEP)  # all slots are full from here on, and the last charges have ended
     before, pages = held(servers), size(servers)
     left = max(0, asked.webhooks - sender.sent)
-    took = sender.flood(left)
+    parts = flood(servers, service, sender, left, found)
+    add_cpu(found, rounds, parts, asked.rate)
     after = held(servers)
-    found.add("as fast as they go", f"{left:,} in {took:.0f} s, {left / max(took, 1e-9):,.0f}/s")
     found.add("answers by status", f"{dict(sender.answers)}")
     grown = {
         name: after[name] - before[name]
@@ -174,6 +120,33 @@ def measure(servers: Servers, service: Service, found: Report, asked: argparse.N
     found.add("their table, MB before and after", f"{pages:.1f}, {size(servers):.1f}")
     counted = refused(service)
     found.add("counted", f"{counted:,}", f"{sender.sent:,}", counted == sender.sent)
+
+
+def flood(
+    servers: Servers, service: Service, sender: Sender, count: int, found: Report
+) -> dict[str, float]:
+    """Sends so many with nothing beside them; the CPU microseconds that each took, by part."""
+    meter = Meter(charges.parts(servers, service))
+    own = own_seconds()
+    meter.start()
+    took = sender.flood(count)
+    spent = {name: meter.seconds()[name] for name in ("gunicorn", "postgres", "redis")}
+    spent["sender"] = own_seconds() - own
+    rate = count / max(took, 1e-9)
+    found.add("as fast as they go", f"{count:,} in {took:.0f} s, {rate:,.0f}/s")
+    return {name: 1e6 * seconds / max(1, count) for name, seconds in spent.items()}
+
+
+def add_cpu(found: Report, rounds: Rounds, parts: dict[str, float], rate: float) -> None:
+    """What a webhook takes of the cores, which says more than rates do where others work on them,
+    too. Whoever sends webhooks is elsewhere in truth, so that one is told apart."""
+    webhook = sum(us for name, us in parts.items() if name != "sender")
+    shown = ", ".join(f"{name} {us:,.0f}" for name, us in parts.items())
+    found.add("CPU us of a refused webhook, without its sender", f"{webhook:,.0f} ({shown})")
+    charge, cores = rounds.charge_us(), rounds.cores()
+    found.add("CPU us of a charge, and cores that charges took", f"{charge:,.0f}, {cores:.2f}")
+    share = rate * webhook / 1e6 / cores
+    found.add(f"what {rate:g} of them a second take of these cores", f"{share:.1%}")
 
 
 def held(servers: Servers) -> dict[str, int]:
