@@ -80,12 +80,16 @@ class Circuit:
             raise CircuitOpen(1.0)
         return True
 
-    def _left(self) -> float:
+    def open_until(self) -> datetime | None:
+        """Until when nobody is let through; None of one that is closed. Then one trial decides."""
         opened_at = self.breaker._state_storage.opened_at
-        if opened_at is None:
-            return 0.0
-        until = opened_at + timedelta(seconds=self.breaker.reset_timeout)
-        return (until - datetime.now(UTC)).total_seconds()
+        if opened_at is None or self.breaker.current_state == pybreaker.STATE_CLOSED:
+            return None
+        return opened_at + timedelta(seconds=self.breaker.reset_timeout)
+
+    def _left(self) -> float:
+        until = self.open_until()
+        return 0.0 if until is None else (until - datetime.now(UTC)).total_seconds()
 
     def _tell(self, error: Exception | None) -> None:
         def replay() -> None:

@@ -11,14 +11,13 @@ from typing import Any, TypedDict, cast
 from sqlalchemy import BigInteger, bindparam, select
 
 from payment_service.config import settings
-from payment_service.domain import money
+from payment_service.domain import coming, money
 from payment_service.domain.errors import PaymentNotFound
 from payment_service.domain.events import iso
-from payment_service.domain.vocabulary import ASKS, Actor, PaymentStatus, TransactionStatus, Trust
+from payment_service.domain.vocabulary import ASKS, Actor, Trust
 from payment_service.models import Delivery, Event
 from payment_service.queries import Listed, Query
-from payment_service.services import reading
-from payment_service.services.moves import paid_twice
+from payment_service.services import reading, upcoming
 from payment_service.services.moves.rows import (
     PAYMENT,
     TRANSACTION,
@@ -62,8 +61,8 @@ class Timeline(TypedDict):
 _READ = Query(
     "read_timeline",
     select(
-        *(PAYMENT.c.payment_id, PAYMENT.c.created_at, PAYMENT.c.imported, PAYMENT.c.status),
-        *(PAYMENT.c.next_action, PAYMENT.c.expires_at),
+        *(PAYMENT.c.payment_id, PAYMENT.c.next_action),
+        *upcoming.STANDING,
     ).where(
         PAYMENT.c.payment_id == bindparam("id", type_=BigInteger, required=True), reading.MAY_SEE
     ),
@@ -232,31 +231,7 @@ def _heard(row: Mapping[str, Any]) -> Moment:
     )
 
 
-def _coming(row: TransactionRow) -> str:
-    if paid_twice.is_beside(row) and row["type"] in ASKS:
-        return f"give back {row['reference']}, which was paid twice"
-    look_up = f"look up {row['reference']} at {row['provider']}"
-    if row["status"] in OPEN:
-        return look_up
-    if row["status"] == TransactionStatus.SUCCESS and row["type"] in ASKS:
-        return f"{look_up} once more, to be sure that it was not paid twice"
-    if row["failure_code"] == "not_received":
-        return f"{look_up} once more, to be sure that it was not received"
-    return f"{look_up} once more, to be sure that nothing was paid"
-
-
-def _next(payment: PaymentRow, transactions: list[TransactionRow]) -> Coming | None:
+def _next(payment: Mapping[str, Any], transactions: list[TransactionRow]) -> Coming | None:
     """What will happen next by itself, and when."""
-    coming: list[Coming] = [
-        {"what": _coming(row), "at": due_at}
-        for row in transactions
-        if (due_at := row["due_at"]) is not None
-    ]
-    if payment["expires_at"] is not None:
-        what: dict[str, str] = {
-            PaymentStatus.AUTHORIZED: "the hold expires and is voided",
-            PaymentStatus.REQUIRES_ACTION: "the wait for the payer ends",
-        }
-        words = what.get(payment["status"], "the surplus money is given back")
-        coming.append({"what": words, "at": payment["expires_at"]})
-    return min(coming, key=lambda item: item["at"], default=None)
+    steps = coming.steps(upcoming.standing_of(payment), upcoming.asked_of(transactions))
+    return {"what": steps[0].what, "at": steps[0].at} if steps else None

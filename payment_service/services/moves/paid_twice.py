@@ -11,7 +11,7 @@ from typing import cast
 import structlog
 from sqlalchemy import Connection, insert, update
 
-from payment_service.domain import money
+from payment_service.domain import coming, money
 from payment_service.domain.callers import Caller
 from payment_service.domain.references import transaction_reference
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
@@ -24,7 +24,7 @@ from payment_service.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-PAID_TWICE = "paid_twice"
+PAID_TWICE = coming.PAID_TWICE
 """The cause of such a charge, and of the refund that gives it back. The refund's description is the
 charge's reference."""
 
