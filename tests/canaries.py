@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,9 +73,13 @@ class Watch:
             self.found.append(where)
 
     def look_in_files(self, folder: Path) -> None:
-        for path in folder.rglob("*"):
-            if path.suffix in WRITTEN and path.is_file():
-                self.look(str(path), path.read_text(errors="replace"))
+        # Another worker's databases and files may go while this one looks; os.walk minds no folder
+        # that is gone.
+        for place, _, names in os.walk(folder):
+            for path in (Path(place, name) for name in names):
+                if path.suffix in WRITTEN and path.is_file():
+                    with contextlib.suppress(FileNotFoundError):
+                        self.look(str(path), path.read_text(errors="replace"))
 
     def look_in_database(self, url: str) -> None:
         """In each row as text, where bytes are hexadecimal. One that can't be looked at is told of

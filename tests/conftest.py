@@ -22,11 +22,15 @@ from typing import Any
 import psycopg2
 import pytest
 import redis
+from hypothesis import settings
 from psycopg2 import sql
 from sqlalchemy.engine import make_url
 
 from payment_service import embedded
 from tests.canaries import WATCH
+
+# Hypothesis' own for CI: no example is too slow, and which are tried is no matter of luck.
+settings.load_profile("ci")
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = pytest.StashKey[list[embedded.Server]]()
@@ -180,10 +184,22 @@ def _url_of(database: str) -> str:
 
 
 def _create(name: str, template: str) -> str:
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
     with _maintenance() as cursor:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        cursor.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        _once_nobody_is_in(cursor, create.format(sql.Identifier(name), sql.Identifier(template)))
     return _url_of(name)
+
+
+def _once_nobody_is_in(cursor: psycopg2.extensions.cursor, statement: sql.Composable) -> None:
+    """PostgreSQL waits five seconds for who is on the way out; on a busy machine that is short."""
+    for turn in range(DROP_TRIES):
+        try:
+            cursor.execute(statement)
+            return
+        except psycopg2.errors.ObjectInUse:
+            if turn == DROP_TRIES - 1:
+                raise
+            time.sleep(0.2)
 
 
 def _migrate(url: str) -> None:
@@ -228,7 +244,9 @@ def template_database(servers: None) -> str:
         if cursor.fetchone() is None:
             _migrate(_create(f"{name}_new", "template0"))
             rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-            cursor.execute(rename.format(sql.Identifier(f"{name}_new"), sql.Identifier(name)))
+            _once_nobody_is_in(
+                cursor, rename.format(sql.Identifier(f"{name}_new"), sql.Identifier(name))
+            )
     return name
 
 

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 
+from tests.patience import PATIENCE
+
 BIG = "/static/fonts/NotoSansCJKsc-Regular.otf"
 """An answer of 5.7 MB, more than any kernel keeps for a client that does not read."""
 
@@ -34,7 +36,7 @@ def slow_client(port: int, kind: Slow) -> socket.socket:
     sock = socket.socket()
     if kind is Slow.ANSWER:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(10)
+    sock.settimeout(PATIENCE)
     sock.connect(("127.0.0.1", port))
     sock.sendall(_SENDS[kind])
     return sock

@@ -140,6 +140,15 @@ def run(app: Flask) -> int:
         return digests.run_once()["digests"]
 
 
+@pytest.fixture
+def at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No new day's digest is due in the middle of a test, at whatever time that runs."""
+    now = datetime.now(UTC)
+    noon = now.replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    monkeypatch.setattr(digests, "SETTLED", now - noon)
+
+
+@pytest.mark.usefixtures("at_noon")
 def test_workers_write_it_once_a_day(make: Make, tmp_path: Path) -> None:
     """However many, and however often they are started again."""
     file = tmp_path / "digests"
@@ -166,6 +175,7 @@ def test_it_is_of_the_last_midnight_and_an_hour_old(make: Make) -> None:
     assert timedelta(hours=1) <= waited < timedelta(hours=25, minutes=1)
 
 
+@pytest.mark.usefixtures("at_noon")
 def test_what_a_killed_worker_left_is_taken_up(make: Make, tmp_path: Path) -> None:
     file = tmp_path / "away" / "digests"
     file.mkdir(parents=True)

@@ -12,6 +12,7 @@ SAYS = """
 import logging, sys
 import structlog
 from payment_service.telemetry import logs
+from tests.patience import PATIENCE
 logs.configure(level="INFO", output=sys.argv[1], mask=str)
 structlog.get_logger().info("said")
 structlog.get_logger().info("said again")
@@ -22,7 +23,9 @@ print("went on", file=sys.stderr)
 
 def run(output: str, stdout: int) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", SAYS, output]
-    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60)
+    return subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=PATIENCE
+    )
 
 
 @pytest.mark.parametrize("output", ["json", "console"])

@@ -15,6 +15,7 @@ import pytest
 from payment_service import config
 from payment_service.config import Settings, kinds, production
 from tests.fixtures import IN_PRODUCTION
+from tests.patience import PATIENCE
 from tests.sandbox_server import ROOT
 
 SAFE: dict[str, Any] = IN_PRODUCTION | {
@@ -135,7 +136,7 @@ def test_production_with_an_empty_environment(command: tuple[str, ...]) -> None:
         env={"APP_ENV": "production", "FLASK_APP": "payment_service", "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if line.startswith("  ")]

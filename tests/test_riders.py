@@ -85,6 +85,8 @@ def without_numbers(answer: TestResponse, *numbers: object) -> tuple[int, bytes,
 
 def test_a_foreign_payment_is_the_same_bytes_as_one_that_is_not_there(asked: FlaskClient) -> None:
     paid = charged(asked, rider_id=a_number(), driver_id=a_number())
+    while {str(paid["payment_id"]), str(paid["refund_id"])} & {"4", "0", "40", "404"}:
+        paid = charged(asked, rider_id=a_number(), driver_id=a_number())  # not a part of the status
     missing = paid | {
         "payment_id": 10**17,
         "order_id": 10**17,
@@ -168,8 +170,10 @@ def test_a_riders_time_line_tells_what_concerns_riders(asked: FlaskClient) -> No
     assert kinds == {"event", "transaction"}
     assert [moment["reason"] for moment in told["events"]] == [None] * told["count"]
     text = json.dumps(told)
-    for word in ("word of support", "trip-service", "request_id", "fee", "provider_reference"):
+    for word in ("word of support", "trip-service"):
         assert word not in text, word
+    for name in ("request_id", "fee", "provider_reference"):
+        assert f'"{name}"' not in text, name
     assert [m["what"] for m in told["events"]] == [
         m["what"] for m in whole["events"] if m["kind"] in kinds
     ]

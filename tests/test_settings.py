@@ -28,6 +28,7 @@ from payment_service.providers.contract import Limits
 from payment_service.sandbox import settings as sandbox_settings
 from scripts import databases, preflight
 from tests.fixtures import IN_PRODUCTION, MakeApp, a_key, an_order
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 URL = "postgresql://somebody:secret@localhost/payments"
@@ -661,7 +662,7 @@ def test_gunicorn_says_what_is_wrong_and_ends() -> None:
         env={**os.environ, "DATABASE_URL": "mysql://x:hunter2@y", "WEB_THREADS": "many"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode != 0
     told = [line for line in done.stderr.splitlines() if line.startswith("  ")]
@@ -688,7 +689,12 @@ def test_gunicorn_does_not_let_others_in_unasked(given: dict[str, str], says: st
     env = {**os.environ, "DATABASE_URL": URL, "AUTH_MODE": "off", "SERVICE_PORT": port, **given}
     command = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "payment_service:create_app()"]
     done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert done.returncode != 0
     assert says in done.stderr
@@ -707,7 +713,12 @@ def test_flask_run_does_not_let_others_in_unasked(
     env = {**os.environ, "DATABASE_URL": URL, "AUTH_MODE": "off", **given}
     command = ["-m", "flask", "--app", "payment_service", "run", "--port", "0", *arguments]
     done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1
     assert "AUTH_MODE: off is refused unless --host is loopback" in done.stderr
@@ -734,7 +745,7 @@ def test_the_wait_for_the_database_finds_it_as_the_service_does(postgres_url: st
             env={"PATH": path, **env},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
 
     up = waited(DATABASE_URL=postgres_url)

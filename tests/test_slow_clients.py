@@ -20,13 +20,14 @@ from flask import Flask
 
 from tests.books import at_once, rows
 from tests.fixtures import StartService, a_key, an_order
+from tests.patience import PATIENCE
 from tests.running_service import Service
 from tests.sandbox_calls import arm, eventually
 from tests.sandbox_server import ROOT, Sandbox
 from tests.slow import BIG, Crowd, Slow, slow_client
 from tests.test_metrics import by, scrape
 
-SECONDS = 1.5
+SECONDS = 3.0
 CUT = "payment_service_connections_cut_total"
 MakeService = Callable[..., Service]
 
@@ -62,12 +63,18 @@ def service(start_service: StartService) -> Service:
     return start_service(WEB_THREADS="4", REQUEST_READ_SECONDS=str(SECONDS))
 
 
+@pytest.fixture(scope="module")
+def patient(start_service: StartService) -> Service:
+    """It cuts nobody off, however busy the machine is with which an honest client shares it."""
+    return start_service(WEB_THREADS="4", REQUEST_READ_SECONDS=str(PATIENCE))
+
+
 def port_of(service: Service) -> int:
     return int(service.url.rsplit(":", 1)[1])
 
 
 def connected(service: Service) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port_of(service)), timeout=20)
+    return socket.create_connection(("127.0.0.1", port_of(service)), timeout=PATIENCE)
 
 
 def a_charge(**headers: str) -> tuple[bytes, bytes]:
@@ -103,20 +110,19 @@ def test_more_slow_clients_than_threads(make_service: MakeService) -> None:
     service = make_service()
     crowd = Crowd(port_of(service), 150)
     try:
-        answers = at_once([lambda: service.get("/health", timeout=10)] * 20)
+        answers = at_once([lambda: service.get("/health")] * 20)
         answers += at_once(
             [
                 lambda: service.post(
                     "/v1/payments/charge",
                     an_order(method="CASH"),
                     headers={"Idempotency-Key": a_key()},
-                    timeout=10,
                 )
             ]
             * 20
         )
         assert {answer.status_code for answer in answers} == {200, 201}
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         crowd.watch(lambda: not crowd.here or time.monotonic() > deadline, again=False)
     finally:
         crowd.leave()
@@ -153,7 +159,7 @@ def test_a_drip_is_one_request_with_one_time(service: Service, kind: Slow) -> No
                     break
             except TimeoutError:
                 assert time.monotonic() < begun + 20 * SECONDS, "it drips for ever"
-        sock.settimeout(20)
+        sock.settimeout(PATIENCE)
         status, body = read_answer(answer)
         assert (status, json.loads(body)["code"]) == (408, "request_timeout")
         assert answer.read() == b""
@@ -180,10 +186,10 @@ def test_who_reads_slowly_gets_all_of_it(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_body_that_is_waited_for(service: Service) -> None:
+def test_a_body_that_is_waited_for(patient: Service) -> None:
     """curl and others send `Expect: 100-continue` and hold a larger body back."""
     head, body = a_charge(Expect="100-continue")
-    with connected(service) as sock, sock.makefile("rb") as answers:
+    with connected(patient) as sock, sock.makefile("rb") as answers:
         sock.sendall(head)
         assert answers.readline() == b"HTTP/1.1 100 Continue\r\n"
         assert answers.readline() == b"\r\n"
@@ -194,11 +200,11 @@ def test_a_body_that_is_waited_for(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_requests_in_one_piece_and_in_many(service: Service) -> None:
+def test_requests_in_one_piece_and_in_many(patient: Service) -> None:
     """Pipelined, on one connection; and each split where it hurts."""
     one, two = b"".join(a_charge()), b"".join(a_charge())
     three = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with connected(service) as sock, sock.makefile("rb") as answers:
+    with connected(patient) as sock, sock.makefile("rb") as answers:
         sock.sendall(one + two + three + three[:10])
         assert [read_answer(answers)[0] for _ in range(3)] == [201, 201, 200]
         sock.sendall(three[10:])
@@ -219,7 +225,7 @@ def test_where_all_places_are_taken_the_oldest_half_request_goes(
     )
     crowd = Crowd(port_of(service), 40, [Slow.HEADERS])
     try:
-        assert service.get("/health", timeout=10).status_code == 200
+        assert service.get("/health").status_code == 200
         assert cuts(service)["crowded"] >= 20
     finally:
         crowd.leave()
@@ -249,7 +255,7 @@ def test_an_end_in_good_order(make_service: MakeService, app: Flask, sandbox: Sa
         charging.join()
         assert [answer.status_code for answer in answers] == [201]
         crowd.leave()
-        assert service.web.wait(60) == 0
+        assert service.web.wait(PATIENCE) == 0
     finally:
         charging.join()
 
@@ -278,13 +284,13 @@ def test_a_route_with_times_of_its_own(make_service: MakeService) -> None:
 
 
 @pytest.mark.slow
-def test_a_large_answer_needs_no_thread(service: Service) -> None:
+def test_a_large_answer_needs_no_thread(patient: Service) -> None:
     """More clients that take some of theirs now and then than there are threads."""
-    socks = [slow_client(port_of(service), Slow.ANSWER) for _ in range(12)]
+    socks = [slow_client(port_of(patient), Slow.ANSWER) for _ in range(12)]
     try:
         for sock in socks:
             assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
-        assert service.get("/health", timeout=10).status_code == 200
+        assert patient.get("/health").status_code == 200
     finally:
         for sock in socks:
             sock.close()
