@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE
+
 SAYS = """
 import logging, sys
 import structlog
