@@ -17,7 +17,7 @@ from payment_service.domain.vocabulary import TransactionType
 from payment_service.providers import registry
 from payment_service.providers.contract import NotSent, Operation, Outcome, Result
 from payment_service.providers.sandbox import SandboxProvider
-from payment_service.services import audit, expiry, giving_back
+from payment_service.services import audit, expiry, explanations, giving_back
 from payment_service.services.moves import evidence, resolution
 from payment_service.services.moves import paid_twice as twice
 from tests.books import execute, payment_row, post, row, rows
@@ -324,6 +324,10 @@ def test_what_was_paid_twice_is_money_of_its_own_and_goes_back(
         assert not resolution.resolve(payment_id=payment_id, number=2, anyway=True)
     coming = client.get(f"/v1/payments/{payment_id}/events").json["next"]["what"]
     assert coming == f"give back {beside['reference']}, which was paid twice"
+    with house.app_context():
+        said = explanations.explain(payment_id=payment_id).payment
+    assert "paid a second time on the same page: 100.00 INR" in said.happened
+    assert "What was paid a second time is given back" in said.next
 
     pages.refunds = [Result(Outcome.APPROVED, provider_reference="back")]
     expire(house)

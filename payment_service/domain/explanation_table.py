@@ -235,7 +235,7 @@ for _kind in ASKS:
 
 STEPS: Mapping[StepKind, str] = {
     StepKind.LOOK_UP: "We ask {step_provider} {when} what became of the {step_noun}.",
-    StepKind.CHECK: "Nothing has to happen. To be sure, we ask {step_provider} once more {when}.",
+    StepKind.CHECK: "To be sure, we ask {step_provider} once more about the {step_noun} {when}.",
     StepKind.RELEASE: "If nobody captures it before, the hold is released {when}.",
     StepKind.END_WAIT: "If the payer has not paid before, the wait ends {when}.",
     StepKind.GIVE_BACK: "What was paid a second time is given back {when}.",

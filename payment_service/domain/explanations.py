@@ -186,13 +186,11 @@ def _next(steps: Sequence[Step], cell: Cell, around: Around) -> list[str]:
     if not steps:
         return [cell.rest]
     first_of_kind = {step.kind: step for step in reversed(steps)}
-    several = len(first_of_kind) > 1
     said = []
-    for step in steps:
-        if first_of_kind.get(step.kind) is step and not (several and step.kind is StepKind.CHECK):
-            said.append(_said(step, around))
-            if step.kind is StepKind.LOOK_UP:
-                said.append(cell.then)
+    for step in sorted(first_of_kind.values(), key=lambda step: step.at):
+        said.append(_said(step, around))
+        if step.kind is StepKind.LOOK_UP:
+            said.append(cell.then)
     return said
 
 

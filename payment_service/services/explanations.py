@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import BigInteger, and_, bindparam, or_, select
+from sqlalchemy import JSON, BigInteger, and_, bindparam, cast, literal_column, or_, select
 
 from payment_service.config import settings
 from payment_service.domain import explanations
@@ -38,6 +38,10 @@ class Explained:
 _MISMATCH = WEBHOOK.c.status == WebhookStatus.MISMATCH
 _PARKED = and_(WEBHOOK.c.status == WebhookStatus.FAILED, WEBHOOK.c.due_at.is_(None))
 
+# Seen in the event's body alone; a payment has few events.
+_IN_DATA = literal_column("'{data,contradicted}'")
+_CONTRADICTS = cast(EVENT.c.body, JSON).op("#>>")(_IN_DATA) == literal_column("'true'")
+
 _READ = Query(
     "read_explained",
     select(PAYMENT.c.payment_id, *upcoming.STANDING).where(
@@ -60,11 +64,10 @@ _READ = Query(
             or_(_MISMATCH, _PARKED),
             order=[WEBHOOK.c.webhook_id],
         ),
-        # Which event says it is seen in its body alone; a payment has few events.
         "contradicted": Listed(
             [EVENT.c.seq, EVENT.c.occurred_at],
             EVENT.c.payment_id == PAYMENT.c.payment_id,
-            EVENT.c.body.contains('"contradicted":true'),
+            _CONTRADICTS,
             order=[EVENT.c.seq],
         ),
     },
