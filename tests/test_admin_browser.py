@@ -47,7 +47,7 @@ def test_in_by_a_link_and_out_and_back_shows_nothing(make_app: MakeApp, browser:
         assert fits(page)
         page.get_by_role("link", name="I have them").click()
 
-        expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Desk")
         page.get_by_role("link", name="Sessions").click()
         expect(page.get_by_role("table")).to_contain_text(email)
         assert fits(page)

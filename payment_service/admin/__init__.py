@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Flask
+from flask_admin import Admin
 
 from payment_service.admin import (
     admission,
-    front,
+    desk,
     invites,
     log_in,
     me,
@@ -18,16 +19,23 @@ from payment_service.admin import (
     sso,
     step_up,
 )
+from payment_service.admin.shown import amount_in, since
 from payment_service.admin.times import time_in
+from payment_service.admin.views import Link, Page
 from payment_service.domain.operators import Role
 from payment_service.domain.pages import ANY_LOG_IN, OPEN, PAGES, PageRule
 
 GET, POST, BOTH = ("GET",), ("POST",), ("GET", "POST")
 
-# Path, methods, view and who may see it. What changes anything is a POST; a page that is not in
-# this table stops the start, as for the API.
+# Every page that shows and changes nothing, in the order of the menu: the word in the menu (None
+# for a page that is reached from others), the page and who may see it. A page is a line here, its
+# file admin/<page>.py and its template admin/<page>.html: docs/panel.md.
+READING: tuple[tuple[str | None, type[Page], Role], ...] = (("Desk", desk.Desk, Role.VIEWER),)
+
+# Path, methods, view and who may see it: pages with forms, and acts. What changes anything is a
+# POST; a page that is in neither table stops the start, as for the API. Flask-Admin has no part in
+# these.
 ROUTES: tuple[tuple[str, tuple[str, ...], Callable[..., Any], PageRule], ...] = (
-    ("/", GET, front.index, Role.VIEWER),
     ("/login", BOTH, log_in.log_in, OPEN),
     ("/logout", POST, log_in.log_out, ANY_LOG_IN),
     ("/sso", GET, sso.sso_start, OPEN),
@@ -44,15 +52,29 @@ ROUTES: tuple[tuple[str, tuple[str, ...], Callable[..., Any], PageRule], ...] = 
     ("/sessions/<id:session_id>/end", POST, sessions.end_of_anybody, Role.ADMIN),
 )
 
+# Pages of ROUTES that the menu names, after those of READING.
+LINKS = (
+    ("Sessions", "admin.all_sessions", Role.ADMIN),
+    ("My account", "admin.me", Role.VIEWER),
+)
+
 
 def register(app: Flask) -> None:
     """Puts the pages on the app, and their rules beside those of the API's routes."""
+    admission.prepare(app)
     blueprint = Blueprint("admin", __name__, url_prefix=PAGES)
     rules: dict[str, PageRule] = {}
     for path, methods, view, rule in ROUTES:
         blueprint.add_url_rule(path, view_func=view, methods=methods)
         rules[f"{blueprint.name}.{view.__name__}"] = rule
-    blueprint.add_app_template_filter(time_in)
-    admission.watch(app, blueprint, rules)
+    for written in (time_in, amount_in, since):
+        blueprint.add_app_template_filter(written)
+    admission.guard(blueprint)
     app.register_blueprint(blueprint)
+    pages = [page(name, role) for name, page, role in READING]
+    frame = Admin(app, name="Payments", url=PAGES, index_view=pages[0])
+    frame.add_views(*pages[1:])
+    frame.add_links(*(Link(*link) for link in LINKS))
+    for shown in pages:
+        rules |= shown.rules()
     app.extensions["rules"] = {**app.extensions["rules"], **rules}

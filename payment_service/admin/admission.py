@@ -18,7 +18,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import Conflict, ServiceUnavailable
 from werkzeug.wrappers import Response
 
-from payment_service.admin import cookies
+from payment_service.admin import cookies, menu
 from payment_service.admin.redirects import see, to_log_in, to_second_factor
 from payment_service.domain.callers import Caller
 from payment_service.domain.operators import Busy, OutOfReach, Reach, Refused, Role
@@ -33,11 +33,6 @@ log = structlog.get_logger(__name__)
 
 _CHANGE_NOTHING = ("GET", "HEAD", "OPTIONS")
 _FORM = "application/x-www-form-urlencoded"
-_MENU = (
-    ("admin.index", "Overview", Role.VIEWER),
-    ("admin.all_sessions", "Sessions", Role.ADMIN),
-    ("admin.me", "My account", Role.VIEWER),
-)
 _csrf = CSRFProtect()
 
 
@@ -68,8 +63,8 @@ def from_another_site() -> bool:
     return request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
 
 
-def watch(app: Flask, blueprint: Blueprint, rules: Mapping[str, PageRule]) -> None:
-    """Has every request for a page of the blueprint meet its rule."""
+def prepare(app: Flask) -> None:
+    """Readies the app for log-ins and for forms that only our pages can send."""
     app.session_interface = cookies.Forms()
     # Only the pages take a cookie, so only they must know who made a form. What says so is good
     # for as long as the session for which it was made: a tab stays open for a shift.
@@ -83,19 +78,35 @@ def watch(app: Flask, blueprint: Blueprint, rules: Mapping[str, PageRule]) -> No
     # Where a browser sends a cookie of this name, Flask-Login asks no further.
     app.config["REMEMBER_COOKIE_NAME"] = "payments nobody is remembered"
 
-    def admit() -> Any:
-        rule = rules[request.endpoint or ""]
-        if rule == OPEN:
-            return None
-        if not current_user.is_authenticated:
-            return log_ins.unauthorized()
-        return _refused(rule, now())
 
+def guard(blueprint: Blueprint) -> None:
+    """Has every request for a page of the blueprint meet its rule."""
     blueprint.before_request(_expect_own_form)
-    blueprint.before_request(admit)
+    blueprint.before_request(_meet_rule)
     blueprint.register_error_handler(Refused, _told)
     blueprint.register_error_handler(NoKey, _without_key)
     blueprint.context_processor(_shown)
+
+
+def _meet_rule() -> Any:
+    rules: Mapping[str, PageRule] = current_app.extensions["rules"]
+    return admit(rules[request.endpoint or ""])
+
+
+def admit(rule: PageRule) -> Any:
+    """What is told to who may not see a page with this rule, None to who may. Aborts with 403."""
+    if rule == OPEN:
+        return None
+    if not current_user.is_authenticated:
+        return to_log_in()
+    return _refused(rule, now())
+
+
+def may_see(role: Role) -> bool:
+    """Whether who asks has this role or one that may do more. It asks nobody: of a request that was
+    not admitted it says no."""
+    found: Current | None = g.get("operator")
+    return found is not None and found.reach is Reach.ALL and is_at_least(found.role, role)
 
 
 def _of_cookie(_: Request) -> LoggedIn | None:
@@ -140,7 +151,7 @@ def _refused(rule: PageRule, now: Current) -> Response | None:
 def _told(error: Refused) -> Any:
     """What no form has a place for."""
     if isinstance(error, OutOfReach):  # ended meanwhile: what is left to see, the first page says
-        return see(url_for("admin.index"))
+        return see(url_for("admin_desk.index"))
     told = ServiceUnavailable if isinstance(error, Busy) else Conflict
     return current_app.handle_user_exception(told(str(error)))
 
@@ -157,7 +168,4 @@ def _tell(why: str) -> None:
 
 def _shown() -> dict[str, Any]:
     """What each template has. It asks nobody: a page of an error is made of it, too."""
-    found: Current | None = g.get("operator")
-    may = [] if found is None or found.reach is not Reach.ALL else _MENU
-    menu = [(page, name) for page, name, role in may if found and is_at_least(found.role, role)]
-    return {"operator": found, "menu": menu}
+    return {"operator": g.get("operator"), "menu": menu.entries(), "finds": menu.finds()}

@@ -26,7 +26,7 @@ def see(path: str) -> Response:
 def wanted() -> str:
     """The page that `next` in the query asks for, if it is one of ours; else the first page."""
     sent = request.args.get("next", "")
-    return sent if _OURS.fullmatch(sent) else url_for("admin.index")
+    return sent if _OURS.fullmatch(sent) else url_for("admin_desk.index")
 
 
 def to_log_in(then: str | None = None) -> Response:
@@ -52,4 +52,4 @@ def entered(begun: Begun) -> Response:
 
 def _here() -> str | None:
     here = request.full_path.removesuffix("?")
-    return here if request.method == "GET" and here != url_for("admin.index") else None
+    return here if request.method == "GET" and here != url_for("admin_desk.index") else None

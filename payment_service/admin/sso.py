@@ -69,7 +69,7 @@ def sso_start() -> Response:
         where = sign_on.away(begun, _here())
     except IssuerAway as error:
         return _issuer_away(error)
-    there = wanted() if len(wanted()) <= LONGEST else url_for("admin.index")
+    there = wanted() if len(wanted()) <= LONGEST else url_for("admin_desk.index")
     session[_KEPT] = {**dataclasses.asdict(begun), "next": there}
     return redirect(where)
 
@@ -78,7 +78,7 @@ def sso_callback() -> Response:
     """From the issuer, with a code or without."""
     sign_on, sent = _sign_on(), request.args
     kept: dict[str, Any] = session.pop(_KEPT, None) or {}
-    there = kept.pop("next", url_for("admin.index"))
+    there = kept.pop("next", url_for("admin_desk.index"))
     begun = Journey(**kept) if kept else None
     if begun is None or time.time() > begun.begun_at + SECONDS:
         return _not_trusted("state")

@@ -1,0 +1,46 @@
+"""Amounts and ages as an operator reads them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from babel import Locale
+from babel.numbers import format_decimal
+
+from payment_service.config import settings
+from payment_service.domain import money
+
+_STEPS = (
+    (timedelta(days=365), "year"),
+    (timedelta(days=30), "month"),
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "min"),
+    (timedelta(seconds=1), "s"),
+)
+
+
+def amount_in(minor: int, currency: str) -> str:
+    """Minor units with the currency's decimals and its code: 10486 INR is "104.86 INR". Digits are
+    grouped as RECEIPT_LOCALE does; the code, because a sign such as $ or kr is that of several."""
+    digits = money.exponent(currency)
+    locale = Locale.parse(settings().receipt_locale.replace("-", "_"), sep="_")
+    pattern = locale.decimal_formats[None].pattern.split(";")[0].partition(".")[0]
+    shown = format_decimal(
+        money.to_decimal(minor, currency),
+        format=f"{pattern}.{'0' * digits}" if digits else pattern,
+        locale=locale,
+    )
+    return f"{shown}\N{NO-BREAK SPACE}{currency}"
+
+
+def since(moment: datetime, *, now: datetime | None = None) -> str:
+    """How long ago it was, or how long it is till then: "3 min ago", "in 2 hours", "now"."""
+    away = moment - (now or datetime.now(UTC))
+    for step, name in _STEPS:
+        count = int(abs(away) / step)
+        if count:
+            plural = "s" if count > 1 and name not in ("min", "s") else ""
+            words = f"{count} {name}{plural}"
+            return f"in {words}" if away > timedelta(0) else f"{words} ago"
+    return "now"
