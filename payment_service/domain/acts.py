@@ -39,6 +39,8 @@ class Act(StrEnum):
     DELIVERIES_DELIVERED = "deliveries_delivered"
     DELIVERIES_SKIPPED = "deliveries_skipped"
     WEBHOOK_REPLAYED = "webhook_replayed"
+    NOTE_ADDED = "note_added"
+    """With the note's number; what it says is in payment_notes."""
 
     SETTINGS_AT_START = "settings_at_start"
     KEYS_ROTATED = "keys_rotated"

@@ -3,9 +3,10 @@ who may see which; and the payers'."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final, Literal
 
-from payment_service.domain.operators import Role
+from payment_service.domain.operators import Refused, Role
 
 PAGES = "/admin"
 PAYERS_PAGES = "/v1/pay"
@@ -34,3 +35,38 @@ def is_payers_page(path: str) -> bool:
 def is_at_least(role: Role, wanted: Role) -> bool:
     """Whether who has `role` may do all that `wanted` may."""
     return _RANK[role] >= _RANK[wanted]
+
+
+class Deed(StrEnum):
+    """What an operator does on a page, in words that go into a refusal."""
+
+    FIND = "look payments up"
+    READ_NOTES = "read notes"
+    ADD_NOTE = "write notes"
+    KEEP_VIEWS = "keep views"
+    SHARE_VIEW = "share views"
+
+
+MAY: dict[Deed, Role] = {
+    Deed.FIND: Role.VIEWER,
+    Deed.READ_NOTES: Role.VIEWER,
+    Deed.ADD_NOTE: Role.OPERATOR,
+    Deed.KEEP_VIEWS: Role.VIEWER,
+    Deed.SHARE_VIEW: Role.OPERATOR,
+}
+"""Who may do what: this role, and those that may do more. Held in the services' calls
+(services/rights), so that no page can forget it."""
+
+
+class RoleTooLow(Refused):
+    """The operator's role does not do this; `wanted` is the lowest that does."""
+
+    def __init__(self, deed: Deed) -> None:
+        self.wanted = MAY[deed]
+        super().__init__(f"To {deed} one must be {self.wanted} at least.")
+
+
+def expect_may(role: Role, deed: Deed) -> None:
+    """Raises RoleTooLow."""
+    if not is_at_least(role, MAY[deed]):
+        raise RoleTooLow(deed)

@@ -6,6 +6,7 @@ from payment_service.models.audit import AuditDigest, ImportSeal
 from payment_service.models.audit_log import AuditEntry
 from payment_service.models.events import Delivery, Event, SinkTotal
 from payment_service.models.idempotency import IdempotencyKey
+from payment_service.models.notes import PaymentNote
 from payment_service.models.operators import (
     LogInTry,
     Operator,
@@ -17,6 +18,7 @@ from payment_service.models.payers import Payer
 from payment_service.models.payments import Payment
 from payment_service.models.providers import CatalogVersion, ProviderOffer
 from payment_service.models.refunds import Refund
+from payment_service.models.saved_views import SavedView
 from payment_service.models.totals import PaymentTotal, total_deltas
 from payment_service.models.transactions import Transaction
 from payment_service.models.webhooks import Webhook, WebhookRefusal
@@ -35,9 +37,11 @@ __all__ = [
     "OperatorSession",
     "Payer",
     "Payment",
+    "PaymentNote",
     "PaymentTotal",
     "ProviderOffer",
     "Refund",
+    "SavedView",
     "SinkTotal",
     "Transaction",
     "UsedState",

@@ -34,5 +34,7 @@ class IdempotencyKey(db.Model):  # type: ignore[name-defined]
 
     __table_args__ = (
         Index("ix_idempotency_keys_expires_at", "expires_at"),
+        # For people, who know the key and not whose it is.
+        Index("ix_idempotency_keys_key", "key"),
         {"postgresql_with": {"fillfactor": 60}},
     )

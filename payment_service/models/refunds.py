@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from payment_service.domain.vocabulary import RefundStatus
@@ -37,4 +37,16 @@ class Refund(db.Model):  # type: ignore[name-defined]
         CheckConstraint("amount > 0", name="amount"),
         Index("ix_refunds_payment_id", "payment_id"),
         Index("ix_refunds_created_at", "created_at", "refund_id"),
+        Index(
+            "ix_refunds_provider_reference",
+            "provider_reference",
+            postgresql_where=text("provider_reference IS NOT NULL"),
+        ),
+        Index(
+            "ix_refunds_pending",
+            "status",
+            "created_at",
+            "refund_id",
+            postgresql_where=text("status = 'PENDING'"),
+        ),
     )
