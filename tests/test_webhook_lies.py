@@ -14,6 +14,7 @@ from flask import Flask
 from payment_service.providers.webhooks import Receiver
 from payment_service.sandbox.dialects.stripe.events import SECRET as STRIPE_SECRET
 from payment_service.sandbox.dialects.stripe.events import signed
+from payment_service.services import explanations
 from payment_service.services.moves import resolution
 from tests import five
 from tests.books import execute, payment_row, row, rows
@@ -101,6 +102,11 @@ def test_a_lie_moves_nothing(house: Flask, paid: dict[str, Paid], name: str, wha
         Fate.LOOKED_UP: ["APPLIED"],
     }
     assert list(kept(house).values()) == became.get(lie.fate, [])
+    for about in rows(house, "SELECT payment_id FROM webhooks WHERE status = 'MISMATCH'"):
+        with house.app_context():
+            said = explanations.explain(payment_id=about["payment_id"]).payment
+        assert f"A webhook of {name} did not fit (" in said.happened
+        assert "dashboard" in said.do
 
 
 @pytest.mark.parametrize("name", EACH_SIGNED_FIELD)

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, and_, bindparam, cast, literal_column, or_, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    and_,
+    bindparam,
+    cast,
+    literal_column,
+    or_,
+    select,
+)
 
 from payment_service.config import settings
 from payment_service.domain import explanations
@@ -39,8 +49,9 @@ _MISMATCH = WEBHOOK.c.status == WebhookStatus.MISMATCH
 _PARKED = and_(WEBHOOK.c.status == WebhookStatus.FAILED, WEBHOOK.c.due_at.is_(None))
 
 # Seen in the event's body alone; a payment has few events.
-_IN_DATA = literal_column("'{data,contradicted}'")
-_CONTRADICTS = cast(EVENT.c.body, JSON).op("#>>")(_IN_DATA) == literal_column("'true'")
+_PATH: ColumnElement[str] = literal_column("'{data,contradicted}'")
+_TRUE: ColumnElement[str] = literal_column("'true'")
+_CONTRADICTS = cast(EVENT.c.body, JSON).op("#>>")(_PATH) == _TRUE
 
 _READ = Query(
     "read_explained",
