@@ -346,6 +346,11 @@ def test_webhooks_that_need_a_person_are_told() -> None:
     assert "replay it" in said.do
 
 
+def test_history_that_failed_tells_why() -> None:
+    said = told("FAILED", imported=True, failure_code="expired_card")
+    assert "imported from an older system. The card is out of date." in said.happened
+
+
 def test_cash_waits_for_a_person() -> None:
     pending = told("PENDING", cash=True)
     assert pending.next == "Nothing happens by itself: it waits for a person's word."

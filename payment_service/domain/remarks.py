@@ -45,12 +45,15 @@ def of_request(told: Asked | None, around: Around) -> list[str]:
 
 
 def of_payment(payment: Standing, requests: Sequence[Asked], around: Around) -> list[str]:
+    """What is known of the payment beside the request that tells."""
     found = []
     if payment.imported:
         found.append("It was imported from an older system.")
+        if payment.failure_code and not requests:
+            found.append(reason_of(payment.failure_code, payment.failure_message).why)
     twice = [one for one in requests if one.is_beside() and one.type in ASKS]
     found += [
-        f"The payer paid a second time on the same page:"
+        "The payer paid a second time on the same page:"
         f" {money.format_amount(one.amount, one.currency)} {one.currency}, which"
         f" {_goes_back(one, requests)}."
         for one in twice
@@ -89,6 +92,7 @@ def held_back(told: Asked, around: Around) -> list[str]:
 
 
 def to_do(payment: Standing, told: Asked | None, around: Around) -> list[str]:
+    """What a person can do beside what the cell says."""
     found = alarm(told, around)
     if around.contradicted_at and payment.status not in DEAD:
         found.append("Tell whoever acted on the first answer.")
