@@ -152,7 +152,7 @@ def an_operation(harness: Harness, kind: TransactionType, **changes: Any) -> Ope
         "currency": harness.currency,
         "method": harness.method,
         "begun_at": datetime.now(UTC),
-        "send_before": datetime.now(UTC) + timedelta(seconds=60),
+        "send_before": datetime.now(UTC) + timedelta(seconds=600),
         "payer": harness.payer,
         "return_url": harness.return_url,
         "payment_token": harness.token,

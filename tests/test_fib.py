@@ -60,7 +60,7 @@ def operation(kind: TransactionType = TransactionType.CHARGE, **changes: Any) ->
         "currency": "IQD",
         "method": Method.CARD,
         "begun_at": datetime.now(UTC),
-        "send_before": datetime.now(UTC) + timedelta(seconds=60),
+        "send_before": datetime.now(UTC) + timedelta(seconds=600),
         "return_url": "https://pay.example/v1/pay/1/mac/return",
     }
     return Operation(type=kind, **usual | about | changes)

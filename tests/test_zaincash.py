@@ -74,7 +74,7 @@ def operation(**changes: Any) -> Operation:
         "currency": "IQD",
         "method": Method.WALLET,
         "begun_at": datetime.now(UTC),
-        "send_before": datetime.now(UTC) + timedelta(seconds=60),
+        "send_before": datetime.now(UTC) + timedelta(seconds=600),
         "return_url": BACK,
     }
     return Operation(**usual | changes)
