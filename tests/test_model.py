@@ -27,6 +27,7 @@ from payment_service.services import audit, reading
 from tests.fixtures import MakeApp, a_key
 from tests.model import ENDINGS, Ask
 from tests.model_steps import Steps, World
+from tests.patience import PATIENCE
 from tests.sandbox_calls import disarm
 from tests.sandbox_server import Sandbox
 from tests.watched_provider import watch_provider
@@ -166,7 +167,7 @@ class Histories(Steps):
     def the_provider_has_what_it_should(self) -> None:
         for paid in self.touched:
             found = self.world.session.get(
-                f"{self.world.sandbox.url}/psp/charges/{paid.reference}-1", timeout=5
+                f"{self.world.sandbox.url}/psp/charges/{paid.reference}-1", timeout=PATIENCE
             ).json()
             theirs = (found.get("captured_minor", 0), found.get("refunded_minor", 0))
             assert theirs == (paid.taken, paid.given), (found, vars(paid))

@@ -25,7 +25,7 @@ SINCE_THE_BACKUP = 60
 
 
 def _until_asked(told: Told, more: int) -> None:
-    wanted, deadline = len(told.all()) + more, time.monotonic() + 120
+    wanted, deadline = len(told.all()) + more, time.monotonic() + 300
     while len(told.all()) < wanted:
         assert time.monotonic() < deadline, "the callers came to a stop"
         time.sleep(0.05)
@@ -53,14 +53,17 @@ def test_a_restore_in_the_middle_of_it_all(tmp_path: Path) -> None:
             backups.restore(stage, file)
             _until_asked(told, 30)
             market.closing.set()
-            left = settling.settle(stage, market, bank, levers, lambda: None)
+            left = settling.settle(
+                stage, market, bank, levers,
+                lambda: sum(thread.is_alive() for thread in threads), lambda: None,
+            )  # fmt: skip
         finally:
             market.closing.set()
             market.giving_up.set()
             bank.close()
             payers.close()
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
         replays = ledger.replay_all(stage.url, told.all(), 1000)
         books = ledger.read(stage, levers, told.all())
         books.replays, books.left = replays, left

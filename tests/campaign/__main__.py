@@ -120,10 +120,13 @@ class Run:
         say(f"time is up; {len(self.told.owed())} requests are on their way, all comes back")
         self.market.closing.set()
         self.chaos.heal()
-        left = settling.settle(self.stage, self.market, self.bank, self.levers, self.stop.check)
+        left = settling.settle(
+            self.stage, self.market, self.bank, self.levers,
+            lambda: sum(caller.is_alive() for caller in callers), self.stop.check,
+        )  # fmt: skip
         self.market.giving_up.set()
         for caller in callers:
-            caller.join(30)
+            caller.join(120)
         self.cells.finish()
         say(f"settled after {self._took():.0f} s: {left}")
         return left

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from psycopg2.errors import InsufficientPrivilege
+from psycopg2.errors import InsufficientPrivilege, ObjectInUse
 
 from scripts import databases
 from tests.campaign.ledger import WEBHOOKS, rows
@@ -30,7 +30,8 @@ def restore(stage: Stage, file: Path) -> list[dict[str, Any]]:
         for (name,) in cursor.fetchall():
             with stage.connect(name) as replaced:
                 kept += rows(replaced, WEBHOOKS)
-            with contextlib.suppress(InsufficientPrivilege):  # autovacuum is at work there
+            # Autovacuum is at work there, or one that was told to leave has not left yet.
+            with contextlib.suppress(InsufficientPrivilege, ObjectInUse):
                 cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     return kept
 

@@ -20,7 +20,7 @@ from tests.campaign.stage import Stage
 
 GAP_SECONDS = (0.05, 0.5)
 CELLS_IN_A_ROW = 2
-EXTRA_SECONDS = 90.0
+EXTRA_SECONDS = 240.0
 """How long a full run may go on for a cell that its time left empty."""
 
 Say = Callable[[str], None]

@@ -12,6 +12,7 @@ from typing import Any
 import requests
 
 from tests.campaign import timing
+from tests.patience import PATIENCE
 
 MONEY = ("charge", "authorize", "capture", "void", "refund")
 SISTERS = ("order", "inventory", "notification", "trip", "driver", "rider")
@@ -102,7 +103,7 @@ class Levers:
         self, method: str, path: str, body: Any = None, expect: tuple[int, ...] = (200, 201)
     ) -> dict[str, Any] | None:
         with contextlib.suppress(requests.RequestException):
-            answer = requests.request(method, self._url + path, json=body, timeout=5)
+            answer = requests.request(method, self._url + path, json=body, timeout=PATIENCE)
             if answer.status_code not in expect:
                 raise RuntimeError(f"{method} {path} {body}: {answer.status_code} {answer.text}")
             found: dict[str, Any] = answer.json()

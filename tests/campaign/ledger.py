@@ -17,7 +17,8 @@ from tests import wire_log
 from tests.campaign import leaks
 from tests.campaign.faulty import SISTERS, Levers
 from tests.campaign.stage import Stage
-from tests.campaign.told import Asked
+from tests.campaign.told import RETRIED, Asked
+from tests.patience import PATIENCE
 
 Row = dict[str, Any]
 QUEUE = "campaign"
@@ -101,9 +102,11 @@ def read(stage: Stage, levers: Levers, asked: list[Asked]) -> Books:
     books.api_refunds = list(_pages(stage.url, "refunds"))
     for row in books.events:
         if '"contradicted":true' in row["body"]:
-            found = requests.get(f"{stage.url}/v1/payments/{row['payment_id']}/events", timeout=10)
+            found = requests.get(
+                f"{stage.url}/v1/payments/{row['payment_id']}/events", timeout=PATIENCE
+            )
             books.timelines[row["payment_id"]] = found.json()
-    books.metrics = requests.get(f"{stage.url}/metrics", timeout=10).text
+    books.metrics = requests.get(f"{stage.url}/metrics", timeout=PATIENCE).text
     secrets = [stage.env[name] for one in stage.dialects for name in one.secrets]
     books.leaks = list(leaks.found(stage.directory, books.events, books.metrics, secrets))
     done = stage.flask("audit", "verify")
@@ -160,7 +163,7 @@ def _pages(url: str, noun: str) -> Iterator[Row]:
     cursor: str | None = None
     while True:
         query = {"limit": "100"} | ({"cursor": cursor} if cursor else {})
-        page = requests.get(f"{url}/v1/{noun}", params=query, timeout=10).json()
+        page = requests.get(f"{url}/v1/{noun}", params=query, timeout=PATIENCE).json()
         yield from page[noun]
         cursor = page["next_cursor"]
         if not page["has_more"] or cursor is None:
@@ -176,6 +179,11 @@ def replay_all(url: str, asked: list[Asked], most: int) -> list[tuple[str, int, 
         if time.monotonic() > deadline:
             break
         headers = {"Idempotency-Key": one.key}
-        found = session.post(url + one.path, json=one.body, headers=headers, timeout=20)
+        while True:
+            found = session.post(url + one.path, json=one.body, headers=headers, timeout=PATIENCE)
+            # Who is told to come again does, as every caller.
+            if found.status_code not in RETRIED or time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
         told.append((one.key, found.status_code, found.text))
     return told

@@ -20,6 +20,7 @@ from tests.campaign.dialects import DIALECTS, Dialect, drawn
 from tests.campaign.faulty import Levers
 from tests.campaign.payers import Payers
 from tests.campaign.told import KEPT, Answer, Asked, Told
+from tests.patience import PATIENCE
 
 DECLINING = ("insufficient_funds", "do_not_honor", "expired_card", "fraud_suspected")
 # Not tok_void_decline: a hold that its provider never releases does not expire either.
@@ -76,7 +77,7 @@ class Market:
         body = {"status": "COMPLETED", "rider_id": 101, "driver_id": 201, "distance_km": 5,
                 "base_fare": fare, "surge_multiplier": 1.0, "total_fare": fare}  # fmt: skip
         with contextlib.suppress(requests.RequestException):
-            requests.put(f"{self.sandbox_url}/sandbox/trips/{trip}", json=body, timeout=5)
+            requests.put(f"{self.sandbox_url}/sandbox/trips/{trip}", json=body, timeout=PATIENCE)
         return trip
 
 

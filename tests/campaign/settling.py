@@ -67,7 +67,7 @@ class Bank:
 
     def close(self) -> None:
         self._over.set()
-        self._thread.join(30)
+        self._thread.join(120)
 
     def decide(self, share: float) -> None:
         """Decides that share of what waits."""
@@ -117,7 +117,12 @@ class Bank:
 
 
 def settle(
-    stage: Stage, market: Market, bank: Bank, levers: Levers, check: Callable[[], None]
+    stage: Stage,
+    market: Market,
+    bank: Bank,
+    levers: Levers,
+    at_work: Callable[[], int],
+    check: Callable[[], None],
 ) -> dict[str, int]:
     """Waits until nothing is under way any more, and says what still is if that takes too long."""
     deadline = time.monotonic() + timing.SETTLED_SECONDS
@@ -127,7 +132,9 @@ def settle(
         while time.monotonic() < deadline:
             check()
             bank.decide(1.0)
-            left = _left(connection, market, levers)
+            # First, because the last thing that a caller asks may follow on one that is answered.
+            callers = at_work()
+            left = {"callers at work": callers} | _left(connection, market, levers)
             if any(left.values()):
                 time.sleep(0.5)
             elif not looked:

@@ -34,7 +34,7 @@ SINK_URLS = (
     "DRIVER_SERVICE_URL",
     "RIDER_SERVICE_URL",
 )
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 LET_GO_SECONDS = 15.0
 """How long the workers of a killed master may take to notice; then they are killed as well."""
 
@@ -132,7 +132,7 @@ class Stage:
         """`pg_ctl stop -m immediate`: no goodbye, no checkpoint; recovery at the next start."""
         server = self._servers["postgres"]
         server.process.send_signal(signal.SIGQUIT)
-        _wait_for(lambda: not server.alive(), 30, "PostgreSQL to stop")
+        _wait_for(lambda: not server.alive(), 120, "PostgreSQL to stop")
 
     def start_redis(self) -> None:
         self._servers["redis"] = embedded.start_redis(self.directory / "redis")
@@ -140,7 +140,7 @@ class Stage:
     def kill_redis(self) -> None:
         server = self._servers["redis"]
         server.process.kill()
-        _wait_for(lambda: not server.alive(), 10, "Redis to stop")
+        _wait_for(lambda: not server.alive(), 120, "Redis to stop")
 
     @property
     def database_url(self) -> str:

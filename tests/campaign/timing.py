@@ -16,7 +16,7 @@ PAUSE_SECONDS = SEND_SECONDS + TIMEOUT_SECONDS + SETTLING_SECONDS + LOCK_SECONDS
 
 ACTION_SECONDS = 8.0
 # What was paid twice is given back again a minute after a refund that came to nothing.
-SETTLED_SECONDS = 180.0
+SETTLED_SECONDS = 360.0
 CALLER_TIMEOUT_SECONDS = 8.0
 
 SERVICE = {

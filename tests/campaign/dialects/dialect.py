@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import requests
 
+from tests.patience import PATIENCE
 from tests.sandbox_server import Sandbox
 
 Row = dict[str, Any]
@@ -24,7 +25,7 @@ PHONE = "555"
 looked for in logs, events and metrics at the end."""
 FORGED = frozenset({"bad_signature", "other_key"})
 """Lies (sandbox/faults.py) that nobody who looks at the signature believes."""
-TIMEOUT = 5.0
+TIMEOUT = PATIENCE
 """Seconds; the pages and books of the sandbox are never slow on purpose."""
 
 
@@ -139,7 +140,7 @@ class Dialect(ABC):
         """All that it has, by noun. Raises RequestException."""
         found: Row = {}
         for path in {self.place.format(noun=noun) for noun in self.nouns}:
-            found |= requests.get(f"{url}{path}", timeout=30).json()
+            found |= requests.get(f"{url}{path}", timeout=PATIENCE).json()
         return {noun: found[noun] for noun in self.nouns}
 
     @abstractmethod
