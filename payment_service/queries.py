@@ -75,6 +75,10 @@ class Query:
         rows = self.rows(**values)
         return rows[0] if rows else None
 
+    def plan(self, **values: object) -> list[str]:
+        """How PostgreSQL would run it for these values."""
+        return self._statement.plan(values, READS)
+
 
 class Listed:
     """The rows of a table that belong to a row of another one."""

@@ -133,6 +133,14 @@ class Statement:
             with hot(pool) as connection:
                 return self._all(connection, values)
 
+    def plan(self, values: Mapping[str, object], pool: str = HOT) -> list[str]:
+        """How PostgreSQL would run it for these values, as EXPLAIN says; nothing is run."""
+        with hot(pool) as connection:
+            cursor: Any = connection.cursor()
+            with cursor:
+                cursor.execute("EXPLAIN " + self._plain, values)
+                return [str(line) for (line,) in cursor.fetchall()]
+
     def _all(
         self, connection: PoolProxiedConnection | Connection, values: Mapping[str, object]
     ) -> list[tuple[Any, ...]]:

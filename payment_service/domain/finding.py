@@ -289,7 +289,7 @@ def _of_address(text: str) -> Iterator[Reading]:
     if match is None:
         return
     path, query = match[1] or "", match[2] or ""
-    named = []
+    named: list[Reading] = []
     for part in query.split("&"):
         name, _, value = part.partition("=")
         value = _decoded(value)

@@ -60,6 +60,11 @@ def look_up(readings: Sequence[Reading]) -> list[tuple[int, Row]]:
     return [(row.pop("place"), row) for row in rows]
 
 
+def plan(readings: Sequence[Reading]) -> list[str]:
+    """How PostgreSQL would look these up."""
+    return _statement(tuple(one.kind for one in readings)).plan(**_values(readings))
+
+
 def nearest(reading: Reading) -> list[Row]:
     """The payments just below and just above a number or a reference that there is not."""
     column = "payment_id" if reading.kind == Kind.PAYMENT else "reference"
