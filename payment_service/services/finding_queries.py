@@ -182,7 +182,7 @@ def _amounts(place: int) -> Select[Any]:
         .subquery(f"recent_{place}")
     )
     wanted = func.unnest(_given(place, ARRAY(Text), "c"), _given(place, ARRAY(BigInteger), "a"))
-    pairs = wanted.table_valued("currency", "minor", name=f"wanted_{place}")
+    pairs = wanted.table_valued("currency", "minor", name=f"wanted_{place}").render_derived()
     fits = tuple_(recent.c.currency, recent.c.amount).in_(select(pairs.c.currency, pairs.c.minor))
     return select(*_columns(place, recent)).where(fits).limit(AT_MOST)
 
