@@ -1861,6 +1861,27 @@ MUTANTS = (
         ("tests/test_webhooks.py::test_no_number_of_refused_ones_makes_a_table_grow",),
     ),
     Mutant(
+        "webhooks: nobody waits for the disk for a refused one",
+        f"{SERVICES}/webhook_refusals.py",
+        "set_config('synchronous_commit', 'off', true)",
+        "set_config('synchronous_commit', 'on', true)",
+        ("tests/test_webhooks.py::test_nobody_waits_for_the_disk_for_a_refused_one",),
+    ),
+    Mutant(
+        "rate limit: who has room is asked about each time",
+        "payment_service/ratelimit/full.py",
+        "if standing.taken or len(limit.windows) > 1:",
+        "if len(limit.windows) > 1:",
+        ("tests/test_rate_limit.py", "tests/test_webhooks.py"),
+    ),
+    Mutant(
+        "rate limit: where another window counts what one refuses it is asked each time",
+        "payment_service/ratelimit/full.py",
+        "if standing.taken or len(limit.windows) > 1:",
+        "if standing.taken:",
+        ("tests/test_rate_limit.py",),
+    ),
+    Mutant(
         "webhooks: one look-up at a time",
         f"{SERVICES}/moves/resolution.py",
         "WHERE due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)",

@@ -24,6 +24,7 @@ from payment_service import embedded, ratelimit
 from payment_service.extensions import db
 from payment_service.patient_redis import REDIS_PATIENCE
 from payment_service.ratelimit import windows
+from payment_service.ratelimit.full import MOST_NAMES, Full
 from payment_service.ratelimit.windows import MOST_KEPT, Limit, Standing, narrowest
 from tests.books import payments_of
 from tests.fixtures import MakeApp, StartService, a_key, an_order
@@ -246,6 +247,56 @@ def test_a_request_is_one_round_trip(make_app: MakeApp, tmp_path: Path) -> None:
             assert reads() - before == 3 + 1
     finally:
         server.stop()
+
+
+def test_nobody_is_asked_about_who_is_known_to_have_no_room(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    """Of what anybody may send any number of. The others are counted as ever, and so is he where
+    another limit is in question."""
+    server = embedded.start_redis(tmp_path)
+    try:
+        counter = make_app(redis_url=server.url).extensions["limits"].counter
+        asked: Any = redis.Redis.from_url(server.url)
+
+        def reads() -> int:
+            return int(asked.info("stats")["total_reads_processed"])
+
+        narrow, both = Limit("a", "", "2 per day"), Limit("b", "", "2 per day; 9 per 2 day")
+        told = [counter.hit_unless_full(narrow, "he").standing() for _ in range(3)]
+        assert [one.taken for one in told] == [True, True, False]
+        before = reads()
+        known = counter.hit_unless_full(narrow, "he").standing()
+        assert (known.taken, known.remaining, known.window) == (False, 0, told[2].window)
+        assert 0 < known.reset <= told[2].reset
+        assert reads() - before == 1  # that of asking how many there were
+        assert counter.hit_unless_full(narrow, "she").standing().taken
+        assert [counter.hit_unless_full(both, "he").standing().taken for _ in range(4)] == [
+            *(True, True, False, False)
+        ]
+        assert reads() - before == 1 + 1 + 5
+    finally:
+        server.stop()
+
+
+def test_what_is_known_of_who_had_no_room_ends_with_the_time_that_was_told() -> None:
+    full, limit = Full(), Limit("a", "", "2 per day")
+    [window] = limit.windows
+    full.keep(limit, "he", Standing(window, False, 0, 1000.0))
+    full.keep(limit, "she", Standing(window, True, 0, 1000.0))
+    assert full.standing(limit, "he") is not None
+    assert full.standing(limit, "she") is None
+    full.keep(limit, "he", Standing(window, False, 0, 0.0))
+    assert full.standing(limit, "he") is None
+
+
+def test_no_number_of_names_without_room_fills_anything() -> None:
+    full, limit = Full(), Limit("a", "", "2 per day")
+    [window] = limit.windows
+    for number in range(MOST_NAMES + 5):
+        full.keep(limit, str(number), Standing(window, False, 0, 1000.0))
+    known = sum(full.standing(limit, str(number)) is not None for number in range(MOST_NAMES + 5))
+    assert known == 5
 
 
 @pytest.mark.parametrize(("most", "kind"), [(MOST_KEPT - 1, b"list"), (MOST_KEPT, b"string")])

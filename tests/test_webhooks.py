@@ -10,11 +10,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+from structlog.contextvars import get_contextvars
 
 from payment_service.domain.callers import WORKER
 from payment_service.domain.states import Verdict
+from payment_service.extensions import db
 from payment_service.providers.contract import Outcome, Result
-from payment_service.services import webhooks
+from payment_service.services import webhook_refusals, webhooks
 from payment_service.services.moves import evidence
 from tests.books import at_once, execute, post, row, rows
 from tests.clocks import look_up
@@ -295,6 +298,32 @@ def test_what_is_refused_is_told_the_same_and_leaves_everything(
     assert money_of(house, payment_id) == before
     last = rows(house, "SELECT reason FROM webhook_refusals ORDER BY number DESC LIMIT 9")
     assert {one["reason"] for one in last} >= {"no_signature", "bad_signature", "too_old"}
+
+
+@pytest.mark.parametrize(
+    ("sign", "why"), [("0" * 64, "bad_signature"), (signature(b"nonsense"), "unreadable")]
+)
+def test_the_requests_line_says_why_one_was_refused(
+    client: FlaskClient, sign: str, why: str
+) -> None:
+    assert send(client, b"nonsense", sign).status_code == 400
+    assert get_contextvars()["webhook_refused"] == why  # which goes into each line of the request
+    client.get("/health")
+    assert "webhook_refused" not in get_contextvars()
+
+
+def test_nobody_waits_for_the_disk_for_a_refused_one(house: Flask) -> None:
+    """But for all else that the connection is used for."""
+    values = {"keep": 10, "at": datetime.now(UTC), "provider": "signed", "address": None}
+    values |= {"size": 1, "hash": "00", "reason": "unreadable"}
+    asked = text("SELECT current_setting('synchronous_commit')")
+    with house.app_context(), db.engine.connect() as connection:
+        with connection.begin():
+            usual = connection.execute(asked).scalar_one()
+            assert webhook_refusals.WRITE.one(connection, values) is not None
+            assert connection.execute(asked).scalar_one() == "off"
+        assert usual != "off"
+        assert connection.execute(asked).scalar_one() == usual
 
 
 def test_who_sends_no_webhooks_has_no_door(client: FlaskClient) -> None:

@@ -79,7 +79,8 @@ def count_refused_webhook() -> None:
     nothing more is done about it."""
     limits: OneOfSeveral | None = current_app.extensions.get("limits")
     if limits is not None:
-        g.hit = limits.counter.hit(limits.refused_webhooks, counted_as(get_remote_address()))
+        who = counted_as(get_remote_address())
+        g.hit = limits.counter.hit_unless_full(limits.refused_webhooks, who)
         _expect_room()
 
 

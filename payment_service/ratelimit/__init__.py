@@ -8,6 +8,7 @@ import time
 import structlog
 from limits.storage import RedisStorage, Storage
 
+from payment_service.ratelimit.full import Full
 from payment_service.ratelimit.hits import Hits, Sent
 from payment_service.ratelimit.windows import Limit, Memory, Standing
 
@@ -24,12 +25,21 @@ class Counter:
 
     def __init__(self, storage: Storage) -> None:
         self._hits = Hits(storage) if isinstance(storage, RedisStorage) else None
-        self._memory = Memory()
+        self._memory, self._full = Memory(), Full()
         self._ask_again = 0.0  # when, while Redis is away
 
     def hit(self, limit: Limit, who: str) -> Hit:
         """Counts one more request. It is on its way until its standing is asked for."""
         return Hit(self, limit, who, self._sent(limit, who))
+
+    def hit_unless_full(self, limit: Limit, who: str) -> Hit:
+        """The same, but that nobody is asked about who is known to have no room. For what anybody
+        may send any number of."""
+        if (known := self._full.standing(limit, who)) is not None:
+            return Hit(self, limit, who, None, known)
+        hit = self.hit(limit, who)
+        self._full.keep(limit, who, hit.standing())
+        return hit
 
     def standing(self, limit: Limit, who: str, sent: Sent | None) -> Standing:
         """What Redis told; else what this process counted."""
@@ -74,10 +84,17 @@ class Counter:
 class Hit:
     """A request that is counted by one limit. It is `sent` until its standing is known."""
 
-    def __init__(self, counter: Counter, limit: Limit, who: str, sent: Sent | None) -> None:
+    def __init__(
+        self,
+        counter: Counter,
+        limit: Limit,
+        who: str,
+        sent: Sent | None,
+        known: Standing | None = None,
+    ) -> None:
         self.limit, self.sent = limit, sent
         self._counter, self._who = counter, who
-        self._standing: Standing | None = None
+        self._standing = known
 
     def standing(self) -> Standing:
         """How the limit stands with it; waits for Redis when it is asked first."""
