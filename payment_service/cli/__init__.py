@@ -1,5 +1,5 @@
-"""flask seed | worker | states | outbox | webhooks | audit | recover | token | keys | operators:
-one call each."""
+"""flask seed | worker | states | outbox | webhooks | totals | audit | recover | token | keys |
+operators: one call each."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from payment_service.cli.operators import operators
 from payment_service.cli.outbox import outbox
 from payment_service.cli.recover import recover
 from payment_service.cli.token import token
+from payment_service.cli.totals import totals
 from payment_service.cli.webhooks import webhooks
 from payment_service.config import BadSettings, settings
 from payment_service.config.urls import is_loopback
@@ -42,7 +43,7 @@ def register(app: Flask) -> None:
     """Puts the commands on the app. Raises BadSettings where `flask run` makes it for others than
     this machine, and nobody is asked for a token."""
     _refuse_open_run(app)
-    money = (seed, worker, states, outbox, webhooks)
+    money = (seed, worker, states, outbox, webhooks, totals)
     for command in (*money, audit, recover, token, keys, operators):
         app.cli.add_command(command)
 

@@ -170,6 +170,7 @@ class Settings:
     rate_limit_refund: str | None = setting(kinds.RATE_LIMIT, None)
     rate_limit_webhook_refusals: str = setting(kinds.RATE_LIMIT, "60 per minute")
     # The rest
+    business_timezone: str | None = setting(kinds.ZONE, None)
     receipt_timezone: str = setting(kinds.ZONE, "Asia/Kolkata")
     receipt_locale: str = setting(kinds.LOCALE, "en_IN")
     receipt_issuer: str = setting(kinds.SHORT_TEXT, "Ride receipt")

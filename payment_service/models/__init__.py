@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from payment_service.models.audit import AuditDigest, ImportSeal
 from payment_service.models.audit_log import AuditEntry
+from payment_service.models.beats import WorkerBeat
+from payment_service.models.contradictions import Contradiction
 from payment_service.models.events import Delivery, Event, SinkTotal
 from payment_service.models.idempotency import IdempotencyKey
 from payment_service.models.notes import PaymentNote
@@ -19,7 +21,7 @@ from payment_service.models.payments import Payment
 from payment_service.models.providers import CatalogVersion, ProviderOffer
 from payment_service.models.refunds import Refund
 from payment_service.models.saved_views import SavedView
-from payment_service.models.totals import PaymentTotal, total_deltas
+from payment_service.models.totals import PaymentDay, PaymentHour, PaymentTotal, total_deltas
 from payment_service.models.transactions import Transaction
 from payment_service.models.webhooks import Webhook, WebhookRefusal
 
@@ -27,6 +29,7 @@ __all__ = [
     "AuditDigest",
     "AuditEntry",
     "CatalogVersion",
+    "Contradiction",
     "Delivery",
     "Event",
     "IdempotencyKey",
@@ -38,6 +41,8 @@ __all__ = [
     "Payer",
     "Payment",
     "PaymentNote",
+    "PaymentDay",
+    "PaymentHour",
     "PaymentTotal",
     "ProviderOffer",
     "Refund",
@@ -47,5 +52,6 @@ __all__ = [
     "UsedState",
     "Webhook",
     "WebhookRefusal",
+    "WorkerBeat",
     "total_deltas",
 ]

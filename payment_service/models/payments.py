@@ -159,6 +159,12 @@ class Payment(db.Model):  # type: ignore[name-defined]
         _listed_by("user_id"),
         _listed_by("rare_status"),
         _listed_by("caller_reference"),
+        # Of the generated column: one on `status` would cost each charge its update in place.
+        Index(
+            "ix_payments_cash_to_collect",
+            "created_at",
+            postgresql_where=text("rare_status = 'PENDING' AND method = 'CASH'"),
+        ),
         Index(
             "ix_payments_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")
         ),

@@ -123,16 +123,25 @@ def insert_refunds(connection: Connection, *, currency: str) -> None:
 
 
 def add_to_totals(connection: Connection, *, currency: str) -> None:
-    """Adds these rows to the totals of /metrics, in the transaction that brings them in."""
+    """Adds these rows to the totals of /metrics and the figures of their days, in the transaction
+    that brings them in. A delta is for a quarter of an hour: it lies within one hour and one day of
+    any zone."""
     connection.exec_driver_sql(
         """
         INSERT INTO total_deltas (provider, method, currency, status,
-                                  payments, created, entered, captured, refunds, refunded)
-        SELECT 'import', method, %(currency)s, status, count(*), count(*), count(*),
-               coalesce(sum(amount) FILTER (WHERE status IN ('SUCCESS', 'REFUNDED')), 0),
-               count(*) FILTER (WHERE status = 'REFUNDED'),
-               coalesce(sum(amount) FILTER (WHERE status = 'REFUNDED'), 0)
-        FROM fresh GROUP BY method, status
+                                  payments, created, entered, captured, refunds, refunded,
+                                  at, captured_now, refunded_now)
+        SELECT 'import', method, %(currency)s, status, n, n, n, captured, refunds, refunded,
+               at, captured, refunded
+        FROM (
+            SELECT method, status, at, count(*) AS n,
+                   coalesce(sum(amount) FILTER (WHERE status IN ('SUCCESS', 'REFUNDED')), 0)
+                       AS captured,
+                   count(*) FILTER (WHERE status = 'REFUNDED') AS refunds,
+                   coalesce(sum(amount) FILTER (WHERE status = 'REFUNDED'), 0) AS refunded
+            FROM fresh, date_bin('15 minutes', created_at, timestamptz '2000-01-01Z') AS at
+            GROUP BY method, status, at
+        ) AS summed
         """,
         {"currency": currency},
     )

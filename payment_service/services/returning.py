@@ -26,7 +26,6 @@ from payment_service.services.moves.rows import (
     PaymentRow,
     payment_row,
 )
-from payment_service.services.moves.total_changes import Delta
 from payment_service.services.replaced_database import PAGE, putting, rows_of
 
 CHUNK = 100
@@ -148,15 +147,15 @@ def _standing(connection: Connection, ids: list[int]) -> dict[int, PaymentRow]:
 
 def _added(
     before: dict[int, PaymentRow], payments: list[PaymentRow], events: list[EventRow]
-) -> list[Delta]:
-    """What the payments that come back add to the totals."""
+) -> list[dict[str, Any]]:
+    """What the payments that come back add to the totals, each at the time of its payment."""
     told: dict[int, list[Any]] = defaultdict(list)
     for event in events:
         ours = before.get(event["payment_id"])
         if ours is None or event["seq"] > ours["version"]:
             told[event["payment_id"]].append(json.loads(event["body"])["data"])
     return [
-        delta
+        {**delta, "at": payment["created_at"]}
         for payment in payments
         for delta in total_changes.replayed(
             before.get(payment["payment_id"]), payment, told[payment["payment_id"]]

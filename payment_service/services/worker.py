@@ -14,7 +14,8 @@ from flask import Flask
 from payment_service import idempotency
 from payment_service.outbox import relay, routes, sinks
 from payment_service.providers.registry import BUILDERS
-from payment_service.services import digests, expiry, giving_back, totals, webhooks
+from payment_service.services import beats, digests, expiry, giving_back, totals, webhooks
+from payment_service.services.beats import Written
 from payment_service.services.moves import resolution
 
 log = structlog.get_logger(__name__)
@@ -31,31 +32,33 @@ class Beat:
     seconds: float
 
 
-BEATS = (
-    # A beat for each provider and each sink: one that is slow or dead holds up no other.
-    *(Beat(f"resolution-{name}", partial(resolution.run_once, name), 1.0) for name in BUILDERS),
-    *(Beat(f"relay-{sink}", partial(relay.run_once, [sink]), 0.5) for sink in routes.SINKS),
-    Beat("expiry", expiry.run_once, 1.0),
-    Beat("giving-back", giving_back.run_once, 1.0),
-    # /metrics promises to be at most 5 s behind.
-    Beat("totals", totals.run_once, 1.0),
-    Beat("reaping", idempotency.reap, 60.0),
-    # Once a day; whoever looks first after midnight does it.
-    Beat("audit-digest", digests.run_once, 60.0),
-    Beat("reaping-deliveries", relay.reap, 60.0),
-    Beat("webhooks", webhooks.run_once, 1.0),
-    Beat("reaping-webhooks", webhooks.reap, 60.0),
-)
+RUNS: dict[str, RunOnce] = {
+    **{f"resolution-{name}": partial(resolution.run_once, name) for name in BUILDERS},
+    **{f"relay-{sink}": partial(relay.run_once, [sink]) for sink in routes.SINKS},
+    "expiry": expiry.run_once,
+    "giving-back": giving_back.run_once,
+    "totals": totals.run_once,
+    "reaping": idempotency.reap,
+    "audit-digest": digests.run_once,
+    "reaping-deliveries": relay.reap,
+    "webhooks": webhooks.run_once,
+    "reaping-webhooks": webhooks.reap,
+    "reaping-hours": totals.reap,
+}
+"""What each beat runs; beats.PERIODS says how often."""
+
+BEATS = tuple(Beat(name, run_once, beats.PERIODS[name]) for name, run_once in RUNS.items())
 
 
-def run(app: Flask, stopping: threading.Event, beats: tuple[Beat, ...] = BEATS) -> None:
+def run(app: Flask, stopping: threading.Event, running: tuple[Beat, ...] = BEATS) -> None:
     """Runs all beats until `stopping` is set; the step at hand is finished first."""
     threads = [
-        threading.Thread(target=_beat, args=(app, beat, stopping), name=beat.name) for beat in beats
+        threading.Thread(target=_beat, args=(app, beat, stopping), name=beat.name)
+        for beat in running
     ]
     for thread in threads:
         thread.start()
-    log.info("worker_started", beats=[beat.name for beat in beats])
+    log.info("worker_started", beats=[beat.name for beat in running])
     for thread in threads:
         thread.join()
     with app.app_context():
@@ -64,22 +67,29 @@ def run(app: Flask, stopping: threading.Event, beats: tuple[Beat, ...] = BEATS) 
 
 
 def _beat(app: Flask, beat: Beat, stopping: threading.Event) -> None:
+    written = Written(beat.name)
     while not stopping.is_set():
         started = time.monotonic()
-        counts = step(app, beat)
+        counts = step(app, beat, written)
         if counts.get("more"):
             continue
         stopping.wait(max(0.0, beat.seconds - (time.monotonic() - started)))
 
 
-def step(app: Flask, beat: Beat) -> dict[str, int]:
-    """Runs the job once. An error is logged, and the next beat tries again."""
+def step(app: Flask, beat: Beat, written: Written | None = None) -> dict[str, int]:
+    """Runs the job once, and lets it be `written` that it came. An error is logged, and the next
+    beat tries again."""
+    counts: dict[str, int] = {}
+    wrong = None
     try:
         with app.app_context():
             counts = beat.run_once()
-    except Exception:
+    except Exception as error:
         log.exception("beat_failed", beat=beat.name)
-        return {}
+        wrong = type(error).__name__
+    if written is not None:
+        with app.app_context():
+            written.note(counts, wrong)
     if any(counts.values()):
         log.debug("beat", beat=beat.name, **counts)
     return counts

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
 
 from payment_service.config import settings
 from payment_service.domain.callers import Caller
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import ASKS, DEAD, TransactionStatus
 from payment_service.extensions import db
+from payment_service.models import Contradiction
 from payment_service.providers.contract import Result
 from payment_service.services.moves import due, outcomes, paid_twice, rows, transitions
 from payment_service.services.moves.operations import providers
@@ -93,6 +95,9 @@ def accept_locked(
     if change.contradicts:
         # Before the commit: who dies in between has counted one too many, and never one too few.
         metrics.CONTRADICTED.inc()
+        seen = {"seq": change.payment["version"], "at": change.payment["updated_at"]}
+        written = insert(Contradiction).values(payment_id=payment_id, **seen)
+        connection.execute(written.on_conflict_do_nothing())  # no note is worth a move
         log.error("payment_contradicted", payment_id=payment_id, status=change.payment["status"])
     return change
 

@@ -1,4 +1,5 @@
-"""What a move adds to the totals of /metrics; services/totals folds it in."""
+"""What a move adds to the totals of /metrics and to the figures of the payment's day.
+services/totals folds it in."""
 
 from __future__ import annotations
 
@@ -35,6 +36,8 @@ class Delta(TypedDict):
     captured: int
     refunds: int
     refunded: int
+    captured_now: int
+    refunded_now: int
 
 
 # In the totals a payment is counted under its status from its first event on. One that a charge
@@ -48,14 +51,25 @@ def of(before: Counted, after: Counted) -> list[Delta]:
     first = before["audit_head"] is None and not before["imported"]
     moved = before["status"] != after["status"]
     if moved and not first and before["status"] != _UNCOUNTED:
-        found.append(_delta(before, payments=-1))
+        found.append(
+            _delta(
+                before,
+                payments=-1,
+                captured_now=-before["captured"],
+                refunded_now=-before["refunded"],
+            )
+        )
+    # A payment brings all its money along to where it begins to stand.
+    came = moved or first
     gain = {
-        "payments": int((moved or first) and after["status"] != _UNCOUNTED),
-        "entered": int(moved or first),
+        "payments": int(came and after["status"] != _UNCOUNTED),
+        "entered": int(came),
         "created": int(first),
         "captured": after["captured"] - before["captured"],
         "refunds": int(after["refunded"] > before["refunded"]),
         "refunded": max(0, after["refunded"] - before["refunded"]),
+        "captured_now": after["captured"] - (0 if came else before["captured"]),
+        "refunded_now": after["refunded"] - (0 if came else before["refunded"]),
     }
     if any(gain.values()):
         found.append(_delta(after, **gain))
@@ -109,7 +123,8 @@ def _imported(row: Counted) -> Delta:
     """What seeding counted for a row of a file."""
     captured, refunded = row["captured"], row["refunded"]
     counts = {"captured": captured, "refunds": int(refunded > 0), "refunded": refunded}
-    return _delta(row, payments=1, created=1, entered=1, **counts)
+    stands = {"captured_now": captured, "refunded_now": refunded}
+    return _delta(row, payments=1, created=1, entered=1, **counts, **stands)
 
 
 def _delta(
@@ -121,6 +136,8 @@ def _delta(
     captured: int = 0,
     refunds: int = 0,
     refunded: int = 0,
+    captured_now: int = 0,
+    refunded_now: int = 0,
 ) -> Delta:
     return {
         "provider": row["provider"] or "none",
@@ -133,4 +150,6 @@ def _delta(
         "captured": captured,
         "refunds": refunds,
         "refunded": refunded,
+        "captured_now": captured_now,
+        "refunded_now": refunded_now,
     }

@@ -51,7 +51,8 @@ _TOLD = {
 }
 """What each event says for itself; its time is the change's, and its hash comes as hex."""
 
-_DELTA = sql_types(total_deltas)
+_DELTA = {name: kind for name, kind in sql_types(total_deltas).items() if name != "at"}
+"""What each delta says for itself; its time is the payment's, which the locked row has."""
 
 
 def _records(parameter: str, types: Mapping[str, str]) -> str:
@@ -73,7 +74,7 @@ def _applying(name: str, more: str = "") -> Statement:
     """The statement, with one part `more` put in."""
     sql = f"""
     WITH l AS (
-        SELECT payment_id FROM payments
+        SELECT payment_id, created_at FROM payments
         WHERE payment_id = :payment_id AND version = :old_version FOR UPDATE
     ), p AS (
         UPDATE payments SET
@@ -93,8 +94,8 @@ def _applying(name: str, more: str = "") -> Statement:
         SELECT n.sink, l.payment_id, n.seq, :updated_at, :updated_at
         FROM l, {_records("deliveries", {"sink": "text", "seq": _TOLD["seq"]})}
     ), x AS (
-        INSERT INTO total_deltas ({", ".join(_DELTA)})
-        SELECT {_of_n(_DELTA)} FROM l, {_records("deltas", _DELTA)}
+        INSERT INTO total_deltas (at, {", ".join(_DELTA)})
+        SELECT l.created_at, {_of_n(_DELTA)} FROM l, {_records("deltas", _DELTA)}
     ), k AS (
         {KEEP_ANSWER} AND EXISTS (SELECT FROM l)
     )

@@ -1,0 +1,116 @@
+"""worker_beats: the worker writes that its beats come, and the desk reads which do not."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from payment_service.extensions import db
+from payment_service.models import WorkerBeat
+from payment_service.outbox import routes
+from payment_service.providers.registry import BUILDERS
+
+log = structlog.get_logger(__name__)
+
+BEAT = WorkerBeat.__table__
+
+PERIODS = {
+    # A beat for each provider and each sink: one that is slow or dead holds up no other.
+    **{f"resolution-{name}": 1.0 for name in BUILDERS},
+    **{f"relay-{sink}": 0.5 for sink in routes.SINKS},
+    "expiry": 1.0,
+    "giving-back": 1.0,
+    # /metrics promises to be at most 5 s behind.
+    "totals": 1.0,
+    "reaping": 60.0,
+    # Once a day; whoever looks first after midnight does it.
+    "audit-digest": 60.0,
+    "reaping-deliveries": 60.0,
+    "webhooks": 1.0,
+    "reaping-webhooks": 60.0,
+    "reaping-hours": 60.0,
+}
+"""The seconds between two runs of each beat. services/worker says what a beat runs; who only wants
+to know whether they come need not import all of that."""
+
+WRITTEN_EVERY = 5.0
+"""Seconds. Some twenty beats come each second; what a person looks at need not be as new."""
+PERIODS_TO_SILENCE, LEAST_SILENCE = 5, timedelta(seconds=60)
+"""A beat is silent that was not written for five of its periods, and for a minute at least: it is
+written each 5 s, and a run that waits for a provider's time-out takes half a minute and is well."""
+
+
+@dataclass(frozen=True)
+class BeatStanding:
+    """One beat: when it was last written, by which host, what it did and the kind of its last error
+    since the time before. A beat that never came has none of them."""
+
+    beat: str
+    seconds: float
+    last_at: datetime | None
+    host: str | None
+    counts: Mapping[str, int]
+    error: str | None
+    is_silent: bool
+
+
+@dataclass
+class Written:
+    """One beat in the worker that runs it: what was done since it was last written."""
+
+    beat: str
+    counts: Counter[str] = field(default_factory=Counter)
+    error: str | None = None
+    again_at: float = 0.0
+
+    def note(self, counts: Mapping[str, int], error: str | None) -> None:
+        """The beat came. Written at once the first time, and then each 5 s at most; where the
+        database does not take it, it is tried as late again."""
+        self.counts.update(counts)
+        self.error = error or self.error
+        if time.monotonic() < self.again_at:
+            return
+        self.again_at = time.monotonic() + WRITTEN_EVERY
+        try:
+            _write(self.beat, {name: n for name, n in self.counts.items() if n}, self.error)
+        except Exception as failed:  # whatever it is, the beat goes on
+            log.warning("beat_not_written", beat=self.beat, error=type(failed).__name__)
+            return
+        self.counts.clear()
+        self.error = None
+
+
+def _write(beat: str, counts: Mapping[str, int], error: str | None) -> None:
+    values = {
+        "host": socket.gethostname(),
+        "last_at": datetime.now(UTC),
+        "counts": counts,
+        "error": error,
+    }
+    query = insert(BEAT).values(beat=beat, **values)
+    with db.engine.begin() as connection:
+        connection.execute(query.on_conflict_do_update(index_elements=["beat"], set_=values))
+
+
+def read(*, now: datetime | None = None) -> list[BeatStanding]:
+    """All beats that a worker of this version runs, in their order."""
+    with db.engine.connect() as connection:
+        found = {row.beat: row for row in connection.execute(select(BEAT))}
+    moment = now or datetime.now(UTC)
+    return [_standing(beat, seconds, found.get(beat), moment) for beat, seconds in PERIODS.items()]
+
+
+def _standing(beat: str, seconds: float, row: WorkerBeat | None, now: datetime) -> BeatStanding:
+    if row is None:
+        return BeatStanding(beat, seconds, None, None, {}, None, is_silent=True)
+    silence = max(timedelta(seconds=PERIODS_TO_SILENCE * seconds), LEAST_SILENCE)
+    silent = now - row.last_at > silence
+    return BeatStanding(beat, seconds, row.last_at, row.host, row.counts, row.error, silent)
