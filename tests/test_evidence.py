@@ -73,6 +73,10 @@ def test_a_charge_that_arrives_after_all_is_a_success(
     assert (paid["status"], paid["amount_captured"]) == ("SUCCESS", "100.00")
     assert paid["failure_code"] is None
     assert _contradictions() == before + 1
+    kept = "SELECT seq, at FROM contradictions WHERE payment_id = :id"
+    last = "SELECT seq, occurred_at AS at FROM events WHERE payment_id = :id ORDER BY seq DESC"
+    told = rows(client.application, last, id=failed["payment_id"])
+    assert rows(client.application, kept, id=failed["payment_id"]) == told[:1]
 
 
 def test_a_refund_that_arrives_after_all_is_counted_and_told(

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -108,7 +109,7 @@ def read(*, now: datetime | None = None) -> list[BeatStanding]:
     return [_standing(beat, seconds, found.get(beat), moment) for beat, seconds in PERIODS.items()]
 
 
-def _standing(beat: str, seconds: float, row: WorkerBeat | None, now: datetime) -> BeatStanding:
+def _standing(beat: str, seconds: float, row: Any, now: datetime) -> BeatStanding:
     if row is None:
         return BeatStanding(beat, seconds, None, None, {}, None, is_silent=True)
     silence = max(timedelta(seconds=PERIODS_TO_SILENCE * seconds), LEAST_SILENCE)

@@ -70,8 +70,8 @@ class Figures:
 
     `last_week` is the same weekday a week ago; `last_week_by_now` of it the hours up to the end of
     the one that runs now, to hold today against. `by_hour` has the hours of today from the first to
-    this one, by the moments at which they begin, and `by_day` the last 30 days, today included; both
-    have zeros where nothing was. `refunds` are asked for today until now, and
+    this one, by the moments at which they begin, and `by_day` the last 30 days, today included;
+    both have zeros where nothing was. `refunds` are asked for today until now, and
     `refunds_last_week_by_now` a week ago until the same time.
     """
 
