@@ -32,7 +32,9 @@ def read_settings(**overrides: Any) -> Settings:
         **registry.CHECKS,
         **identity.CHECKS,
         "default_currency": money.expect_known,
-        "max_amount": currencies_known,
+        **dict.fromkeys(
+            ("max_amount", "four_eyes_above", "operator_daily_limit"), currencies_known
+        ),
     }
     rules = [callers.faults, payers.faults, of_providers.faults, sso.faults]
     return config.load(checks, rules, **overrides)

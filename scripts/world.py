@@ -50,6 +50,9 @@ DIALECTS = {
 }
 """The settings of a provider that the sandbox speaks on its port, without the provider's name."""
 
+FOUR_EYES_ABOVE = "INR=5000.00"
+"""So that a refund by one operator and one by two can both be tried."""
+
 ROUTES = {
     "fib": "CARD:IQD=fib",
     "fiuu": "CARD:MYR=fiuu",
@@ -69,7 +72,7 @@ def world(ports: Ports, var: Path | None = None) -> dict[str, str]:
         found |= payers_way(ports) | _dialects(sandbox)
     if var is not None and "SANDBOX_SWISH_PORT" in ports:
         found |= _swish(var, ports)
-    return found | {"PROVIDER_ROUTES": _routes(found)}
+    return found | {"PROVIDER_ROUTES": _routes(found), "FOUR_EYES_ABOVE": FOUR_EYES_ABOVE}
 
 
 def unset(defaults: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from payment_service.models import Event, ImportSeal
 from payment_service.services import audit
 from payment_service.services.audit_rows import Broken
 from payment_service.services.moves import snapshots
-from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
+from payment_service.services.moves.rows import PAYMENT, REFUND, REQUEST, TRANSACTION
 from tests.books import post
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.histories import MOST
@@ -37,6 +37,7 @@ MONEY = {
     PAYMENT: "true",
     TRANSACTION: "true",
     REFUND: "true",
+    REQUEST: "true",
     EVENT: "(payment_id, seq) IN (SELECT payment_id, max(seq) FROM events GROUP BY payment_id)",
 }
 HISTORY = """payment_id,trip_id,amount,method,status,reference,created_at
@@ -45,7 +46,7 @@ HISTORY = """payment_id,trip_id,amount,method,status,reference,created_at
 3,34,85.80,UPI,FAILED,OLD-3,2024-01-02
 4,35,85.80,UPI,PENDING,OLD-4,2024-01-02
 """
-OF_MONEY = ["payments", "transactions", "refunds", "events", "deliveries"]
+OF_MONEY = ["payments", "transactions", "refunds", "refund_requests", "events", "deliveries"]
 # What the database itself refuses, a superuser takes away first.
 GUARDS = """
     SELECT format(

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from payment_service.domain.errors import PaymentNotFound
 from payment_service.domain.notes import LONGEST, BadNote
 from payment_service.domain.operators import OutOfReach, Reach, Role
-from payment_service.domain.pages import RoleTooLow
+from payment_service.domain.pages import NotAllowed
 from payment_service.services import notes
 from payment_service.services.sessions import Current
 from tests.books import a_pending_payment, at_once, execute, rows
@@ -96,7 +96,7 @@ def test_a_note_is_of_a_payment_that_is_there(app: Flask, now: Current) -> None:
 def test_viewers_read_and_do_not_write(app: Flask, now: Current, payment: int) -> None:
     add(app, now, payment, "Seen.")
     viewer = a_session(an_operator(app, Role.VIEWER))
-    with pytest.raises(RoleTooLow) as refused:
+    with pytest.raises(NotAllowed) as refused:
         add(app, viewer, payment, "Mine.")
     assert refused.value.wanted == Role.OPERATOR
     assert texts(app, viewer, payment) == ["Seen."]

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from payment_service.domain.operators import Role
-from payment_service.domain.pages import RoleTooLow
+from payment_service.domain.pages import NotAllowed
 from payment_service.domain.saved_views import (
     BUILT_IN,
     FILTERS,
@@ -95,7 +95,7 @@ def test_nobody_changes_anothers_view(app: Flask, now: Current) -> None:
 def test_viewers_keep_views_and_share_none(app: Flask) -> None:
     viewer = a_session(an_operator(app, Role.VIEWER))
     view = do(app, "save", viewer, name="Mine", query=FAILED)
-    with pytest.raises(RoleTooLow) as refused:
+    with pytest.raises(NotAllowed) as refused:
         do(app, "share", viewer, view_id=view, shared=True)
     assert refused.value.wanted == Role.OPERATOR
     do(app, "share", viewer, view_id=view, shared=False)

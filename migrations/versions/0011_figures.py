@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0009"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 
 TIME = postgresql.TIMESTAMP(timezone=True)
 LABELS = ("provider", "method", "currency", "status")

@@ -15,14 +15,14 @@ import structlog
 from flask import Blueprint, Flask, Request, abort, current_app, g, request, url_for
 from flask_login import LoginManager, UserMixin, current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.exceptions import Conflict, ServiceUnavailable
+from werkzeug.exceptions import Conflict, Forbidden, HTTPException, ServiceUnavailable
 from werkzeug.wrappers import Response
 
 from payment_service.admin import cookies, menu
 from payment_service.admin.redirects import see, to_log_in, to_second_factor
 from payment_service.domain.callers import Caller
 from payment_service.domain.operators import Busy, OutOfReach, Reach, Refused, Role
-from payment_service.domain.pages import ANY_LOG_IN, OPEN, PageRule, is_at_least
+from payment_service.domain.pages import ANY_LOG_IN, OPEN, NotAllowed, PageRule, is_at_least
 from payment_service.domain.vocabulary import Actor
 from payment_service.models.keyring import NoKey
 from payment_service.services import sessions
@@ -137,7 +137,9 @@ def _expect_own_form() -> None:
 def _refused(rule: PageRule, now: Current) -> Response | None:
     """What is told to who is logged in and may not see the page. Aborts with 403."""
     g.operator, g.session_id = now, now.session_id
-    g.caller = Caller(now.by.name, Actor.OPERATOR, g.get("request_id"))
+    g.caller = Caller(
+        now.by.name, Actor.OPERATOR, g.get("request_id"), now.session_id, request.remote_addr
+    )
     if rule == ANY_LOG_IN:
         return None
     if now.reach is not Reach.ALL:
@@ -152,7 +154,9 @@ def _told(error: Refused) -> Any:
     """What no form has a place for."""
     if isinstance(error, OutOfReach):  # ended meanwhile: what is left to see, the first page says
         return see(url_for("admin_desk.index"))
-    told = ServiceUnavailable if isinstance(error, Busy) else Conflict
+    told: type[HTTPException] = ServiceUnavailable if isinstance(error, Busy) else Conflict
+    if isinstance(error, NotAllowed):
+        told = Forbidden
     return current_app.handle_user_exception(told(str(error)))
 
 

@@ -69,6 +69,12 @@ class Settings:
     session_idle_seconds: float = setting(kinds.SECONDS, 1800.0)
     session_max_seconds: float = setting(kinds.SECONDS, 43200.0)
     step_up_seconds: float = setting(kinds.SECONDS, 600.0)
+    four_eyes_above: ByCurrency[Decimal] = setting(
+        kinds.LIMIT_OF_CURRENCIES, ByCurrency(Decimal(0))
+    )
+    operator_daily_limit: ByCurrency[Decimal | None] = setting(
+        kinds.LIMIT_OF_CURRENCIES, ByCurrency(None)
+    )
     # Single sign-on of operators
     operator_login: str = setting(kinds.OPERATOR_LOGIN, "password")
     operator_sso_issuer: str | None = setting(kinds.HTTP_URL, None)

@@ -53,3 +53,18 @@ class Each(fields.Field[ByName[Any]]):
         if usual:
             return ByName(self._kind.deserialize(usual[0]), named)
         return ByName((data or {})[attr or ""].usual, named)
+
+
+class EachNamed(Each):
+    """`one=20,two=5`: only for those that are named. The rest keep the default's usual value."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> ByName[Any]:
+        names = [part.partition("=")[0].strip() for part in value.split(",") if "=" in part]
+        if len(names) < value.count(",") + 1 or len({*map(str.upper, names)}) < len(names):
+            raise ValidationError(
+                "must be name=value, several with commas between, each name once, such as"
+                " INR=5000.00,KWD=20.000"
+            )
+        return super()._deserialize(value, attr, data, **kwargs)

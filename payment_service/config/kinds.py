@@ -15,7 +15,7 @@ from limits import parse_many
 from marshmallow import ValidationError, fields, validate
 
 from payment_service.config import paths, urls
-from payment_service.config.by_name import Each
+from payment_service.config.by_name import Each, EachNamed
 
 CENTURY = 100 * 365.25 * 86400
 """Seconds. A moment that far ahead can still be written down, in Python and in PostgreSQL."""
@@ -173,6 +173,7 @@ YES_OR_NO = fields.Boolean(error_messages={"invalid": "must be true or false"})
 DAYS = _whole(1, 36_500)
 AMOUNT = Amount(zero=True)
 LIMIT_BY_CURRENCY = Each(Amount(zero=False), str.upper)
+LIMIT_OF_CURRENCIES = EachNamed(Amount(zero=True), str.upper)
 COUNT_BY_PROVIDER = Each(COUNT)
 THREADS_BY_PROVIDER = Each(THREADS)
 SECONDS_BY_PROVIDER = Each(SECONDS)

@@ -1,8 +1,9 @@
 """Where pages for people are: the operators', which answer in HTML, take a cookie and no token, and
-who may see which; and the payers'."""
+who may see which and do what; and the payers'."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -38,35 +39,53 @@ def is_at_least(role: Role, wanted: Role) -> bool:
 
 
 class Deed(StrEnum):
-    """What an operator does on a page, in words that go into a refusal."""
+    """What can be done in the panel."""
 
-    FIND = "look payments up"
-    READ_NOTES = "read notes"
-    ADD_NOTE = "write notes"
+    READ = "read"
     KEEP_VIEWS = "keep views"
     SHARE_VIEW = "share views"
+    NOTE = "write a note"
+    EXPORT = "export"
+    REFUND = "refund"
+    ASK = "ask for a refund that another one decides on"
+    WITHDRAW = "withdraw a request"
+    CAPTURE = "capture"
+    CANCEL = "cancel"
+    RESOLVE = "look up"
+    DELIVER = "send events again"
+    SKIP = "skip events"
+    REPLAY = "replay a webhook"
+    SETTLE_CASH = "settle cash"
+    APPROVE = "approve a refund"
+    DECLINE = "decline a refund"
+    EDIT_CATALOG = "edit the catalog"
+    EDIT_OPERATORS = "edit operators"
 
 
-MAY: dict[Deed, Role] = {
-    Deed.FIND: Role.VIEWER,
-    Deed.READ_NOTES: Role.VIEWER,
-    Deed.ADD_NOTE: Role.OPERATOR,
-    Deed.KEEP_VIEWS: Role.VIEWER,
-    Deed.SHARE_VIEW: Role.OPERATOR,
+MAY: Mapping[Deed, Role] = {
+    **dict.fromkeys((Deed.READ, Deed.KEEP_VIEWS), Role.VIEWER),
+    **dict.fromkeys((Deed.NOTE, Deed.SHARE_VIEW, Deed.EXPORT), Role.OPERATOR),
+    **dict.fromkeys((Deed.REFUND, Deed.ASK, Deed.WITHDRAW), Role.OPERATOR),
+    **dict.fromkeys((Deed.CAPTURE, Deed.CANCEL, Deed.RESOLVE, Deed.SETTLE_CASH), Role.OPERATOR),
+    **dict.fromkeys((Deed.DELIVER, Deed.SKIP, Deed.REPLAY), Role.OPERATOR),
+    **dict.fromkeys((Deed.APPROVE, Deed.DECLINE), Role.APPROVER),
+    **dict.fromkeys((Deed.EDIT_CATALOG, Deed.EDIT_OPERATORS), Role.ADMIN),
 }
-"""Who may do what: this role, and those that may do more. Held in the services' calls
-(services/rights), so that no page can forget it."""
+"""The role that each needs; one that may do more may do it too. The services ask it
+(services/rights, and services/acting where money moves), whatever a page shows."""
 
 
-class RoleTooLow(Refused):
-    """The operator's role does not do this; `wanted` is the lowest that does."""
+class NotAllowed(Refused):
+    """The operator's role does not reach this; `wanted` is the lowest that does."""
 
-    def __init__(self, deed: Deed) -> None:
+    def __init__(self, role: Role, deed: Deed) -> None:
         self.wanted = MAY[deed]
-        super().__init__(f"To {deed} one must be {self.wanted} at least.")
+        super().__init__(
+            f"To {deed} is for operators with the role {self.wanted}. Yours is {role}."
+        )
 
 
 def expect_may(role: Role, deed: Deed) -> None:
-    """Raises RoleTooLow."""
+    """Raises NotAllowed, which names the role that may."""
     if not is_at_least(role, MAY[deed]):
-        raise RoleTooLow(deed)
+        raise NotAllowed(role, deed)

@@ -19,6 +19,7 @@ from payment_service.models.operators import (
 from payment_service.models.payers import Payer
 from payment_service.models.payments import Payment
 from payment_service.models.providers import CatalogVersion, ProviderOffer
+from payment_service.models.refund_requests import RefundRequest
 from payment_service.models.refunds import Refund
 from payment_service.models.saved_views import SavedView
 from payment_service.models.totals import PaymentDay, PaymentHour, PaymentTotal, total_deltas
@@ -40,12 +41,13 @@ __all__ = [
     "OperatorSession",
     "Payer",
     "Payment",
-    "PaymentNote",
     "PaymentDay",
     "PaymentHour",
+    "PaymentNote",
     "PaymentTotal",
     "ProviderOffer",
     "Refund",
+    "RefundRequest",
     "SavedView",
     "SinkTotal",
     "Transaction",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from payment_service.domain import events, money
 from payment_service.domain.events import VERSION
 from payment_service.domain.vocabulary import CAPTURED
+from payment_service.services.moves.refund_holds import ASKED
 from payment_service.services.moves.refund_outcomes import TAKEN_BACK
 from payment_service.services.moves.rows import EventRow
 from payment_service.services.moves.snapshots import OF_PAYMENT, OF_REQUEST, micros, plain
@@ -61,9 +62,10 @@ class Mismatch:
 
 @dataclass
 class Told:
-    """What the chain says, up to an event: of the payment, and by the number of their request of
-    requests and refunds. `mentioned` are the numbers of all requests that it speaks of. `bare`: an
-    event of before there were snapshots is among them."""
+    """What the chain says, up to an event: of the payment, by the number of their request of
+    requests and refunds, and by their own id of refunds that were asked for. `mentioned` are the
+    numbers of all requests that it speaks of. `bare`: an event of before there were snapshots is
+    among them."""
 
     seq: int
     payment: Mapping[str, Any]
@@ -71,6 +73,7 @@ class Told:
     mentioned: set[int]
     refunds: dict[int, dict[str, Any]]
     bare: bool = False
+    refund_requests: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 def follow(rows: list[EventRow], seal: Mapping[str, Any] | None) -> Told | Mismatch:
@@ -120,6 +123,8 @@ def _hear(told: Told, row: EventRow, body: Mapping[str, Any]) -> str | None:
             told.requests.pop(number, None)
     if refund := body["data"].get("refund"):
         _hear_refund(told, row, body["data"]["caller"], refund)
+    if asked := body["data"].get("refund_request"):
+        _hear_asked(told, row, body["data"], asked)
     return None
 
 
@@ -210,6 +215,31 @@ def _hear_refund(told: Told, row: EventRow, caller: str, refund: Mapping[str, An
         "status": "SUCCESS" if succeeded else "FAILED",
         "updated_at": at,
         "completed_at": known["completed_at"] if back else at,
+    }
+
+
+def _hear_asked(
+    told: Told, row: EventRow, data: Mapping[str, Any], asked: Mapping[str, Any]
+) -> None:
+    """What an event makes of the row of a refund that was asked for."""
+    at, caller = row["occurred_at"], data["caller"]
+    if row["type"] == ASKED:
+        told.refund_requests[asked["request_id"]] = {
+            "amount": asked["amount_minor"],
+            "currency": data["currency"],
+            "reason": row["reason"],
+            "asked_by": caller,
+            "asked_at": at,
+            "state": asked["state"],
+            **dict.fromkeys(("decided_by", "decided_at", "decision", "refund_id")),
+        }
+        return
+    told.refund_requests[asked["request_id"]] |= {
+        "state": asked["state"],
+        "decided_by": caller,
+        "decided_at": at,
+        "decision": asked["decision"],
+        "refund_id": data.get("refund", {}).get("refund_id"),
     }
 
 

@@ -15,6 +15,11 @@ from sqlalchemy import cast as as_type
 from payment_service.extensions import db
 from payment_service.models import Event, ImportSeal
 from payment_service.services.moves import rows
+from payment_service.services.moves.refund_holds import (
+    REQUEST,
+    RefundRequestRow,
+    request_row,
+)
 from payment_service.services.moves.rows import (
     PAYMENT,
     REFUND,
@@ -49,6 +54,7 @@ class Books:
     events: list[EventRow] = field(default_factory=list)
     requests: list[TransactionRow] = field(default_factory=list)
     refunds: list[RefundRow] = field(default_factory=list)
+    refund_requests: list[RefundRequestRow] = field(default_factory=list)
     seal: SealRow | None = None
 
 
@@ -93,6 +99,8 @@ def _chunk(connection: Connection, after: int, upto: int) -> list[Books]:
         of(row).requests.append(rows.transaction_row(row))
     for row in _rows(connection, REFUND, after, upto, "refund_id"):
         of(row).refunds.append(rows.refund_row(row))
+    for row in _rows(connection, REQUEST, after, upto, "request_id"):
+        of(row).refund_requests.append(request_row(row))
     for row in _rows(connection, SEAL, after, upto):
         of(row).seal = cast(SealRow, dict(row))
     connection.rollback()

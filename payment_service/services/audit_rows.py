@@ -46,7 +46,7 @@ _Found = Iterator[tuple[str, str, str | None]]
 def _faults(books: Books) -> _Found:
     payment = books.payment
     if payment is None:
-        others = ("events", "requests", "refunds", "seal")
+        others = ("events", "requests", "refunds", "refund_requests", "seal")
         left = ", ".join(name for name in others if getattr(books, name))
         what = f"it is gone, or its payment_id is another now; there are still its {left}"
         yield _PAYMENT, what, "payment_id"
@@ -73,6 +73,8 @@ def _faults(books: Books) -> _Found:
     else:
         yield from _untold(books, payment)
     yield from _sums(books, payment)
+    if not books.events:
+        yield from _asked(books, {})
 
 
 def _as_told(payment: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -114,6 +116,7 @@ def _told(books: Books, payment: PaymentRow, told: Told) -> _Found:
     yield from _differing(_PAYMENT, stands, said, "its last event")
     yield from _requests(books, payment, told)
     yield from _refunds(books, told)
+    yield from _asked(books, told.refund_requests)
 
 
 def _requests(books: Books, payment: PaymentRow, told: Told) -> _Found:
@@ -172,6 +175,21 @@ def _refunds(books: Books, told: Told) -> _Found:
             " another now"
         )
         yield f"the row in refunds of request {number}", what, "transaction_number"
+
+
+def _asked(books: Books, told: Mapping[int, Mapping[str, Any]]) -> _Found:
+    """The refunds that were asked for. When one lapses is for the worker, as a look-up's time."""
+    missing = dict(told)
+    for row in books.refund_requests:
+        name = f"its row in refund_requests, request_id {row['request_id']}"
+        if (said := missing.pop(row["request_id"], None)) is None:
+            what = "no event speaks of it, or its request_id or payment_id is another now"
+            yield name, what, "request_id"
+            continue
+        yield from _differing(name, row, said, "the last event about it")
+    for number in missing:
+        what = "events speak of it, but it is gone, or its request_id or payment_id is another now"
+        yield f"the row in refund_requests {number}", what, "request_id"
 
 
 def _sealed(books: Books, payment: PaymentRow, said: Mapping[str, Any]) -> _Found:
@@ -240,10 +258,14 @@ def _sums(books: Books, payment: PaymentRow) -> _Found:
     beside = {row["number"] for row in books.requests if paid_twice.is_beside(row)}
     own = [row for row in books.refunds if row["transaction_number"] not in beside]
     sums = {"refunded": payment["refunded"], "refund_pending": payment["refund_pending"]}
+    held = [row["amount"] for row in books.refund_requests if row["state"] == "OPEN"]
     for column, status in (("refunded", "SUCCESS"), ("refund_pending", "PENDING")):
         total = sum(row["amount"] for row in own if row["status"] == status)
+        tables = "refunds"
+        if held and column == "refund_pending":
+            total, tables = total + sum(held), "refunds and refund_requests"
         if sums[column] != total:
-            what = f"its {column} is {sums[column]}, its rows in refunds add up to {total}"
+            what = f"its {column} is {sums[column]}, its rows in {tables} add up to {total}"
             yield _PAYMENT, what, column
 
 

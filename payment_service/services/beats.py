@@ -29,6 +29,7 @@ PERIODS = {
     **{f"relay-{sink}": 0.5 for sink in routes.SINKS},
     "expiry": 1.0,
     "giving-back": 1.0,
+    "lapsing": 60.0,
     # /metrics promises to be at most 5 s behind.
     "totals": 1.0,
     "reaping": 60.0,

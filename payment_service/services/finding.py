@@ -77,8 +77,8 @@ class Finds:
 
 def find(now: Current, *, pasted: str) -> Finds:
     """Looks for all that the text may be, in one round trip; one more where nothing is found.
-    Whatever is pasted, there is an answer. Raises RoleTooLow, OutOfReach and Disconnected."""
-    rights.expect(now, Deed.FIND)
+    Whatever is pasted, there is an answer. Raises NotAllowed, OutOfReach and Disconnected."""
+    rights.expect(now, Deed.READ)
     sought = finding.read(pasted)
     readings = sought.readings
     found = finding_queries.look_up(readings) if readings else []

@@ -54,8 +54,8 @@ class Note:
 
 def add(now: Current, *, payment_id: int, text: str, form_key: str) -> int:
     """Writes a note and gives its number; a form that comes again gives that of the first time.
-    Raises BadNote, PaymentNotFound, RoleTooLow, OutOfReach. Commits."""
-    rights.expect(now, Deed.ADD_NOTE)
+    Raises BadNote, PaymentNotFound, NotAllowed, OutOfReach. Commits."""
+    rights.expect(now, Deed.NOTE)
     plain = notes.checked(text)
     with db.session.begin():
         there = select(PAYMENT.c.payment_id).where(PAYMENT.c.payment_id == payment_id)
@@ -88,6 +88,6 @@ def add(now: Current, *, payment_id: int, text: str, form_key: str) -> int:
 
 
 def listed(now: Current, *, payment_id: int) -> list[Note]:
-    """The last notes about a payment, the oldest of them first. Raises RoleTooLow, OutOfReach."""
-    rights.expect(now, Deed.READ_NOTES)
+    """The last notes about a payment, the oldest of them first. Raises NotAllowed, OutOfReach."""
+    rights.expect(now, Deed.READ)
     return [Note(**row) for row in reversed(_OF_PAYMENT.rows(payment_id=payment_id))]

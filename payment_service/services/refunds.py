@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, insert, select
@@ -13,7 +13,6 @@ from payment_service.domain.commands import RefundPayment, SentAmount, SetRefund
 from payment_service.domain.errors import (
     IllegalTransition,
     NotRefundable,
-    PaymentNotFound,
     RefundExceedsCaptured,
     RefundNotFound,
 )
@@ -26,7 +25,7 @@ from payment_service.domain.vocabulary import (
 from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.providers.contract import Outcome, Result
-from payment_service.services import amounts, routing
+from payment_service.services import amounts, routing, standing
 from payment_service.services.moves import evidence, hastening, retries, rows, steps
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import (
@@ -35,23 +34,38 @@ from payment_service.services.moves.operations import (
     providers,
     taken_by,
 )
+from payment_service.services.moves.refund_holds import Approved
 from payment_service.services.moves.rows import REFUND, PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import OPEN, News
 
+Rule = Callable[[Connection, PaymentRow, int], None]
+"""What else must hold of the locked payment, and of the amount (minor units) that is to go back."""
 
-def refund(*, payment_id: int, command: RefundPayment, key: Key, caller: Caller) -> Ended:
-    """Gives back `amount`, or what is left, of a captured payment.
 
-    Raises PaymentNotFound, NotRefundable, RefundExceedsCaptured, PartialRefundNotSupported.
+def refund(
+    *,
+    payment_id: int,
+    command: RefundPayment,
+    key: Key,
+    caller: Caller,
+    version: int | None = None,
+    rule: Rule | None = None,
+) -> Ended:
+    """Gives back `amount`, or what is left, of a captured payment, which must be of that `version`
+    if one is said.
+
+    Raises PaymentNotFound, NotRefundable, RefundExceedsCaptured, PartialRefundNotSupported; and
+    PaymentChanged, and what the `rule` raises.
     """
 
     def begin() -> Move:
         with db.engine.begin() as connection:
-            payment = _refundable(connection, payment_id)
-            amount = amount_to_refund(payment, command.amount)
-            earlier = rows.read_transactions(connection, payment_id)
-            routing.expect_refundable(payment, amount, provider=taken_by(payment, earlier))
+            payment, amount, earlier = to_give_back(
+                connection, payment_id=payment_id, sent=command.amount, version=version
+            )
+            if rule:
+                rule(connection, payment, amount)
             return begin_refund(
                 connection,
                 payment=payment,
@@ -63,6 +77,18 @@ def refund(*, payment_id: int, command: RefundPayment, key: Key, caller: Caller)
             )
 
     return retries.once(key=key, caller=caller, begin=begin)
+
+
+def to_give_back(
+    connection: Connection, *, payment_id: int, sent: SentAmount | None, version: int | None
+) -> tuple[PaymentRow, int, list[TransactionRow]]:
+    """The payment, locked from here on, what of it is to go back (minor units), and its requests.
+    Raises as `refund` does."""
+    payment = refundable(connection, payment_id, version=version)
+    amount = amount_to_refund(payment, sent)
+    earlier = rows.read_transactions(connection, payment_id)
+    routing.expect_refundable(payment, amount, provider=taken_by(payment, earlier))
+    return payment, amount, earlier
 
 
 def begin_refund(
@@ -77,11 +103,13 @@ def begin_refund(
     cause: str | None = None,
     number: int | None = None,
     of: TransactionRow | None = None,
+    approved: Approved | None = None,
 ) -> Move:
     """Begins a refund of the locked payment with the provider that took the money.
 
     `number` is that of a request which the provider has already, and a restore had lost. `of` is a
-    charge beside the payment's amounts (services/moves/paid_twice): then these stay as they are."""
+    charge beside the payment's amounts (services/moves/paid_twice): then these stay as they are.
+    They do, too, where it was `approved`: what was held for it is what it gives back."""
     transaction = new_transaction(
         payment=payment,
         number=number or next_number(earlier),
@@ -94,6 +122,7 @@ def begin_refund(
     )
     if of:
         transaction["description"] = of["reference"]
+    counted = of or approved
     pending = payment["refund_pending"] + amount
     # Before the event, which names its id.
     refund = _written(connection, transaction, reason, caller)
@@ -102,16 +131,37 @@ def begin_refund(
         "transaction_reference": transaction["reference"],
         "amount_minor": amount,
     }
+    data = {"refund": details, **(approved.told() if approved else {})}
     return steps.begin(
         connection,
         payment=payment,
         transaction=transaction,
         earlier=earlier,
-        news=[News("refund.requested", caller, reason, {"refund": details})],
+        news=[News("refund.requested", caller, reason, data)],
         caller=caller,
         key=key,
-        changes={} if of else {"refund_pending": pending},
+        changes={} if counted else {"refund_pending": pending},
         refund=refund,
+    )
+
+
+def begin_approved(
+    connection: Connection, *, payment: PaymentRow, approved: Approved, caller: Caller, key: Key
+) -> Move:
+    """Begins the refund that was asked for and is approved. Raises as `refund` does."""
+    expect_captured(payment)
+    request = approved.request
+    earlier = rows.read_transactions(connection, payment["payment_id"])
+    routing.expect_refundable(payment, request["amount"], provider=taken_by(payment, earlier))
+    return begin_refund(
+        connection,
+        payment=payment,
+        earlier=earlier,
+        amount=request["amount"],
+        reason=request["reason"],
+        caller=caller,
+        key=key,
+        approved=approved,
     )
 
 
@@ -162,16 +212,16 @@ def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> R
             caller=caller,
             reason=command.reason,
         )
-        standing = rows.refund_row(connection.execute(query).mappings().one())
-        if moved and not approved and standing["provider_reference"]:
+        ended = rows.refund_row(connection.execute(query).mappings().one())
+        if moved and not approved and ended["provider_reference"]:
             # It took the refund, so it may give it all the same: looked up for a day.
             hastening.hasten(connection, payment_id=found["payment_id"], number=number)
     if not moved:
         raise IllegalTransition(
-            f"refund {refund_id} is {standing['status']}, or not a person's to settle",
-            **{"from": standing["status"], "to": command.status},
+            f"refund {refund_id} is {ended['status']}, or not a person's to settle",
+            **{"from": ended["status"], "to": command.status},
         )
-    return standing
+    return ended
 
 
 def _is_a_persons(connection: Connection, payment: PaymentRow, number: int | None) -> bool:
@@ -188,10 +238,19 @@ def _is_a_persons(connection: Connection, payment: PaymentRow, number: int | Non
     return bool(by_hand or lost) and transaction["status"] in OPEN
 
 
-def _refundable(connection: Connection, payment_id: int) -> PaymentRow:
-    payment = rows.read_payment(connection, payment_id, lock=True)
-    if payment is None:
-        raise PaymentNotFound(f"there is no payment {payment_id}")
+def refundable(
+    connection: Connection, payment_id: int, *, version: int | None = None
+) -> PaymentRow:
+    """The payment, locked, if money of it can be given back here. Raises as `refund` does."""
+    payment = standing.read(connection, payment_id, lock=True)
+    standing.expect_version(payment, version)
+    expect_captured(payment)
+    return payment
+
+
+def expect_captured(payment: PaymentRow) -> None:
+    """Raises NotRefundable if no money of it can be given back here."""
+    payment_id = payment["payment_id"]
     if payment["status"] not in CAPTURED:
         raise NotRefundable(
             f"payment {payment_id} is {payment['status']}; only captured funds can be given back",
@@ -199,7 +258,6 @@ def _refundable(connection: Connection, payment_id: int) -> PaymentRow:
         )
     if rows.is_history(payment):
         raise NotRefundable(f"payment {payment_id} was imported: its provider is not known here")
-    return payment
 
 
 def amount_to_refund(payment: PaymentRow, sent: SentAmount | None) -> int:

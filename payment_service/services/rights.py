@@ -9,7 +9,7 @@ from payment_service.services.sessions import Current
 
 
 def expect(now: Current, deed: Deed) -> None:
-    """Raises OutOfReach for a session whose second factor is still to come, and RoleTooLow."""
+    """Raises OutOfReach for a session whose second factor is still to come, and NotAllowed."""
     if now.reach != Reach.ALL:
         raise OutOfReach("The second factor comes first.")
     pages.expect_may(now.role, deed)

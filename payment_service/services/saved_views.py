@@ -53,7 +53,7 @@ class Views:
 
 
 def listed(now: Current) -> Views:
-    """What the operator has, and what others share. Raises RoleTooLow, OutOfReach."""
+    """What the operator has, and what others share. Raises NotAllowed, OutOfReach."""
     rights.expect(now, Deed.KEEP_VIEWS)
     own = VIEW.c.operator_id == now.operator_id
     query = (
@@ -75,7 +75,7 @@ def listed(now: Current) -> Views:
 
 def save(now: Current, *, name: str, query: Mapping[str, str]) -> int:
     """Keeps the filters under a name, for the operator alone; gives the view's number. Raises
-    BadView, NameTaken, TooManyViews, RoleTooLow, OutOfReach. Commits."""
+    BadView, NameTaken, TooManyViews, NotAllowed, OutOfReach. Commits."""
     rights.expect(now, Deed.KEEP_VIEWS)
     plain, kept = saved_views.checked_name(name), saved_views.checked_query(query)
     with db.session.begin():
@@ -90,7 +90,7 @@ def save(now: Current, *, name: str, query: Mapping[str, str]) -> int:
 
 
 def rename(now: Current, *, view_id: int, name: str) -> None:
-    """Raises BadView, NameTaken, UnknownView, RoleTooLow, OutOfReach. Commits."""
+    """Raises BadView, NameTaken, UnknownView, NotAllowed, OutOfReach. Commits."""
     rights.expect(now, Deed.KEEP_VIEWS)
     plain = saved_views.checked_name(name)
     with db.session.begin():
@@ -100,7 +100,7 @@ def rename(now: Current, *, view_id: int, name: str) -> None:
 
 
 def share(now: Current, *, view_id: int, shared: bool) -> None:
-    """All see it, or its operator alone does again. Raises UnknownView, RoleTooLow, OutOfReach.
+    """All see it, or its operator alone does again. Raises UnknownView, NotAllowed, OutOfReach.
     Commits."""
     # Whose role was lowered may still take back what he shared.
     rights.expect(now, Deed.SHARE_VIEW if shared else Deed.KEEP_VIEWS)
@@ -109,7 +109,7 @@ def share(now: Current, *, view_id: int, shared: bool) -> None:
 
 
 def delete(now: Current, *, view_id: int) -> None:
-    """Raises UnknownView, RoleTooLow, OutOfReach. Commits."""
+    """Raises UnknownView, NotAllowed, OutOfReach. Commits."""
     rights.expect(now, Deed.KEEP_VIEWS)
     with db.session.begin():
         _expect_one(delete_from(VIEW).where(*_own(now, view_id)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from payment_service.domain.errors import IllegalTransition, PaymentNotFound
+from payment_service.domain.four_eyes import PaymentChanged
 from payment_service.services.moves import rows
 from payment_service.services.moves.rows import PaymentRow
 
@@ -15,6 +16,16 @@ def read(connection: Connection, payment_id: int, *, lock: bool = False) -> Paym
     if payment is None:
         raise PaymentNotFound(f"there is no payment {payment_id}")
     return payment
+
+
+def expect_version(payment: PaymentRow, version: int | None) -> None:
+    """Raises PaymentChanged if the payment is not of the version that somebody saw, if one is
+    said."""
+    if version is not None and payment["version"] != version:
+        raise PaymentChanged(
+            f"Payment {payment['payment_id']} changed since you saw it. Nothing was done; look at"
+            " it, and ask again."
+        )
 
 
 def illegal(payment: PaymentRow, wanted: str) -> IllegalTransition:

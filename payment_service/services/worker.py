@@ -14,7 +14,7 @@ from flask import Flask
 from payment_service import idempotency
 from payment_service.outbox import relay, routes, sinks
 from payment_service.providers.registry import BUILDERS
-from payment_service.services import beats, digests, expiry, giving_back, totals, webhooks
+from payment_service.services import beats, digests, expiry, giving_back, lapsing, totals, webhooks
 from payment_service.services.beats import Written
 from payment_service.services.moves import resolution
 
@@ -37,6 +37,7 @@ RUNS: dict[str, RunOnce] = {
     **{f"relay-{sink}": partial(relay.run_once, [sink]) for sink in routes.SINKS},
     "expiry": expiry.run_once,
     "giving-back": giving_back.run_once,
+    "lapsing": lapsing.run_once,
     "totals": totals.run_once,
     "reaping": idempotency.reap,
     "audit-digest": digests.run_once,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from payment_service import idempotency
 from payment_service.domain.callers import Caller
 from payment_service.domain.errors import DomainError, IdempotencyKeyInProgress
+from payment_service.domain.operators import Refused
 from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.services.moves import answers, resolution, steps
@@ -62,7 +63,7 @@ def once(
             if key and taken.found and (ended := resume(key=key, found=taken.found, caller=caller)):
                 return ended
             continue
-        except DomainError:
+        except (DomainError, Refused):
             # Two tries of one request may overlap, and what refuses this one may be the other's own
             # doing: then the key tells how that went.
             if key is None or idempotency.find(key) is None:

@@ -1,0 +1,47 @@
+"""Gives back what was held for refunds that nobody decided on in time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy import select
+
+from payment_service.domain.callers import WORKER
+from payment_service.domain.four_eyes import RequestState
+from payment_service.extensions import db
+from payment_service.services import refund_requests
+from payment_service.services.moves.refund_holds import REQUEST
+
+log = structlog.get_logger(__name__)
+
+BATCH = 50
+
+
+def run_once() -> dict[str, int]:
+    """Lapses what is over. Any number of workers may run it at once: each takes a payment and its
+    request under lock, and whoever comes second finds it closed."""
+    query = (
+        select(REQUEST.c.request_id)
+        .where(REQUEST.c.state == RequestState.OPEN, REQUEST.c.expires_at <= datetime.now(UTC))
+        .order_by(REQUEST.c.expires_at)
+        .limit(BATCH)
+    )
+    with db.engine.connect() as connection:
+        due = list(connection.execute(query).scalars())
+    lapsed = sum(map(_lapse, due))
+    return {"lapsed": lapsed, "more": int(lapsed > 0 and len(due) == BATCH)}
+
+
+def _lapse(request_id: int) -> bool:
+    try:
+        with db.engine.begin() as connection:
+            payment, request = refund_requests.locked(connection, request_id)
+            if request["state"] != RequestState.OPEN or request["expires_at"] > datetime.now(UTC):
+                return False
+            refund_requests.end(connection, payment, request, RequestState.LAPSED, WORKER, None)
+    except Exception:
+        # One that goes wrong must not keep the others waiting.
+        log.exception("request_not_lapsed", request_id=request_id)
+        return False
+    return True
