@@ -18,7 +18,8 @@ from payment_service.models import Event, ImportSeal
 from payment_service.services import audit
 from payment_service.services.audit_rows import Broken
 from payment_service.services.moves import snapshots
-from payment_service.services.moves.rows import PAYMENT, REFUND, REQUEST, TRANSACTION
+from payment_service.services.moves.refund_holds import REQUEST
+from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
 from tests.books import post
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.histories import MOST

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -266,7 +267,7 @@ def test_what_two_gave_back_is_nobodys_day(daily: Flask) -> None:
     ],
 )
 def test_when_a_day_begins(at: str, zone: str, begins: str) -> None:
-    found = four_eyes.day_begins(datetime.fromisoformat(at), zone)
+    found = four_eyes.day_begins(datetime.fromisoformat(at), ZoneInfo(zone))
     assert found == datetime.fromisoformat(begins)
 
 

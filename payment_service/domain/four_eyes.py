@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from payment_service.domain import events, jsontext, money
 from payment_service.domain.operators import Refused
@@ -90,9 +89,9 @@ def is_over(limit: Decimal, spent: int, amount: int, currency: str) -> bool:
     return money.to_decimal(spent + amount, currency) > limit
 
 
-def day_begins(moment: datetime, zone: str) -> datetime:
+def day_begins(moment: datetime, zone: tzinfo) -> datetime:
     """When the day of that moment began in the zone."""
-    local = moment.astimezone(ZoneInfo(zone))
+    local = moment.astimezone(zone)
     return local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).astimezone(UTC)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from payment_service.domain.callers import WORKER
 from payment_service.domain.four_eyes import RequestState
 from payment_service.extensions import db
-from payment_service.services import refund_requests
+from payment_service.services import refunds_asked_for as asked
 from payment_service.services.moves.refund_holds import REQUEST
 
 log = structlog.get_logger(__name__)
@@ -36,10 +36,10 @@ def run_once() -> dict[str, int]:
 def _lapse(request_id: int) -> bool:
     try:
         with db.engine.begin() as connection:
-            payment, request = refund_requests.locked(connection, request_id)
+            payment, request = asked.locked(connection, request_id)
             if request["state"] != RequestState.OPEN or request["expires_at"] > datetime.now(UTC):
                 return False
-            refund_requests.end(connection, payment, request, RequestState.LAPSED, WORKER, None)
+            asked.end(connection, payment, request, RequestState.LAPSED, WORKER, None)
     except Exception:
         # One that goes wrong must not keep the others waiting.
         log.exception("request_not_lapsed", request_id=request_id)

@@ -4,6 +4,7 @@ was, and up to OPERATOR_DAILY_LIMIT on a day of RECEIPT_TIMEZONE."""
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, exists, func, select
 
@@ -57,7 +58,8 @@ def _of_payment(connection: Connection, payment: PaymentRow) -> int:
 
 def _of_day(connection: Connection, currency: str, operator: str) -> int:
     """What the operator gave back alone since the day began."""
-    begins = four_eyes.day_begins(datetime.now(UTC), settings().receipt_timezone)
+    zone = ZoneInfo(settings().receipt_timezone)
+    begins = four_eyes.day_begins(datetime.now(UTC), zone)
     query = _SUM.where(
         REFUND.c.created_at >= begins,
         REFUND.c.caller == operator,

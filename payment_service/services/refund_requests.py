@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -27,7 +26,6 @@ from payment_service.domain.four_eyes import (
     RequestState,
     SecondPersonNeeded,
     ShownOtherwise,
-    UnknownRequest,
 )
 from payment_service.domain.operators import Refused
 from payment_service.domain.pages import Deed
@@ -35,12 +33,11 @@ from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.services import (
     acting,
-    audit_log,
     makers,
     refund_limits,
     refunds,
-    standing,
 )
+from payment_service.services import refunds_asked_for as asked
 from payment_service.services.moves import refund_holds, retries
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.refund_holds import Approved, RefundRequestRow
@@ -134,7 +131,7 @@ def _ask(
             now=request["asked_at"],
             answer=(_CREATED, jsontext.dumps({"request_id": request["request_id"]})),
         )
-        write(connection, Act.APPROVAL_ASKED, request, caller, reason)
+        asked.write(connection, Act.APPROVAL_ASKED, request, caller, reason)
     return request
 
 
@@ -151,7 +148,7 @@ def approve(
 
     def begin() -> Move:
         with db.engine.begin() as connection:
-            payment, request = locked(connection, request_id)
+            payment, request = asked.locked(connection, request_id)
             _expect_open(request)
             _expect_shown(request, payment, shown)
             who = acting.hold(connection, caller, Deed.APPROVE, stepped_up=True)
@@ -165,7 +162,7 @@ def approve(
             move = refunds.begin_approved(connection, payment=payment, approved=approved,
                                           caller=caller, key=key)  # fmt: skip
             refund_holds.turn_into(connection, approved, move)
-            write(connection, Act.APPROVAL_GIVEN, request, caller, decision)
+            asked.write(connection, Act.APPROVAL_GIVEN, request, caller, decision)
             return move
 
     return retries.once(key=key, caller=caller, begin=begin)
@@ -178,92 +175,34 @@ def decline(*, request_id: int, shown: str, caller: Caller, decision: str) -> Re
     """
     said = four_eyes.clean_reason(decision)
     with db.engine.begin() as connection:
-        payment, request = locked(connection, request_id)
+        payment, request = asked.locked(connection, request_id)
         if _is_done(request, RequestState.DECLINED, caller):
             return request
         _expect_open(request)
         _expect_shown(request, payment, shown)
         who = acting.hold(connection, caller, Deed.DECLINE)
         _expect_another(request, who.name)
-        return end(connection, payment, request, RequestState.DECLINED, caller, said)
+        return asked.end(connection, payment, request, RequestState.DECLINED, caller, said)
 
 
 def withdraw(*, request_id: int, caller: Caller, why: str | None = None) -> RefundRequestRow:
     """Takes back what the operator asked for. Raises UnknownRequest, Decided, NotByThisOne."""
     said = four_eyes.clean_reason(why, needed=False)
     with db.engine.begin() as connection:
-        payment, request = locked(connection, request_id)
+        payment, request = asked.locked(connection, request_id)
         if _is_done(request, RequestState.WITHDRAWN, caller):
             return request
         _expect_open(request)
         who = acting.hold(connection, caller, Deed.WITHDRAW)
         if request["asked_by"] != who.name:
             raise NotByThisOne("Only who asked for a refund withdraws the request.")
-        return end(connection, payment, request, RequestState.WITHDRAWN, caller, said)
+        return asked.end(connection, payment, request, RequestState.WITHDRAWN, caller, said)
 
 
 def read(request_id: int) -> RefundRequestRow:
     """The request as it stands. Raises UnknownRequest."""
     with db.engine.connect() as connection:
-        return _known(refund_holds.read(connection, request_id))
-
-
-def locked(connection: Connection, request_id: int) -> tuple[PaymentRow, RefundRequestRow]:
-    """Payment and request, locked in this order. Raises UnknownRequest."""
-    whose = _known(refund_holds.read(connection, request_id))["payment_id"]
-    payment = standing.read(connection, whose, lock=True)
-    return payment, _known(refund_holds.read(connection, request_id, lock=True))
-
-
-def end(
-    connection: Connection,
-    payment: PaymentRow,
-    request: RefundRequestRow,
-    state: RequestState,
-    caller: Caller,
-    said: str | None,
-) -> RefundRequestRow:
-    """Gives back what was held for the locked request, and writes the act down."""
-    ended = refund_holds.give_back(
-        connection, payment=payment, request=request, state=state, caller=caller, decision=said
-    )
-    write(connection, _ACTS[state], request, caller, said)
-    return ended
-
-
-_ACTS = {
-    RequestState.DECLINED: Act.APPROVAL_REFUSED,
-    RequestState.WITHDRAWN: Act.APPROVAL_WITHDRAWN,
-    RequestState.LAPSED: Act.APPROVAL_LAPSED,
-}
-
-
-def write(
-    connection: Connection, act: Act, request: RefundRequestRow, caller: Caller, why: str | None
-) -> None:
-    """Of an act about a request. The last thing in its transaction."""
-    body: dict[str, Any] = {
-        "payment_id": request["payment_id"],
-        "amount_minor": request["amount"],
-        "currency": request["currency"],
-        "asked_by": request["asked_by"],
-    }
-    audit_log.write(
-        actor=caller.name,
-        act=act,
-        object=f"refund_request:{request['request_id']}",
-        reason=why,
-        body=body,
-        session_id=caller.session_id,
-        address=caller.address,
-        connection=connection,
-    )
-
-
-def _known(request: RefundRequestRow | None) -> RefundRequestRow:
-    if request is None:
-        raise UnknownRequest("There is no such request.")
-    return request
+        return asked.known(refund_holds.read(connection, request_id))
 
 
 def _is_done(request: RefundRequestRow, state: RequestState, caller: Caller) -> bool:
