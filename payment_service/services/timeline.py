@@ -18,6 +18,7 @@ from payment_service.domain.vocabulary import ASKS, Actor, Trust
 from payment_service.models import Delivery, Event
 from payment_service.queries import Listed, Query
 from payment_service.services import reading, upcoming
+from payment_service.services.moves.refund_holds import ASKED, NOT_APPROVED
 from payment_service.services.moves.rows import (
     PAYMENT,
     TRANSACTION,
@@ -111,7 +112,11 @@ def tell(*, payment_id: int, rider: int | None = None) -> Timeline:
     if payment["imported"]:
         moments.append(_moment(payment["created_at"], "event", "payment.imported", None, None))
     if rider is not None:
-        moments = [_for_rider(moment) for moment in moments if moment["kind"] in _RIDERS_KINDS]
+        moments = [
+            _for_rider(moment)
+            for moment in moments
+            if moment["kind"] in _RIDERS_KINDS and moment["what"] not in _AMONG_OPERATORS
+        ]
     moments.sort(key=lambda moment: moment["at"])
     return {
         "payment_id": payment_id,
@@ -122,6 +127,7 @@ def tell(*, payment_id: int, rider: int | None = None) -> Timeline:
 
 
 _RIDERS_KINDS = ("event", "transaction")
+_AMONG_OPERATORS = (ASKED, NOT_APPROVED)
 _RIDERS_DETAILS = frozenset(
     {
         *("seq", "from_status", "to_status", "reference", "amount", "currency", "status"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -48,6 +48,15 @@ class Index:
         found: dict[int, list[Row]] = defaultdict(list)
         for row in self.books.transactions:
             found[row["payment_id"]].append(row)
+        return found
+
+    @cached_property
+    def held(self) -> Counter[int]:
+        """What is held of a payment for refunds that wait for a decision; no provider knows it."""
+        found: Counter[int] = Counter()
+        for row in self.books.refund_requests:
+            if row["state"] == "OPEN":
+                found[row["payment_id"]] += row["amount"]
         return found
 
     @cached_property

@@ -65,7 +65,8 @@ def payments_agree(index: Index) -> Iterator[str]:
         if payment["provider"] != "sandbox":
             continue
         what = f"payment {payment['payment_id']} ({payment['status']})"
-        ours = payment["captured"], payment["refunded"], payment["refund_pending"]
+        pending = payment["refund_pending"] - index.held[payment["payment_id"]]
+        ours = payment["captured"], payment["refunded"], pending
         if charge is None:
             if any(ours):
                 yield f"{what}: {ours} here, no charge at the provider"

@@ -28,6 +28,7 @@ _TABLES = {
     "payments": "SELECT * FROM payments ORDER BY payment_id",
     "transactions": "SELECT * FROM transactions ORDER BY payment_id, number",
     "refunds": "SELECT * FROM refunds ORDER BY refund_id",
+    "refund_requests": "SELECT * FROM refund_requests ORDER BY request_id",
     "events": "SELECT payment_id, seq, type, to_status, actor, occurred_at, body FROM events"
     " ORDER BY payment_id, seq",
     "deliveries": "SELECT payment_id, seq, sink, done_at FROM deliveries",
@@ -43,6 +44,8 @@ class Books:
     payments: list[Row] = field(default_factory=list)
     transactions: list[Row] = field(default_factory=list)
     refunds: list[Row] = field(default_factory=list)
+    # What operators asked for, and others decide on.
+    refund_requests: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     deliveries: list[Row] = field(default_factory=list)
     keys: list[Row] = field(default_factory=list)

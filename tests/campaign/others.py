@@ -38,7 +38,8 @@ def _amounts(index: Index, row: Row, one: Paid) -> Iterator[str]:
         if payment["provider"] != row["provider"]:
             return
         ours = payment["captured"]
-        given = payment["refunded"], payment["refund_pending"]
+        pending = payment["refund_pending"] - index.held[payment["payment_id"]]
+        given = payment["refunded"], pending
         if not DIALECTS[row["provider"]].by_hand and given != (one.returned, one.pending):
             yield f"{what}: given back, pending {given} here, {one.returned, one.pending} there"
     if ours != one.captured:
