@@ -90,7 +90,7 @@ def test_figures_are_what_payments_say(own: Flask) -> None:
     payments = some_payments(own)
 
     @settings(
-        max_examples=15, deadline=None, database=None, derandomize=True,
+        max_examples=5, deadline=None, database=None, derandomize=True,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(moves=steps)

@@ -50,6 +50,22 @@ _STATEMENTS = (
         count(*) FILTER (WHERE refunded > 0), sum(refunded)
     FROM payments GROUP BY provider, method, currency, status
     """,
+    # As folded already, by the zone that is the default.
+    """
+    INSERT INTO payment_days (day, provider, method, currency, status, payments, captured_now,
+        refunded_now)
+    SELECT CAST(created_at AT TIME ZONE 'Asia/Kolkata' AS date) AS day, provider, method, currency,
+        status, count(*), sum(captured), sum(refunded)
+    FROM payments GROUP BY day, provider, method, currency, status
+    """,
+    """
+    INSERT INTO payment_hours (hour, provider, method, currency, status, payments, captured_now,
+        refunded_now)
+    SELECT date_trunc('hour', created_at, 'Asia/Kolkata') AS hour, provider, method, currency,
+        status, count(*), sum(captured), sum(refunded)
+    FROM payments WHERE created_at > now() - interval '7 days'
+    GROUP BY hour, provider, method, currency, status
+    """,
     "SELECT setval(pg_get_serial_sequence('payments', 'payment_id'), {rows})",
     "VACUUM (ANALYZE)",
     "CHECKPOINT",  # the writing of it belongs to no round
