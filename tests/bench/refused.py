@@ -10,6 +10,7 @@ case; with the service's own default of 60 a minute nearly all of one address ar
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -145,18 +146,20 @@ def add_cpu(found: Report, rounds: Rounds, parts: dict[str, float], rate: float)
     found.add("CPU us of a refused webhook, without its sender", f"{webhook:,.0f} ({shown})")
     charge, cores = rounds.charge_us(), rounds.cores()
     found.add("CPU us of a charge, and cores that charges took", f"{charge:,.0f}, {cores:.2f}")
-    share = rate * webhook / 1e6 / cores
-    found.add(f"what {rate:g} of them a second take of these cores", f"{share:.1%}")
+    taken = rate * webhook / 1e6
+    shares = f"{taken / cores:.1%}, {taken / (os.cpu_count() or 1):.1%}"
+    found.add(f"what {rate:g} of them a second take of these, and of all cores", shares)
 
 
 def held(servers: Servers) -> dict[str, int]:
     """How many rows each table of the service has. What the worker folds or delivers meanwhile is
-    left out: charges have made it."""
+    left out, because charges have made it, and so is what it writes down of its own start."""
     names = servers.query(
         DATABASE,
         "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE relkind = 'r' AND nspname = 'public'"
-        " AND relname NOT IN ('total_deltas', 'payment_totals', 'sink_totals', 'deliveries')",
+        " AND relname NOT IN ('total_deltas', 'payment_totals', 'sink_totals', 'deliveries',"
+        " 'audit_log', 'audit_digests')",
     )
     counts = {}
     for (name,) in names:
