@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from payment_service.domain import pasted_text
 from payment_service.domain.money import EXPONENTS, BadAmount, parse_amount
 
 LONGEST_INPUT = 2000
@@ -123,7 +124,7 @@ def read(pasted: str) -> Sought:
         return _nothing(
             pasted, f"This is longer than anything that we keep ({LONGEST} characters)."
         )
-    text = _plain(pasted)
+    text = pasted_text.plain(pasted)
     if not text:
         return _nothing("", "Nothing was given to look for.")
     readings = list(dict.fromkeys(_readings(text)))
@@ -137,7 +138,7 @@ def read(pasted: str) -> Sought:
 
 
 def _nothing(text: str, why: str) -> Sought:
-    return Sought(_short(_plain(text[:LONGEST_INPUT])), (), why)
+    return Sought(_short(pasted_text.plain(text[:LONGEST_INPUT])), (), why)
 
 
 def _short(text: str) -> str:
@@ -153,25 +154,6 @@ def _why_none(text: str) -> str:
         told = "so large a number" if _NUMBER.match(value) else "what is no number"
         return f"No {kind} has {told}: they go from 1 to {_BIGGEST}."
     return f"No {kind} looks like this."
-
-
-def _plain(text: str) -> str:
-    """Digits and marks of all scripts as ASCII has them; what can't be seen, and quotes and signs
-    around it, left out."""
-    chars = []
-    for char in unicodedata.normalize("NFKC", text):
-        category = unicodedata.category(char)
-        if category == "Nd":
-            chars.append(str(unicodedata.digit(char)))
-        elif category == "Pd":
-            chars.append("-")
-        elif category in ("Pi", "Pf") or char in "\u201a\u201e":
-            chars.append('"')
-        elif category in ("Cc", "Zs", "Zl", "Zp"):
-            chars.append(" ")
-        elif category not in ("Cf", "Cs", "Co", "Cn"):
-            chars.append(char)
-    return " ".join("".join(chars).split()).strip(" \"'`<>()[]{}#,;")
 
 
 def _readings(text: str) -> Iterator[Reading]:
@@ -292,19 +274,13 @@ def _of_address(text: str) -> Iterator[Reading]:
     named: list[Reading] = []
     for part in query.split("&"):
         name, _, value = part.partition("=")
-        value = _decoded(value)
+        value = pasted_text.decoded(value)
         if name.lower() in _PREFIXES:
             named += _as(_PREFIXES[name.lower()], value)
         elif name.lower() in _BOX and value:
             prefixed = _prefixed(value)
             named += _as(*prefixed) if prefixed else _unsaid(value)
     for noun, value in _IN_PATH.findall(path):
-        named += _as(_OF_PATH[noun.lower()], _decoded(value))
-    last = _decoded(path.rstrip("/").rpartition("/")[2])
+        named += _as(_OF_PATH[noun.lower()], pasted_text.decoded(value))
+    last = pasted_text.decoded(path.rstrip("/").rpartition("/")[2])
     yield from named or (_unsaid(last) if last else ())
-
-
-def _decoded(part: str) -> str:
-    """Percent-encoded ASCII as it is meant."""
-    plain = re.sub(r"%([2-7][0-9A-Fa-f])", lambda code: chr(int(code[1], 16)), part)
-    return _plain(plain.replace("+", " "))

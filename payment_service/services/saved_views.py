@@ -27,7 +27,7 @@ from payment_service.services.sessions import Current
 VIEW = SavedView.__table__
 OPERATOR = Operator.__table__
 
-SHARED_SHOWN = 200
+SHARED_SHOWN = 150
 """Views of others in one menu, by name."""
 
 
