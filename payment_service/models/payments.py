@@ -163,7 +163,9 @@ class Payment(db.Model):  # type: ignore[name-defined]
         Index(
             "ix_payments_cash_to_collect",
             "created_at",
-            postgresql_where=text("rare_status = 'PENDING' AND method = 'CASH'"),
+            postgresql_where=text(
+                f"rare_status = '{PaymentStatus.PENDING}' AND method = '{Method.CASH}'"
+            ),
         ),
         Index(
             "ix_payments_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")

@@ -63,7 +63,7 @@ _STATEMENTS = (
         refunded_now)
     SELECT date_trunc('hour', created_at, 'Asia/Kolkata') AS hour, provider, method, currency,
         status, count(*), sum(captured), sum(refunded)
-    FROM payments WHERE created_at > now() - interval '7 days'
+    FROM payments WHERE created_at > now() - interval '8 days'
     GROUP BY hour, provider, method, currency, status
     """,
     "SELECT setval(pg_get_serial_sequence('payments', 'payment_id'), {rows})",
