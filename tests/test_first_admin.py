@@ -75,13 +75,12 @@ def running(environ: dict[str, str]) -> Iterator[Terminal]:
         os.close(master)
 
 
-def without_demo(var: Path) -> dict[str, str]:
-    """The environment of a `make run` on free ports."""
-    ports = [reserved_port() for _ in range(2)]
-    numbers = [str(one.getsockname()[1]) for one in ports]
-    for one in ports:
-        one.close()
-    return environment(var, *numbers) | {"SEED_DEMO": "0"}
+@contextlib.contextmanager
+def without_demo(var: Path) -> Iterator[dict[str, str]]:
+    """The environment of a `make run` on ports that are nobody else's."""
+    with reserved_port() as service, reserved_port() as sandbox:
+        numbers = [str(one.getsockname()[1]) for one in (service, sandbox)]
+        yield environment(var, *numbers) | {"SEED_DEMO": "0"}
 
 
 def on_database(environ: dict[str, str], *command: str) -> None:
@@ -98,17 +97,17 @@ def on_database(environ: dict[str, str], *command: str) -> None:
 
 @pytest.mark.slow
 def test_the_first_admin_s_link_is_on_the_terminal_only(tmp_path: Path) -> None:
-    environ = without_demo(tmp_path)
-    with running(environ) as terminal:
-        token = terminal.link()
-        assert token is not None
-    logs = "".join(path.read_text(errors="replace") for path in tmp_path.glob("logs/*.log"))
-    assert "ready:" in logs
-    assert "/admin/invite/" not in logs
-    on_database(environ, sys.executable, "-c", ACCEPT, token)
-    key = (tmp_path / "encryption-keys").read_text()
-    with running(environ) as terminal:
-        assert terminal.link() is None
-    assert (tmp_path / "encryption-keys").read_text() == key
-    for name in ("encryption-keys", "secret-key"):
-        assert (tmp_path / name).stat().st_mode & 0o077 == 0
+    with without_demo(tmp_path) as environ:
+        with running(environ) as terminal:
+            token = terminal.link()
+            assert token is not None
+        logs = "".join(path.read_text(errors="replace") for path in tmp_path.glob("logs/*.log"))
+        assert "ready:" in logs
+        assert "/admin/invite/" not in logs
+        on_database(environ, sys.executable, "-c", ACCEPT, token)
+        key = (tmp_path / "encryption-keys").read_text()
+        with running(environ) as terminal:
+            assert terminal.link() is None
+        assert (tmp_path / "encryption-keys").read_text() == key
+        for name in ("encryption-keys", "secret-key"):
+            assert (tmp_path / name).stat().st_mode & 0o077 == 0

@@ -97,7 +97,8 @@ def _delivered(servers: Servers, count: int, sink: str, rows: int, env: Mapping[
             servers, service, rows, lambda: int(servers.query(DATABASE, total)[0][0]) - before
         )
     tries = servers.query(DATABASE, "SELECT sum(attempts) FROM deliveries")[0][0]
-    if tries != rows:
+    # A machine that stands still for a while makes the worker send a few of them again.
+    if not rows <= tries <= 1.02 * rows:
         raise RuntimeError(f"{rows} events were sent {tries} times")
     return pace
 

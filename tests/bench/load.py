@@ -60,7 +60,7 @@ def wrk(
         env={**os.environ, "BENCH_DONE_LUA": str(HERE / "done.lua")},
         capture_output=True,
         text=True,
-        timeout=seconds + 60,
+        timeout=seconds + 300,
         check=False,
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]

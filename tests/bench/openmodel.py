@@ -36,7 +36,7 @@ _numbers = itertools.count(1)
 def measure(servers: Servers, service: Service, sandbox: Sandbox, seconds: float) -> dict[str, Any]:
     """All rates that were tried, and the highest that held; 0 if none did."""
     profile = {"profile": "lognormal"}
-    requests.post(f"{sandbox.url}/sandbox/latency", json=profile, timeout=5).raise_for_status()
+    requests.post(f"{sandbox.url}/sandbox/latency", json=profile, timeout=60).raise_for_status()
     one_rate(servers, service, sandbox, 50, 2)  # warm
     tried: list[dict[str, Any]] = []
 
@@ -114,7 +114,7 @@ def _generated(port: int, rate: int, seconds: float) -> Iterator[tuple[str, str,
     ]
     try:
         for process in running:
-            said, _ = process.communicate(timeout=seconds + PATIENCE_SECONDS + 30)
+            said, _ = process.communicate(timeout=seconds + PATIENCE_SECONDS + 300)
             for line in said.splitlines():
                 name, status, total, late = line.split()
                 yield name, status, float(total), float(late)

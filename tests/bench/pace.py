@@ -71,7 +71,8 @@ def paced(
     def when(part: float) -> float:
         return next(at for at, many in looks if many >= part * total)
 
-    begin, end = looks[0][0], looks[-1][0]
+    # All may be over before the first look.
+    begin, end = looks[0][0], max(looks[-1][0], looks[0][0] + LOOK_SECONDS)
     return Pace(
         done=total,
         seconds=round(end - begin, 2),

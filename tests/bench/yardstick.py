@@ -65,7 +65,7 @@ def pgbench(servers: Servers, database: str, script: Path, mode: str, seconds: f
         database,
         *("pgbench", "-n", "-M", mode, "-f", str(script), "-c", str(CLIENTS), "-j", str(THREADS)),
         *("-T", str(max(1, round(seconds)))),
-        timeout=seconds + 60,
+        timeout=seconds + 300,
     )
     spent = meter.seconds()
     rate = re.search(r"tps = ([0-9.]+)", done.stdout)
@@ -94,7 +94,7 @@ def per_charge(servers: Servers, before: Wal, charges: int) -> Wal:
 
 
 def program(
-    servers: Servers, database: str, name: str, *args: str, timeout: float = 60
+    servers: Servers, database: str, name: str, *args: str, timeout: float = 600
 ) -> subprocess.CompletedProcess[str]:
     """Runs one of PostgreSQL's own programs on that database."""
     url = servers.url(database).render_as_string(hide_password=False)

@@ -8,6 +8,7 @@ import sys
 import time
 from decimal import Decimal
 
+import httpx
 from payments_client import AuthenticatedClient
 from payments_client.api.payments import charge_payment, get_payment, list_payments
 from payments_client.api.receipts import get_receipt
@@ -75,5 +76,5 @@ def walk(client: AuthenticatedClient, order: int) -> str:
 
 if __name__ == "__main__":
     # The service runs with AUTH_MODE=off, and looks at no token.
-    client = AuthenticatedClient(base_url=sys.argv[1], token="none")
+    client = AuthenticatedClient(base_url=sys.argv[1], token="none", timeout=httpx.Timeout(120.0))
     print(walk(client, order=time.time_ns() // 1000))
