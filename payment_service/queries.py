@@ -62,8 +62,12 @@ class Query:
     def rows(self, **values: object) -> list[Row]:
         """Its rows by the columns' names; `values` are those of its bind parameters. Raises
         Disconnected, and psycopg2's other errors."""
+        return self.rows_within(None, **values)
+
+    def rows_within(self, seconds: float | None, **values: object) -> list[Row]:
+        """Its rows, if the database has them after that time. Raises TookTooLong, too."""
         found = []
-        for values_of_row in self._statement.read(values, READS):
+        for values_of_row in self._statement.read(values, READS, seconds):
             row = dict(zip(self._names, values_of_row, strict=True))
             for label, listed in self._lists:
                 row[label] = listed.read(row[label])

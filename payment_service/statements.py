@@ -25,6 +25,7 @@ _NAME = re.compile(r"(?<!:):([a-z][a-z0-9_]*)")
 
 _GAVE_UP = ("55P03", "57014")
 """A lock, or the whole, took longer than PostgreSQL was told to wait: as it would once more."""
+_CANCELLED = "57014"
 _NO_ANSWER = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
@@ -34,6 +35,10 @@ class Disconnected(Exception):
 
 class NotConnected(Disconnected):
     """There was no connection to ask it on."""
+
+
+class TookTooLong(Exception):
+    """The database gave up a read after the time that it was given."""
 
 
 def is_full(error: BaseException | None) -> bool:
@@ -116,22 +121,24 @@ class Statement:
         rows = self._all(connection, values)
         return rows[0] if rows else None
 
-    def read(self, values: Mapping[str, object], pool: str = HOT) -> list[tuple[Any, ...]]:
+    def read(
+        self, values: Mapping[str, object], pool: str = HOT, within: float | None = None
+    ) -> list[tuple[Any, ...]]:
         """Runs it by itself and gives its rows. Only for what writes nothing: a connection that
         died with the last restart of the database is met here first, and it is run once more.
 
-        Raises as `one` does.
+        Raises as `one` does, and TookTooLong after `within` seconds of the database's time.
         """
         try:
             with hot(pool) as connection:
-                return self._all(connection, values)
+                return self._all(connection, values, within)
         except NotConnected:
             raise  # nor is there one a moment later, and the host may be silent for seconds
         except Disconnected as error:
             if getattr(error.__cause__, "pgcode", None) in _GAVE_UP:
                 raise
             with hot(pool) as connection:
-                return self._all(connection, values)
+                return self._all(connection, values, within)
 
     def plan(self, values: Mapping[str, object], pool: str = HOT) -> list[str]:
         """How PostgreSQL would run it for these values, as EXPLAIN says; nothing is run."""
@@ -142,15 +149,25 @@ class Statement:
                 return [str(line) for (line,) in cursor.fetchall()]
 
     def _all(
-        self, connection: PoolProxiedConnection | Connection, values: Mapping[str, object]
+        self,
+        connection: PoolProxiedConnection | Connection,
+        values: Mapping[str, object],
+        within: float | None = None,
     ) -> list[tuple[Any, ...]]:
         pooled = connection.connection if isinstance(connection, Connection) else connection
         try:
             cursor: Any = pooled.cursor()
             with cursor:
-                self._run(cursor, pooled.info, values)
+                if within is None:
+                    self._run(cursor, pooled.info, values)
+                else:
+                    # One message is one transaction, so the limit is over with it.
+                    limit = f"SET LOCAL statement_timeout = {round(within * 1000)}; "
+                    cursor.execute(limit + self._plain, values)
                 rows: list[tuple[Any, ...]] = cursor.fetchall()
         except psycopg2.Error as error:
+            if within is not None and error.pgcode == _CANCELLED:
+                raise TookTooLong from error
             if is_silence(error):
                 raise Disconnected from error
             raise

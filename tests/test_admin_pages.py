@@ -62,6 +62,10 @@ HALF = "half"
 # Every page, and who sees it at least; None is open to all.
 TABLE: dict[tuple[str, str], Role | str | None] = {
     ("GET", "/admin/"): VIEWER,
+    ("GET", "/admin/payments"): VIEWER,
+    ("GET", "/admin/payments/999999999"): VIEWER,
+    ("GET", "/admin/payments/999999999/story"): VIEWER,
+    ("GET", "/admin/payments/999999999/receipt"): VIEWER,
     ("GET", "/admin/login"): None,
     ("POST", "/admin/login"): None,
     ("POST", "/admin/logout"): HALF,
@@ -406,7 +410,7 @@ def test_over_tls_the_referrer_must_be_ours(pages: Flask) -> None:
 
 
 def test_the_table_has_every_page(pages: Flask) -> None:
-    values = {"<id:session_id>": "1", "<token>": "none"}
+    values = {"<id:session_id>": "1", "<id:payment_id>": "999999999", "<token>": "none"}
     there = {
         (method, re.sub("<[^>]*>", lambda found: values[found[0]], rule.rule))
         for rule in pages.url_map.iter_rules()

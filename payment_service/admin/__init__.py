@@ -14,6 +14,8 @@ from payment_service.admin import (
     invites,
     log_in,
     me,
+    payment,
+    payments,
     second_factor,
     sessions,
     sso,
@@ -30,7 +32,11 @@ GET, POST, BOTH = ("GET",), ("POST",), ("GET", "POST")
 # Every page that shows and changes nothing, in the order of the menu: the word in the menu (None
 # for a page that is reached from others), the page and who may see it. A page is a line here, its
 # file admin/<page>.py and its template admin/<page>.html: docs/panel.md.
-READING: tuple[tuple[str | None, type[Page], Role], ...] = (("Desk", desk.Desk, Role.VIEWER),)
+READING: tuple[tuple[str | None, type[Page], Role], ...] = (
+    ("Desk", desk.Desk, Role.VIEWER),
+    ("Payments", payments.Payments, Role.VIEWER),
+    (None, payment.Payment, Role.VIEWER),
+)
 
 # Path, methods, view and who may see it: pages with forms, and acts. What changes anything is a
 # POST; a page that is in neither table stops the start, as for the API. Flask-Admin has no part in

@@ -91,7 +91,7 @@ def _in_status(status: str) -> Filter:
     return PAYMENT.c.rare_status == status
 
 
-def _wanted(table: Table, name: str, status: str | None) -> Filter:
+def wanted_rows(table: Table, name: str, status: str | None) -> Filter:
     """One filter, phrased so that an index serves it. Its value is the parameter of its name, but
     for a payment's status, which the index depends on."""
     if table is PAYMENT and name == "status":
@@ -153,7 +153,7 @@ def _paged(shape: _Shape) -> Query:
     """The page's rows, newest first, and one more, which tells that there is a next page."""
     columns, moment, key = _OF_NOUN[shape.noun]
     table: Table = key.table
-    wanted = [_wanted(table, name, shape.status) for name in shape.filters]
+    wanted = [wanted_rows(table, name, shape.status) for name in shape.filters]
     if shape.of_rider:
         wanted.append(_own(table))
     order = (moment, key)

@@ -1,0 +1,112 @@
+"""One payment: what it is, what comes next, its money, its story."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, abort, g, make_response, render_template, request
+from flask_admin import expose
+
+from payment_service.admin import story
+from payment_service.admin.views import Page
+from payment_service.admin.words import OF_STATUS
+from payment_service.domain.errors import PaymentNotFound, ReceiptNotAvailable
+from payment_service.domain.vocabulary import CAPTURED, PaymentStatus
+from payment_service.services import browsing, cases, receipts, timeline
+from payment_service.services.timeline import Timeline
+
+SETTLED = frozenset(PaymentStatus) - {
+    PaymentStatus.PENDING,
+    PaymentStatus.PROCESSING,
+    PaymentStatus.REQUIRES_ACTION,
+}
+"""What waits for nobody: a page that shows it need not be asked for again."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Three sentences: what happened, what happens next by itself, what a person can do."""
+
+    happened: str
+    next: str
+    can: str
+
+
+class Payment(Page):
+    path = "/payments/<id:payment_id>"
+    within = "admin_payments"
+
+    @expose()
+    def index(self, payment_id: int) -> Any:
+        g.payment_id = payment_id
+        try:
+            case = cases.get_case(payment_id=payment_id)
+        except PaymentNotFound:
+            newest = browsing.newest_payment()
+            missing = self.render("admin/payment_missing.html", asked=payment_id, newest=newest)
+            return missing, 404
+        told = timeline.tell(payment_id=payment_id)
+        return self.render(
+            **_shown(case, told),
+            beside=cases.last_of_rider(rider_id=case["rider_id"]),
+            has_receipt=case["status"] in CAPTURED,
+            # What fits now: a list of {name, url, why} for acts() of _parts.html.
+            can=[],
+        )
+
+    @expose("/story")
+    def story(self, payment_id: int) -> Response:
+        """The part that changes, for who has an older edition of it; 304 for who has this one."""
+        try:
+            case = cases.get_case(payment_id=payment_id)
+        except PaymentNotFound:
+            abort(404)
+        shown = _shown(case, timeline.tell(payment_id=payment_id))
+        if request.if_none_match.contains(shown["edition"]):
+            answer = Response(status=304)
+        else:
+            answer = make_response(render_template("admin/payment_story.html", **shown))
+        answer.set_etag(shown["edition"])
+        answer.headers["X-Payment-Status"] = shown["case"]["status"]
+        answer.headers["X-Payment-Settled"] = "yes" if shown["settled"] else "no"
+        return answer
+
+    @expose("/receipt")
+    def receipt(self, payment_id: int) -> Response:
+        try:
+            _, found = receipts.get(payment_id=payment_id)
+        except (PaymentNotFound, ReceiptNotAvailable) as error:
+            abort(404, str(error))
+        assert found is not None
+        answer = Response(receipts.as_pdf(found), mimetype="application/pdf")
+        name = f"receipt-{payment_id}.pdf"
+        answer.headers.set("Content-Disposition", "attachment", filename=name)
+        return answer
+
+
+def _shown(case: Mapping[str, Any], told: Timeline) -> dict[str, Any]:
+    """What both the page and its fragment are made of. The edition is another one as soon as a
+    move, a look-up or a delivery is told; a version alone would miss the last two."""
+    said = repr((case["version"], told["events"], told["next"], case["refunds"]))
+    return {
+        "case": case,
+        "explained": explain(case, told),
+        "chapters": story.chapters(told),
+        "next": told["next"],
+        "settled": case["status"] in SETTLED and told["next"] is None,
+        "edition": hashlib.sha256(said.encode()).hexdigest()[:32],
+    }
+
+
+def explain(case: Mapping[str, Any], told: Timeline) -> Explained:
+    """The only place where the sentences of a payment come from."""
+    coming = told["next"]
+    code = case["failure_code"]
+    return Explained(
+        happened=OF_STATUS[case["status"]] + (f" Code: {code}." if code else ""),
+        next=f"Next by itself: {coming['what']}." if coming else "Nothing more happens by itself.",
+        can="",
+    )

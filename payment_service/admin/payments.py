@@ -1,0 +1,78 @@
+"""The list of payments, with its filters in its address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import current_app, request, url_for
+from flask_admin import expose
+from marshmallow import ValidationError
+
+from payment_service.admin.admission import now
+from payment_service.admin.payment_filters import DAYS, NAMES, Asked, asked
+from payment_service.admin.views import Page
+from payment_service.domain.vocabulary import Method, PaymentStatus
+from payment_service.schemas.lists import Cursor
+from payment_service.services import browsing
+from payment_service.services.browsing import Leaf
+from payment_service.statements import TookTooLong
+
+
+class Payments(Page):
+    path = "/payments"
+
+    @expose()
+    def index(self) -> Any:
+        wanted = asked(request.args, now().timezone)
+        leaf, narrow = _found(wanted)
+        page = self.render(
+            asked=wanted,
+            leaf=leaf,
+            narrow=narrow,
+            statuses=list(PaymentStatus),
+            methods=list(Method),
+            providers=_providers(wanted),
+            names=NAMES,
+            days=DAYS,
+            here=_here,
+            newer=_way(wanted, "newer", leaf),
+            older=_way(wanted, "older", leaf),
+        )
+        return page, 422 if wanted.wrong else 200
+
+
+def _providers(wanted: Asked) -> list[str]:
+    """Those that are on, and the one that is chosen, which may be off by now."""
+    on = {provider.name for provider in current_app.extensions["providers"].all()}
+    return sorted(on | ({wanted.chosen["provider"]} if "provider" in wanted.chosen else set()))
+
+
+def _found(wanted: Asked) -> tuple[Leaf, bool]:
+    """The rows, and whether the database was given up on."""
+    nothing = Leaf([], None, None)
+    if wanted.wrong:
+        return nothing, False
+    try:
+        cursors: dict[str, Any] = {
+            name: Cursor.read(request.args[name])
+            for name in ("older", "newer")
+            if request.args.get(name)
+        }
+    except ValidationError:
+        cursors = {}
+    try:
+        return browsing.look_through(filters=wanted.filters, **cursors), False
+    except TookTooLong:
+        return nothing, True
+
+
+def _here(without: str = "", **changed: str) -> str:
+    """The first page of this list with one filter less, or with others."""
+    kept = {name: text for name, text in request.args.items() if name in (*NAMES, "days") and text}
+    kept = {name: text for name, text in kept.items() if name != without} | changed
+    return url_for("admin_payments.index", **kept)  # type: ignore[arg-type]
+
+
+def _way(wanted: Asked, name: str, leaf: Leaf) -> str | None:
+    cursor: Cursor | None = getattr(leaf, name)
+    return _here(**{name: str(cursor)}) if cursor else None

@@ -1,0 +1,88 @@
+"""A payment's time line as chapters, each line in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from payment_service.admin.words import OF_EVENT, OF_OUTCOME, OF_VERB
+from payment_service.services.timeline import Moment, Timeline
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that happened: when, by whom, what; and what else is known of it, by its name."""
+
+    at: datetime
+    who: str
+    what: str
+    reason: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    name: str
+    lines: list[Line]
+
+
+_CREATED, _ASKED, _HEARD = "Created", "Asked", "Heard from the provider"
+_SETTLED, _REFUNDED, _TOLD = "Settled", "Given back", "Who heard of it"
+_ORDER = (_CREATED, _ASKED, _HEARD, _SETTLED, _REFUNDED, _TOLD)
+_BEGINS = ("payment.created", "payment.imported")
+_ASKS = ("payment.processing", "payment.requires_action", "payment.noted")
+
+
+def chapters(told: Timeline) -> list[Chapter]:
+    """Those that there are, in the order in which a payment lives."""
+    found: dict[str, list[Line]] = {name: [] for name in _ORDER}
+    for moment in told["events"]:
+        found[_chapter(moment)].append(_line(moment))
+    return [Chapter(name, lines) for name, lines in found.items() if lines]
+
+
+def _chapter(moment: Moment) -> str:
+    kind, what = moment["kind"], moment["what"]
+    if kind == "delivery":
+        return _TOLD
+    if kind == "webhook":
+        return _HEARD
+    if "refund" in what:
+        return _REFUNDED
+    if kind == "transaction" or what in _ASKS:
+        return _ASKED
+    return _CREATED if what in _BEGINS else _SETTLED
+
+
+def _line(moment: Moment) -> Line:
+    details = dict(moment["details"])
+    what = moment["what"]
+    if moment["kind"] == "event":
+        what = OF_EVENT.get(what, what)
+        details.pop("from_status", None)
+        details.pop("to_status", None)
+    elif moment["kind"] == "transaction":
+        what = _asked(what, details)
+    elif moment["kind"] == "delivery":
+        what = f"{details.pop('sink', '')}: {what.rpartition(': ')[2]}"
+    who = details.pop("caller", None) or moment["actor"] or ""
+    more = {name.replace("_", " ").capitalize(): value for name, value in details.items()}
+    return Line(moment["at"], str(who), what, moment["reason"], more)
+
+
+def _asked(what: str, details: dict[str, Any]) -> str:
+    """`charge asked of sandbox` -> Asked sandbox to charge 104.86 INR: done. Looked up twice."""
+    verb, _, provider = what.partition(" asked of ")
+    amount = f"{details.pop('amount', '')} {details.pop('currency', '')}".strip()
+    status = str(details.pop("status", ""))
+    said = OF_VERB.get(verb, f"{verb} asked of {{}}").format(provider)
+    ended = OF_OUTCOME.get(status, status.lower())
+    lookups = details.pop("lookups", 0)
+    looked = f" Looked up {_times(lookups)}." if lookups else ""
+    return f"{said} {amount}: {ended}.{looked}"
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -1,0 +1,51 @@
+"""What happened to a payment, in words."""
+
+from __future__ import annotations
+
+OF_STATUS = {
+    "PENDING": "It was created, and no provider was asked yet.",
+    "PROCESSING": "The provider was asked, and its answer is not known yet.",
+    "REQUIRES_ACTION": "The payer must do something before it is paid.",
+    "AUTHORIZED": "The money is held for us, and not taken yet.",
+    "SUCCESS": "It was paid.",
+    "FAILED": "It was not paid.",
+    "CANCELLED": "It was cancelled, and nothing was kept.",
+    "EXPIRED": "Its time was over before it was paid.",
+    "PARTIALLY_REFUNDED": "It was paid, and a part of it was given back.",
+    "REFUNDED": "It was paid, and all of it was given back.",
+}
+"""By status, until services/explanations knows more."""
+
+OF_EVENT = {
+    "payment.created": "Created",
+    "payment.imported": "Imported from an older system",
+    "payment.processing": "Sent to the provider",
+    "payment.requires_action": "The payer must act",
+    "payment.authorized": "The money is held",
+    "payment.succeeded": "Paid",
+    "payment.failed": "Not paid",
+    "payment.cancelled": "Cancelled",
+    "payment.expiring": "The hold runs out",
+    "payment.expired": "Expired",
+    "payment.capture_failed": "The held money could not be taken",
+    "payment.void_failed": "The hold could not be given up",
+    "payment.partially_refunded": "A part was given back",
+    "payment.refunded": "All was given back",
+    "payment.refund_taken_back": "The provider took a refund back",
+    "payment.noted": "Something more became known",
+}
+"""By type; another one is shown as it is."""
+
+OF_VERB = {
+    "charge": "Asked {} to charge",
+    "authorization": "Asked {} to hold",
+    "capture": "Asked {} to take what is held",
+    "void": "Asked {} to give up the hold",
+    "refund": "Asked {} to give back",
+}
+OF_OUTCOME = {
+    "PROCESSING": "no certain answer yet",
+    "REQUIRES_ACTION": "the payer must act",
+    "SUCCESS": "done",
+    "FAILED": "refused",
+}
