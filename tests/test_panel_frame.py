@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from flask_admin import expose
 from payment_service.admin import LINKS, READING, admission
 from payment_service.admin.shown import amount_in, since
 from payment_service.admin.views import Page
-from payment_service.domain.operators import Role
+from payment_service.domain.operators import Reach, Role
 from tests.desk import KEYS, Desk
 from tests.fixtures import MakeApp
 
@@ -68,12 +69,7 @@ def test_a_page_is_called_once_whatever_it_raises(make_app: MakeApp) -> None:
 
 
 def _somebody(role: Role) -> Any:
-    class Somebody:
-        reach = "all"
-
-    found: Any = Somebody()
-    found.role = role
-    return found
+    return SimpleNamespace(reach=Reach.ALL, role=role)
 
 
 def test_flask_admin_s_own_door_holds_alone(pages: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,7 +170,7 @@ def test_a_payment_tells_its_story(desk: Desk) -> None:
         one["reference"],
         "By night",
         "Asked sandbox to charge",
-        "<h3>Created</h3>",
+        "<h3>Asked</h3>",
         "<h3>Settled</h3>",
         "RCP-",
         "Refresh",
