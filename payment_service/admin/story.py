@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from payment_service.admin.shown import amount_in
 from payment_service.admin.words import OF_EVENT, OF_OUTCOME, OF_VERB
+from payment_service.domain import money
 from payment_service.services.timeline import Moment, Timeline
 
 
@@ -75,7 +77,8 @@ def _line(moment: Moment) -> Line:
 def _asked(what: str, details: dict[str, Any]) -> str:
     """`charge asked of sandbox` -> Asked sandbox to charge 104.86 INR: done. Looked up twice."""
     verb, _, provider = what.partition(" asked of ")
-    amount = f"{details.pop('amount', '')} {details.pop('currency', '')}".strip()
+    currency = details.pop("currency")
+    amount = amount_in(money.parse_amount(details.pop("amount"), currency), currency)
     status = str(details.pop("status", ""))
     said = OF_VERB.get(verb, f"{verb} asked of {{}}").format(provider)
     ended = OF_OUTCOME.get(status, status.lower())

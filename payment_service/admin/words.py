@@ -32,6 +32,11 @@ OF_EVENT = {
     "payment.partially_refunded": "A part was given back",
     "payment.refunded": "All was given back",
     "payment.refund_taken_back": "The provider took a refund back",
+    "payment.paid_twice": "Paid a second time; that money is given back",
+    "payment.rerouted": "Sent to another provider",
+    "refund.requested": "Asked to be given back",
+    "refund.succeeded": "Given back",
+    "refund.failed": "Could not be given back",
     "payment.noted": "Something more became known",
 }
 """By type; another one is shown as it is."""
