@@ -30,8 +30,13 @@ class Act(StrEnum):
     OPERATOR_DISABLED = "operator_disabled"
     OPERATOR_ENABLED = "operator_enabled"
 
+    EXPORT_BEGUN = "export_begun"
+    """With the filter. Where no EXPORTED of it follows, it broke off."""
     EXPORTED = "exported"
     """With the filter and the number of rows in its body."""
+    JOB_ASKED = "job_asked"
+    JOB_STOPPED = "job_stopped"
+    JOB_CONTINUED = "job_continued"
     APPROVAL_ASKED = "approval_asked"
     APPROVAL_GIVEN = "approval_given"
     APPROVAL_REFUSED = "approval_refused"

@@ -8,6 +8,7 @@ from payment_service.models.beats import WorkerBeat
 from payment_service.models.contradictions import Contradiction
 from payment_service.models.events import Delivery, Event, SinkTotal
 from payment_service.models.idempotency import IdempotencyKey
+from payment_service.models.jobs import Job, JobItem
 from payment_service.models.notes import PaymentNote
 from payment_service.models.operators import (
     LogInTry,
@@ -35,6 +36,8 @@ __all__ = [
     "Event",
     "IdempotencyKey",
     "ImportSeal",
+    "Job",
+    "JobItem",
     "LogInTry",
     "Operator",
     "OperatorInvite",

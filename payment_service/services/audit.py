@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
+from payment_service.domain.jobs import ItemFailed, JobItem
 from payment_service.services import audit_entries, audit_reading, audit_rows
 from payment_service.services.audit_entries import BrokenEntry
 from payment_service.services.audit_rows import Broken
@@ -22,6 +23,17 @@ class AuditReport:
     events: int
     acts: int
     broken: tuple[Broken | BrokenEntry, ...]
+
+
+def verify_item(item: JobItem) -> str:
+    """What an operator's job to verify does: its key is a payment, or all. Says what was walked.
+    Raises ItemFailed with a line for each row that does not fit."""
+    payment_id = int(item.key) if item.key.isdecimal() else None
+    report = verify(payment_id=payment_id)
+    if report.broken:
+        raise ItemFailed("\n".join(map(str, report.broken)))
+    acts = "" if payment_id is not None else f", {report.acts} acts"
+    return f"{report.payments} payments, {report.events} events{acts}: every row and chain fits."
 
 
 def verify(*, payment_id: int | None = None) -> AuditReport:

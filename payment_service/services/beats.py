@@ -39,6 +39,8 @@ PERIODS = {
     "webhooks": 1.0,
     "reaping-webhooks": 60.0,
     "reaping-hours": 60.0,
+    "jobs": 1.0,
+    "verifying": 1.0,
 }
 """The seconds between two runs of each beat. services/worker says what a beat runs; who only wants
 to know whether they come need not import all of that."""

@@ -68,13 +68,15 @@ class Parked(TypedDict):
     last_error: str | None
 
 
-def parked(*, which: Which, limit: int = 100) -> list[Parked]:
-    """The parked deliveries, longest parked first, each with its event's type."""
+def parked(*, which: Which, limit: int = 100, error: str | None = None) -> list[Parked]:
+    """The parked deliveries, longest parked first, each with its event's type; with `error` those
+    that failed last for that."""
+    same = () if error is None else (DELIVERY.c.last_error == error,)
     query = (
         select(DELIVERY, EVENT.c.type)
         .join(EVENT)
-        .where(_PARKED, *which.conditions())
-        .order_by(DELIVERY.c.parked_at)
+        .where(_PARKED, *which.conditions(), *same)
+        .order_by(DELIVERY.c.parked_at, DELIVERY.c.payment_id, DELIVERY.c.sink, DELIVERY.c.seq)
         .limit(limit)
     )
     with db.engine.connect() as connection:

@@ -12,9 +12,21 @@ import structlog
 from flask import Flask
 
 from payment_service import idempotency
+from payment_service.domain.jobs import JobKind
 from payment_service.outbox import relay, routes, sinks
 from payment_service.providers.registry import BUILDERS
-from payment_service.services import beats, digests, expiry, giving_back, lapsing, totals, webhooks
+from payment_service.services import (
+    audit,
+    beats,
+    bulk,
+    digests,
+    expiry,
+    giving_back,
+    job_items,
+    lapsing,
+    totals,
+    webhooks,
+)
 from payment_service.services.beats import Written
 from payment_service.services.moves import resolution
 
@@ -45,6 +57,9 @@ RUNS: dict[str, RunOnce] = {
     "webhooks": webhooks.run_once,
     "reaping-webhooks": webhooks.reap,
     "reaping-hours": totals.reap,
+    "jobs": partial(job_items.run_once, bulk.DOES),
+    # By itself: a walk over all chains may take an hour, and nobody's job waits for it.
+    "verifying": partial(job_items.run_once, {JobKind.VERIFY: audit.verify_item}),
 }
 """What each beat runs; beats.PERIODS says how often."""
 
