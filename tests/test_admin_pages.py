@@ -82,6 +82,9 @@ TABLE: dict[tuple[str, str], Role | str | None] = {
     ("POST", "/admin/me/preferences"): VIEWER,
     ("POST", "/admin/me/sessions/1/end"): VIEWER,
     ("POST", "/admin/me/sessions/end-others"): VIEWER,
+    ("GET", "/admin/payments.csv"): Role.OPERATOR,
+    ("GET", "/admin/refunds.csv"): Role.OPERATOR,
+    ("GET", "/admin/audit.csv"): Role.OPERATOR,
     ("GET", "/admin/sessions"): ADMIN,
     ("POST", "/admin/sessions/1/end"): ADMIN,
 }

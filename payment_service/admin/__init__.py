@@ -11,6 +11,7 @@ from flask_admin import Admin
 from payment_service.admin import (
     admission,
     desk,
+    exports,
     invites,
     log_in,
     me,
@@ -54,6 +55,9 @@ ROUTES: tuple[tuple[str, tuple[str, ...], Callable[..., Any], PageRule], ...] = 
     ("/me/preferences", POST, me.set_preferences, Role.VIEWER),
     ("/me/sessions/<id:session_id>/end", POST, me.end_session, Role.VIEWER),
     ("/me/sessions/end-others", POST, me.end_others, Role.VIEWER),
+    ("/payments.csv", GET, exports.payments_csv, Role.OPERATOR),
+    ("/refunds.csv", GET, exports.refunds_csv, Role.OPERATOR),
+    ("/audit.csv", GET, exports.audit_csv, Role.OPERATOR),
     ("/sessions", GET, sessions.all_sessions, Role.ADMIN),
     ("/sessions/<id:session_id>/end", POST, sessions.end_of_anybody, Role.ADMIN),
 )

@@ -75,6 +75,7 @@ class Settings:
     operator_daily_limit: ByCurrency[Decimal | None] = setting(
         kinds.LIMIT_OF_CURRENCIES, ByCurrency(None)
     )
+    export_max_rows: int = setting(kinds.COUNT, 1_000_000)
     # Single sign-on of operators
     operator_login: str = setting(kinds.OPERATOR_LOGIN, "password")
     operator_sso_issuer: str | None = setting(kinds.HTTP_URL, None)

@@ -1,4 +1,4 @@
-"""Pages of payments and refunds, newest first, each in one round trip."""
+"""Pages of payments, refunds, webhooks and acts, newest first, each in one round trip."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from payment_service.schemas.lists import Cursor, Page
 from payment_service.services.moves import due
 from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
 from payment_service.services.reading import (
+    ACT,
+    SHOWN_OF_ACT,
     SHOWN_OF_PAYMENT,
     SHOWN_OF_REFUND,
     SHOWN_OF_WEBHOOK,
@@ -60,6 +62,11 @@ def list_refunds(
 def list_webhooks(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
     """A page of webhooks as rows without their bodies, the newest first."""
     return _page("webhooks", page, filters, None)
+
+
+def list_acts(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A page of the audit log as rows, the newest first."""
+    return _page("acts", page, filters, None)
 
 
 def list_refunds_of(*, payment_id: int, page: Page, rider: int | None = None) -> Mapping[str, Any]:
@@ -102,9 +109,9 @@ def wanted_rows(table: Table, name: str, status: str | None) -> Filter:
         return _has(name, value)
     if name == "reference":
         return or_(column == value, PAYMENT.c.caller_reference == value)
-    if name == "created_from":
+    if name.endswith("_from"):
         return column >= value
-    return column < value if name == "created_to" else column == value
+    return column < value if name.endswith("_to") else column == value
 
 
 _RIDER = bindparam("rider", type_=BigInteger, required=True)
@@ -118,7 +125,10 @@ def _own(table: Table) -> Filter:
     return table.c.payment_id.in_(select(PAYMENT.c.payment_id).where(own))
 
 
-_COLUMN_OF = dict.fromkeys(("created_from", "created_to"), "created_at")
+_COLUMN_OF = {
+    **dict.fromkeys(("created_from", "created_to"), "created_at"),
+    **dict.fromkeys(("at_from", "at_to"), "at"),
+}
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,7 @@ _OF_NOUN = {
     "payments": (SHOWN_OF_PAYMENT, PAYMENT.c.created_at, PAYMENT.c.payment_id),
     "refunds": (SHOWN_OF_REFUND, REFUND.c.created_at, REFUND.c.refund_id),
     "webhooks": (SHOWN_OF_WEBHOOK, WEBHOOK.c.received_at, WEBHOOK.c.webhook_id),
+    "acts": (SHOWN_OF_ACT, ACT.c.at, ACT.c.audit_id),
 }
 """What is shown, and what a list is ordered by: a time, and the key."""
 

@@ -25,11 +25,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from payment_service.domain.errors import DomainError, PaymentNotFound, RefundNotFound
 from payment_service.domain.vocabulary import Purpose
-from payment_service.models import Webhook
+from payment_service.models import AuditEntry, Webhook
 from payment_service.queries import Listed, Query
 from payment_service.services.moves import due, pages
 from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
 
+ACT = AuditEntry.__table__
 WEBHOOK = Webhook.__table__
 
 Shown = Mapping[str, Any]
@@ -90,6 +91,7 @@ SHOWN_OF_PAYMENT = _all_but(
 )
 SHOWN_OF_REFUND = _all_but(REFUND, "transaction_number", "caller")
 SHOWN_OF_WEBHOOK = _all_but(WEBHOOK, "body", "headers")
+SHOWN_OF_ACT = _all_but(ACT, "chain")
 _REQUESTS = Listed(
     _all_but(
         TRANSACTION,

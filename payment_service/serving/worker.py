@@ -184,6 +184,9 @@ class PatientWorker(ThreadWorker):
     def finish_request(self, conn: Connection, fs: Future[None]) -> None:
         """Called when a thread has done its part of a request."""
         if fs.cancelled() or fs.exception():
+            if conn.answer:
+                # Of an answer without chunks its end says that it was whole. Not so a reset.
+                conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self._close(conn)
         else:
             self._step(conn, self._go_on)
