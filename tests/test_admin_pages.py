@@ -432,7 +432,8 @@ def test_every_page_and_every_role(pages: Flask, role: Role) -> None:
         sent = desk.get(path) if method == "GET" else desk.post(path, page="/admin/")
         refused = isinstance(least, Role) and list(Role).index(role) < list(Role).index(least)
         assert (sent.status_code == 403) is refused, (method, path, sent.status_code)
-        sign_of_a_page(sent)
+        if refused or not path.endswith(".csv"):
+            sign_of_a_page(sent)
     assert desk.is_in()
 
 

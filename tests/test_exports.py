@@ -98,8 +98,8 @@ def test_amounts_times_and_nothing(app: Flask) -> None:
     )
     assert rupees["created_at"] == "2026-01-02T00:00:00.500000Z"
     assert rupees["metadata"] == '{"zone": "n\u00f6rd, \\"7\\""}'
-    assert rupees["trip_id"] == rupees["metadata"] * 0 == dinars["metadata"]
-    assert list(rupees)[0] == "payment_id"
+    assert (rupees["trip_id"], dinars["metadata"]) == ("", "")
+    assert next(iter(rupees)) == "payment_id"
     assert not {"payment_token", "next_action", "fare", "caller", "audit_head"} & rupees.keys()
 
 
@@ -210,7 +210,8 @@ def test_too_many_rows_are_told_before(make_app: MakeApp, database_of_module: st
     rider = a_number()
     fill(app, 3, rider)
     assert len(table(read(app, rider_id=rider))) == 3
-    fill(app, 1, rider, "one more")
+    rider = a_number()
+    fill(app, 4, rider)
     before = acts(app)
     with pytest.raises(TooManyRows, match="More than 3 rows"):
         read(app, rider_id=rider)

@@ -197,7 +197,7 @@ def test_payments_are_looked_up(app: Flask, sandbox: Sandbox) -> None:
     assert job.items[0].error
     assert "no certain answer yet" in job.items[0].error
     assert job.items[1].said == "The payment is SUCCESS now."
-    disarm(sandbox, fault)
+    disarm(sandbox)
     again = ask(app, [str(lost[0])], JobKind.RESOLVE)
     run(app)
     assert states(app, again) == [DONE]
