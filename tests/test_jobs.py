@@ -179,9 +179,7 @@ def test_payments_are_looked_up(app: Flask, sandbox: Sandbox) -> None:
         lost.append(charge(app, token))
     paid = pay(app)
     first = row(app, "SELECT reference FROM transactions WHERE payment_id = :id", id=lost[0])
-    fault = arm(
-        sandbox, "lookup", "lookup_unavailable", times=100, match={"reference": first["reference"]}
-    )
+    arm(sandbox, "lookup", "lookup_unavailable", times=100, match={"reference": first["reference"]})
     with app.app_context():
         chosen = Chosen(tuple(map(str, [*lost, paid, 2**62])))
         found = bulk.preview(kind=JobKind.RESOLVE, chosen=chosen)

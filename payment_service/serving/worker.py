@@ -184,8 +184,7 @@ class PatientWorker(ThreadWorker):
     def finish_request(self, conn: Connection, fs: Future[None]) -> None:
         """Called when a thread has done its part of a request."""
         if fs.cancelled() or fs.exception():
-            if conn.answer:
-                # Of an answer without chunks its end says that it was whole. Not so a reset.
+            if conn.answer:  # without chunks a plain end would say that it was whole
                 conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self._close(conn)
         else:
