@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import http.client
 import io
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,7 +49,7 @@ def app(make_app: MakeApp, postgres_url: str) -> Flask:
 
 
 @pytest.fixture
-def start(tmp_path: Any, postgres_url: str, redis_url: str) -> Any:
+def start(tmp_path: Path, postgres_url: str, redis_url: str) -> Iterator[Start]:
     """Starts one service of one process, whose pools have one connection each."""
     made: list[Service] = []
 
@@ -75,10 +77,13 @@ def start(tmp_path: Any, postgres_url: str, redis_url: str) -> Any:
 class Reader:
     """An operator's browser that asks for a file, and reads it as it likes."""
 
-    def __init__(self, app: Flask, service: Service, path: str, version: str = "1.1") -> None:
+    def __init__(
+        self, app: Flask, service: Service, path: str, version: str = "1.1", kept: int = 4096
+    ) -> None:
+        """`kept` bytes are what the kernel keeps for it while it does not read."""
         cookie = Desk(app).join(Role.OPERATOR).cookie()
         self.sock = socket.socket()
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, kept)
         self.sock.settimeout(PATIENCE)
         self.sock.connect(("127.0.0.1", port_of(service)))
         head = f"GET {path} HTTP/{version}\r\nHost: localhost\r\nCookie: payments_dev={cookie}\r\n"
@@ -88,6 +93,24 @@ class Reader:
     def begins(self) -> int:
         self.answer.begin()
         return self.answer.status
+
+    def close(self) -> None:
+        self.answer.close()
+        self.sock.close()
+
+
+Read = Callable[..., Reader]
+
+
+@pytest.fixture
+def reading(app: Flask) -> Iterator[Read]:
+    """Makes readers, and has them leave at the end."""
+    with contextlib.ExitStack() as readers:
+
+        def read(*args: Any, **kwargs: Any) -> Reader:
+            return readers.enter_context(contextlib.closing(Reader(app, *args, **kwargs)))
+
+        yield read
 
 
 def table(text: bytes) -> list[dict[str, str]]:
@@ -99,11 +122,13 @@ def acts(app: Flask, rider: int) -> list[str]:
     return [row["act"] for row in rows(app, query, rider=f"%{rider}%")]
 
 
-def test_a_reader_who_stops_holds_nothing_and_loses_nothing(app: Flask, start: Start) -> None:
+def test_a_reader_who_stops_holds_nothing_and_loses_nothing(
+    app: Flask, start: Start, reading: Read
+) -> None:
     rider = a_number()
     fill(app, ROWS, rider)
     service = start()
-    reader = Reader(app, service, f"/admin/payments.csv?rider_id={rider}")
+    reader = reading(service, f"/admin/payments.csv?rider_id={rider}")
     assert reader.begins() == 200
     first = reader.answer.read(100)
     # Another who stops is cut off meanwhile, so the times of other answers are over.
@@ -119,13 +144,13 @@ def test_a_reader_who_stops_holds_nothing_and_loses_nothing(app: Flask, start: S
     assert acts(app, rider) == ["export_begun", "exported"]
 
 
-def test_who_stops_for_too_long_is_left(app: Flask, start: Start) -> None:
+def test_who_stops_for_too_long_is_left(app: Flask, start: Start, reading: Read) -> None:
     rider = a_number()
     fill(app, ROWS, rider)
     service = start(Impatient)
     for _ in range(2):  # and both places are free again
         before = cuts(service).get("answer", 0)
-        readers = [Reader(app, service, f"/admin/payments.csv?rider_id={rider}") for _ in range(2)]
+        readers = [reading(service, f"/admin/payments.csv?rider_id={rider}") for _ in range(2)]
         assert [reader.begins() for reader in readers] == [200, 200]
         eventually(lambda before=before: cuts(service).get("answer", 0) == before + 2)
         for reader in readers:
@@ -135,12 +160,14 @@ def test_who_stops_for_too_long_is_left(app: Flask, start: Start) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-def test_an_error_in_the_middle_breaks_the_transfer(app: Flask, start: Start, version: str) -> None:
+def test_an_error_in_the_middle_breaks_the_transfer(
+    app: Flask, start: Start, reading: Read, version: str
+) -> None:
     """For a client that knows no chunks as well."""
     rider = a_number()
     fill(app, ROWS, rider)
     service = start()
-    reader = Reader(app, service, f"/admin/payments.csv?rider_id={rider}", version)
+    reader = reading(service, f"/admin/payments.csv?rider_id={rider}", version)
     assert reader.begins() == 200
     execute(app, "ALTER TABLE payments RENAME TO gone")
     try:
@@ -152,17 +179,17 @@ def test_an_error_in_the_middle_breaks_the_transfer(app: Flask, start: Start, ve
     assert service.get("/admin/login").status_code == 200
 
 
-def test_a_large_file_grows_the_process_little(app: Flask, start: Start) -> None:
+def test_a_large_file_grows_the_process_little(app: Flask, start: Start, reading: Read) -> None:
     rider = a_number()
     fill(app, 200_000, rider, "a description of usual length, with nothing in it")
     service = start(REQUEST_READ_SECONDS="60")
     (process,) = service.web_workers()
-    small = Reader(app, service, "/admin/refunds.csv")
+    small = reading(service, "/admin/refunds.csv")
     assert small.begins() == 200
     small.answer.read()
     before = process.memory_info().rss
     most, count = before, 0
-    reader = Reader(app, service, f"/admin/payments.csv?rider_id={rider}")
+    reader = reading(service, f"/admin/payments.csv?rider_id={rider}", kept=256 * 1024)
     assert reader.begins() == 200
     while piece := reader.answer.read(1024 * 1024):
         count += piece.count(b"\r\n")

@@ -58,5 +58,5 @@ def _filters(query: ListQuery) -> Any:
     try:
         return query.load(request.args.to_dict())["filters"]
     except ValidationError as error:
-        told = error.normalized_messages()
-        abort(422, f"This is no filter of the list: {', '.join(map(str, told))[:200]}.")
+        told = ", ".join(map(str, error.messages_dict))[:200]
+        abort(422, f"This is no filter of the list: {told}.")
