@@ -56,7 +56,7 @@ def table(text: str) -> list[dict[str, str]]:
 
 def read(app: Flask, sheet: Sheet = Sheet.PAYMENTS, by: By = OPERATOR, **filters: Any) -> str:
     with app.app_context():
-        export = exports.begin(sheet=sheet, filters=filters, by=by)
+        export = exports.export(sheet=sheet, filters=filters, by=by)
         try:
             return "".join(export)
         finally:
@@ -223,7 +223,7 @@ def test_too_many_rows_are_told_before(make_app: MakeApp, database_of_module: st
 
 def test_a_third_at_once_is_told_to_wait(app: Flask, desk: Desk) -> None:
     with app.app_context():
-        under_way = [exports.begin(sheet=s, filters={}, by=OPERATOR) for s in list(Sheet)[:2]]
+        under_way = [exports.export(sheet=s, filters={}, by=OPERATOR) for s in list(Sheet)[:2]]
     answer = desk.get("/admin/audit.csv")
     assert (answer.status_code, answer.mimetype) == (503, "text/html")
     assert int(answer.headers["Retry-After"]) > 0
@@ -232,9 +232,9 @@ def test_a_third_at_once_is_told_to_wait(app: Flask, desk: Desk) -> None:
         export.close()
         export.close()  # gives its place back once
     with app.app_context():
-        again = [exports.begin(sheet=Sheet.AUDIT, filters={}, by=OPERATOR) for _ in range(2)]
+        again = [exports.export(sheet=Sheet.AUDIT, filters={}, by=OPERATOR) for _ in range(2)]
         with pytest.raises(TooManyExports):
-            exports.begin(sheet=Sheet.AUDIT, filters={}, by=OPERATOR)
+            exports.export(sheet=Sheet.AUDIT, filters={}, by=OPERATOR)
     # One that was lost before anybody read it gives its place back, too.
     again.pop()
     gc.collect()
@@ -246,9 +246,9 @@ def test_what_can_not_begin_keeps_no_place(app: Flask, monkeypatch: pytest.Monke
     def away(**_: Any) -> Any:
         raise RuntimeError("away")
 
-    shape = exports._SHAPES[Sheet.AUDIT]
+    shape = exports.LAYOUTS[Sheet.AUDIT]
     with monkeypatch.context() as patch:
-        patch.setitem(exports._SHAPES, Sheet.AUDIT, exports._Shape("acts", away, shape.columns))
+        patch.setitem(exports.LAYOUTS, Sheet.AUDIT, exports.Layout("acts", away, shape.columns))
         for _ in range(3):
             with pytest.raises(RuntimeError):
                 read(app, Sheet.AUDIT)
@@ -271,7 +271,7 @@ def test_between_chunks_no_connection_is_held(app: Flask, monkeypatch: pytest.Mo
     fill(app, 5, rider)
     with app.app_context():
         engines = list(db.engines.values())
-        export = exports.begin(sheet=Sheet.PAYMENTS, filters={"rider_id": rider}, by=OPERATOR)
+        export = exports.export(sheet=Sheet.PAYMENTS, filters={"rider_id": rider}, by=OPERATOR)
         for _ in export:
             assert [engine.pool.checkedout() for engine in engines] == [0] * len(engines)  # type: ignore[attr-defined]
         export.close()
@@ -285,7 +285,7 @@ def test_an_error_in_the_middle_is_raised_and_not_written_down_as_whole(
     fill(app, 5, rider)
     before = len(acts(app))
     with app.app_context():
-        export = exports.begin(sheet=Sheet.PAYMENTS, filters={"rider_id": rider}, by=OPERATOR)
+        export = exports.export(sheet=Sheet.PAYMENTS, filters={"rider_id": rider}, by=OPERATOR)
         next(export)
         execute(app, "ALTER TABLE payments RENAME TO gone")
         try:

@@ -45,7 +45,7 @@ def audit_csv() -> Response:
 def _csv(sheet: Sheet, query: ListQuery) -> Response:
     filters = _filters(query)
     try:
-        export = exports.begin(sheet=sheet, filters=filters, by=now().by)
+        export = exports.export(sheet=sheet, filters=filters, by=now().by)
     except TooManyExports as error:
         raise ServiceUnavailable(str(error), retry_after=exports.RETRY_SECONDS) from None
     name = f"{sheet}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.csv"

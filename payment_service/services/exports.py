@@ -61,7 +61,7 @@ class TooManyExports(Busy):
 
 
 @dataclass(frozen=True)
-class _Shape:
+class Layout:
     """Which list a sheet is of, and its columns: names that the list's rows have."""
 
     noun: str
@@ -69,8 +69,8 @@ class _Shape:
     columns: tuple[str, ...]
 
 
-_SHAPES = {
-    Sheet.PAYMENTS: _Shape(
+LAYOUTS = {
+    Sheet.PAYMENTS: Layout(
         "payments",
         listings.list_payments,
         (
@@ -81,7 +81,7 @@ _SHAPES = {
             *("completed_at", "captured_at", "expires_at"),
         ),
     ),
-    Sheet.REFUNDS: _Shape(
+    Sheet.REFUNDS: Layout(
         "refunds",
         listings.list_refunds,
         (
@@ -90,7 +90,7 @@ _SHAPES = {
             *("updated_at", "completed_at"),
         ),
     ),
-    Sheet.AUDIT: _Shape(
+    Sheet.AUDIT: Layout(
         "acts",
         listings.list_acts,
         (
@@ -102,7 +102,7 @@ _SHAPES = {
 _AMOUNTS = frozenset({"amount", "captured", "refunded"})
 
 
-def begin(*, sheet: Sheet, filters: Mapping[str, Any], by: By) -> Export:
+def export(*, sheet: Sheet, filters: Mapping[str, Any], by: By) -> Export:
     """The rows of the list that fit its `filters`, as services/listings takes them, newest first.
     Who began it, and once it is whole how many rows it has, is written down.
 
@@ -111,13 +111,13 @@ def begin(*, sheet: Sheet, filters: Mapping[str, Any], by: By) -> Export:
     if by.operator_id is not None and (by.role is None or not is_at_least(by.role, NEEDED)):
         raise RoleTooLow(f"This is for operators with the role {NEEDED}. Yours is {by.role}.")
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    export = Export(app, sheet, dict(filters), by)
+    made = Export(app, sheet, dict(filters), by)
     try:
-        export.start()
+        made.start()
     except BaseException:
-        export.close()
+        made.close()
         raise
-    return export
+    return made
 
 
 _slots_lock = threading.Lock()
@@ -144,7 +144,7 @@ class Export(Iterator[str]):
 
     def __init__(self, app: Flask, sheet: Sheet, filters: dict[str, Any], by: By) -> None:
         self._app, self._sheet, self._filters, self._by = app, sheet, filters, by
-        self._shape = _SHAPES[sheet]
+        self._shape = LAYOUTS[sheet]
         self._most = app.extensions["settings"].export_max_rows
         self._address = origin().address
         self._ready: str | None = None

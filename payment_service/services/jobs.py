@@ -52,7 +52,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Listed:
+class JobLine:
     """A job in a list, with how many of its items are `done`, have `failed`, and are `left`."""
 
     job_id: int
@@ -70,7 +70,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Job(Listed):
+class Job(JobLine):
     """A job with its items, in the order in which they are done."""
 
     items: tuple[Item, ...]
@@ -187,24 +187,24 @@ def read(*, job_id: int) -> Job:
     """The job with all its items. Raises UnknownJob."""
     items = select(ITEM).where(ITEM.c.job_id == job_id).order_by(ITEM.c.number)
     with db.engine.connect() as connection:
-        row = connection.execute(_LISTED.where(JOB.c.job_id == job_id)).one_or_none()
+        row = connection.execute(_LINES.where(JOB.c.job_id == job_id)).one_or_none()
         if row is None:
             raise UnknownJob(f"There is no job {job_id}.")
         found = connection.execute(items).all()
     shown = (Item(one.key, ItemState(one.state), one.said, one.error) for one in found)
-    return Job(**vars(_listed(row)), items=tuple(shown))
+    return Job(**vars(_line(row)), items=tuple(shown))
 
 
-def newest(*, kind: JobKind | None = None, limit: int = 50) -> list[Listed]:
+def newest(*, kind: JobKind | None = None, limit: int = 50) -> list[JobLine]:
     """The last jobs, or those of a kind, the newest first."""
-    query = _LISTED.order_by(JOB.c.job_id.desc()).limit(limit)
+    query = _LINES.order_by(JOB.c.job_id.desc()).limit(limit)
     if kind is not None:
         query = query.where(JOB.c.kind == kind)
     with db.engine.connect() as connection:
-        return [_listed(row) for row in connection.execute(query)]
+        return [_line(row) for row in connection.execute(query)]
 
 
-_LISTED = select(
+_LINES = select(
     *(JOB.c[name] for name in ("job_id", "kind", "state", "what", "asked_by", "created_at")),
     *(JOB.c[name] for name in ("started_at", "stop_asked_at", "ended_at")),
     *(
@@ -221,9 +221,9 @@ _LISTED = select(
 )
 
 
-def _listed(row: Row[Any]) -> Listed:
+def _line(row: Row[Any]) -> JobLine:
     words = {"kind": JobKind(row.kind), "state": JobState(row.state)}
-    return Listed(**{**row._mapping, **words})
+    return JobLine(**{**row._mapping, **words})
 
 
 def expect_role(by: By) -> None:
