@@ -13,6 +13,7 @@ from sqlalchemy import Column, Table, text
 from sqlalchemy.dialects.postgresql import JSON
 
 from payment_service import seeding
+from payment_service.domain.operators import Role
 from payment_service.extensions import db
 from payment_service.models import Event, ImportSeal
 from payment_service.services import audit
@@ -22,6 +23,7 @@ from payment_service.services.moves.refund_holds import REQUEST
 from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
 from tests.books import post
 from tests.fixtures import MakeApp, a_key, an_order
+from tests.four_eyes import acting, approves, asks, declines
 from tests.histories import MOST
 from tests.sandbox_calls import arm
 from tests.sandbox_server import Sandbox
@@ -119,11 +121,21 @@ def of_all_kinds(app: Flask, sandbox: Sandbox, history: Path) -> None:
     for _ in range(2):
         created = client.post("/v1/payments", json=an_order() | said).json["payment_id"]
     assert post(client, f"/v1/payments/{created}/charge").status_code == 201
+    who_ask_and_decide(app)
     history.write_text(HISTORY)
     with app.app_context():
         seeding.import_payments(
             db.engine, path=history, currency="INR", max_amount=MOST, timezone="UTC", progress=False
         )
+
+
+def who_ask_and_decide(app: Flask) -> None:
+    """Refunds that operators asked for: one waits, one was approved, one declined."""
+    asker, approver = acting(app), acting(app, Role.APPROVER)
+    waits, approved, declined = (asks(app, asker, pay(app), "40.00") for _ in range(3))
+    assert waits["state"] == "OPEN"
+    approves(app, approver, approved)
+    declines(app, approver, declined)
 
 
 def change(statement: str, **values: Any) -> list[Row]:
@@ -270,7 +282,8 @@ def test_of_a_charge_without_an_outcome_little_is_known(
             for column in table.c
             if not noticed(table, column)
         }
-        assert unseen == snapshots.UNSEEN_UNTOLD | snapshots.UNSEEN.keys()
+        of_these = {key for key in snapshots.UNSEEN if key[0] in ("payments", "transactions")}
+        assert unseen == snapshots.UNSEEN_UNTOLD | of_these
         change("DELETE FROM transactions RETURNING 1")
         assert "its request is gone" in str(audit.verify().broken)
 

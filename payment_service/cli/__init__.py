@@ -30,12 +30,15 @@ from payment_service.config import BadSettings, settings
 from payment_service.config.urls import is_loopback
 from payment_service.domain import states as table
 from payment_service.domain.acts import Act
+from payment_service.domain.operators import By, EmailTaken, Role
 from payment_service.extensions import db
 from payment_service.services import audit_log, starting
 from payment_service.services import keys as needed_keys
+from payment_service.services import operators as people
 from payment_service.services import worker as beats
 from payment_service.telemetry import metric_files
 
+SECOND = "approver@localhost"
 SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 
 
@@ -101,12 +104,25 @@ def seed(
             # The demo's amounts are a few hundred rupees, whatever is set for the real ones.
             place |= {"currency": "INR", "max_amount": Decimal(1000)}
             report = seeding.seed_demo_if_empty(db.engine, path=SEEDS / "payments.csv", **place)
+            _second_operator()
         else:
             report = None
     except seeding.SeedError as error:
         raise click.ClickException(str(error)) from None
     for line in report.lines() if report else ():
         click.echo(line)
+
+
+def _second_operator() -> None:
+    """Beside the first admin somebody who may approve what that one asks for, so that it can be
+    tried. He comes in by a link, as everybody does."""
+    if settings().app_env == "production":
+        return
+    try:
+        people.add(email=SECOND, role=Role.APPROVER, by=By(system_user().name))
+    except EmailTaken:
+        return
+    click.echo(f"Operator {SECOND} may approve refunds: flask operators invite {SECOND}")
 
 
 def _catalog_edited(connection: Connection, added: int) -> None:
