@@ -262,6 +262,10 @@ WORST: dict[str, tuple[str, ...]] = {
     "SHARE": ("1.1", "often", *NUMBERS),
     "YES_OR_NO": ("perhaps", "2", "-1", "None", "\udcff"),
     "AMOUNT": ("1e2", "+1", "1_0", "1.1234567", "1000000000001", "٣", *NUMBERS),
+    "LIMIT_OF_CURRENCIES": (
+        *("5", "INR", "INR=", "=5", "INR=1e2", "INR=-1", "INR=1,INR=2", "INR=1,inr=2", "INR=1,2"),
+        *("INR=1000000000001", "INR=٣", "XXX=5", "rupees=5", "INR=1,", *NUMBERS),
+    ),
     "LIMIT_BY_CURRENCY": (
         *("0", "1e2", "1000000000001", "٣", "INR=0", "1,INR=1e2", "INR=1,inr=2", "1,2", "XXX=5"),
         *NUMBERS,

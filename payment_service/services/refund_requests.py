@@ -46,7 +46,8 @@ from payment_service.services.moves.steps import Move
 
 _TRIES = 5
 """As of any key (services/moves/retries)."""
-_CREATED = 201
+_DONE = 1
+"""What is kept under the key of a form; nobody but this module reads it."""
 
 
 def refund(
@@ -129,7 +130,7 @@ def _ask(
             payment_id=payment_id,
             number=None,
             now=request["asked_at"],
-            answer=(_CREATED, jsontext.dumps({"request_id": request["request_id"]})),
+            answer=(_DONE, jsontext.dumps({"request_id": request["request_id"]})),
         )
         asked.write(connection, Act.APPROVAL_ASKED, request, caller, reason)
     return request
@@ -152,7 +153,7 @@ def approve(
             _expect_open(request)
             _expect_shown(request, payment, shown)
             who = acting.hold(connection, caller, Deed.APPROVE, stepped_up=True)
-            _expect_another(request, who.name)
+            expect_another(request, who.name)
             if makers.made_lately(connection, maker=request["asked_by"], made=who.name):
                 raise NotByThisOne(
                     "Who asked for this refund made you an approver within 24 hours. Somebody else"
@@ -181,7 +182,7 @@ def decline(*, request_id: int, shown: str, caller: Caller, decision: str) -> Re
         _expect_open(request)
         _expect_shown(request, payment, shown)
         who = acting.hold(connection, caller, Deed.DECLINE)
-        _expect_another(request, who.name)
+        expect_another(request, who.name)
         return asked.end(connection, payment, request, RequestState.DECLINED, caller, said)
 
 
@@ -234,6 +235,7 @@ def _expect_shown(request: RefundRequestRow, payment: PaymentRow, shown: str) ->
         )
 
 
-def _expect_another(request: RefundRequestRow, name: str) -> None:
+def expect_another(request: RefundRequestRow, name: str) -> None:
+    """Raises NotByThisOne if that one asked for it."""
     if request["asked_by"] == name:
         raise NotByThisOne("You asked for this refund yourself: somebody else must decide.")
