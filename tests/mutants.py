@@ -845,14 +845,14 @@ MUTANTS = (
     ),
     Mutant(
         "four eyes: nobody decides on what they asked for (CHECK)",
-        "migrations/versions/0009_refund_requests.py",
+        "migrations/versions/0012_refund_requests.py",
         "state NOT IN ('APPROVED', 'DECLINED') OR decided_by <> asked_by",
         "true",
         ("tests/test_four_eyes.py",),
     ),
     Mutant(
         "four eyes: one open request of a payment (index)",
-        "migrations/versions/0009_refund_requests.py",
+        "migrations/versions/0012_refund_requests.py",
         '["payment_id"],\n        unique=True,',
         '["payment_id"],\n        unique=False,',
         ("tests/test_four_eyes.py",),

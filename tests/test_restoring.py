@@ -16,7 +16,8 @@ from payment_service.domain.acts import Act
 from payment_service.domain.operators import InviteOver
 from payment_service.extensions import db
 from payment_service.outbox import relay
-from payment_service.providers.contract import Operation, Result
+from payment_service.providers import sandbox as provider
+from payment_service.providers.contract import Operation
 from payment_service.services import audit_log, invites, sessions, totals
 from scripts.postgres import call
 from tests.books import a_charged_payment, a_pending_payment, a_trip, post
@@ -56,18 +57,16 @@ def sums(house: House, database: str | None = None) -> list[Any]:
 
 
 @contextmanager
-def held_up(house: House) -> Iterator[threading.Event]:
+def held_up() -> Iterator[threading.Event]:
     """What is begun is asked of the provider once the event is set."""
-    go_on, provider = threading.Event(), house.app.extensions["providers"].get("sandbox")
-    ask = provider._ask
+    go_on, request_for = threading.Event(), provider.request_for
 
-    def later(operation: Operation) -> Result:
+    def later(operation: Operation) -> tuple[str, dict[str, Any]]:
         go_on.wait(PATIENCE)
-        answer: Result = ask(operation)
-        return answer
+        return request_for(operation)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(provider, "_ask", later)
+        patch.setattr(provider, "request_for", later)
         try:
             yield go_on
         finally:
@@ -216,7 +215,7 @@ def test_a_key_that_was_freed_since_is_free(house: House) -> None:
     key, token = a_key(), f"card-{a_key()}"
     body = {"order_id": a_number(), "amount": "8.00", "method": "CARD", "payment_token": token}
     arm(house.sandbox, "charge", "too_many_requests", match={"token": token})
-    with ThreadPoolExecutor(1) as pool, held_up(house) as go_on:
+    with ThreadPoolExecutor(1) as pool, held_up() as go_on:
         first = pool.submit(post, house.client, "/v1/payments/charge", key, **body)
         eventually(lambda: house.rows("SELECT 1 FROM idempotency_keys"))
         file = house.backup()
@@ -235,7 +234,7 @@ def test_a_key_that_somebody_deleted_goes_on_protecting(house: House) -> None:
     keys = (a_key(), a_key())
     bodies = [{"order_id": a_number(), "amount": "8.00", "method": "CARD"} for _ in keys]
     told = [post(house.client, "/v1/payments/charge", keys[0], **bodies[0])]
-    with ThreadPoolExecutor(1) as pool, held_up(house) as go_on:
+    with ThreadPoolExecutor(1) as pool, held_up() as go_on:
         last = pool.submit(post, house.client, "/v1/payments/charge", keys[1], **bodies[1])
         eventually(lambda: house.rows("SELECT 1 FROM idempotency_keys WHERE answer_body IS NULL"))
         file = house.backup()

@@ -1,5 +1,5 @@
 """What one operator may give back alone: up to FOUR_EYES_ABOVE of a payment, whoever of them it
-was, and up to OPERATOR_DAILY_LIMIT on a day of RECEIPT_TIMEZONE."""
+was, and up to OPERATOR_DAILY_LIMIT on a day of BUSINESS_TIMEZONE."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from payment_service.config import settings
 from payment_service.domain import four_eyes, money
 from payment_service.domain.operators import operator_name
 from payment_service.domain.vocabulary import RefundStatus
+from payment_service.services import totals
 from payment_service.services.moves.refund_holds import REQUEST
 from payment_service.services.moves.rows import REFUND, PaymentRow
 
@@ -58,8 +59,7 @@ def _of_payment(connection: Connection, payment: PaymentRow) -> int:
 
 def _of_day(connection: Connection, currency: str, operator: str) -> int:
     """What the operator gave back alone since the day began."""
-    zone = ZoneInfo(settings().receipt_timezone)
-    begins = four_eyes.day_begins(datetime.now(UTC), zone)
+    begins = four_eyes.day_begins(datetime.now(UTC), ZoneInfo(totals.zone()))
     query = _SUM.where(
         REFUND.c.created_at >= begins,
         REFUND.c.caller == operator,
