@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Response, abort, g, make_response, render_template, request
 from flask_admin import expose
 
 from payment_service.admin import story
+from payment_service.admin.admission import now
 from payment_service.admin.views import Page
-from payment_service.admin.words import OF_STATUS
 from payment_service.domain.errors import PaymentNotFound, ReceiptNotAvailable
 from payment_service.domain.vocabulary import CAPTURED, PaymentStatus
-from payment_service.services import browsing, cases, receipts, timeline
+from payment_service.services import browsing, cases, explanations, receipts, timeline
 from payment_service.services.timeline import Timeline
 
 SETTLED = frozenset(PaymentStatus) - {
@@ -24,15 +24,6 @@ SETTLED = frozenset(PaymentStatus) - {
     PaymentStatus.REQUIRES_ACTION,
 }
 """What waits for nobody: a page that shows it need not be asked for again."""
-
-
-@dataclass(frozen=True)
-class Explained:
-    """Three sentences: what happened, what happens next by itself, what a person can do."""
-
-    happened: str
-    next: str
-    can: str
 
 
 class Payment(Page):
@@ -90,23 +81,13 @@ class Payment(Page):
 def _shown(case: Mapping[str, Any], told: Timeline) -> dict[str, Any]:
     """What both the page and its fragment are made of. The edition is another one as soon as a
     move, a look-up or a delivery is told; a version alone would miss the last two."""
+    zone = ZoneInfo(now().timezone)
+    explained = explanations.explain(payment_id=case["payment_id"], zone=zone)
     said = repr((case["version"], told["events"], told["next"], case["refunds"]))
     return {
         "case": case,
-        "explained": explain(case, told),
+        "explained": explained.payment,
         "chapters": story.chapters(told),
-        "next": told["next"],
         "settled": case["status"] in SETTLED and told["next"] is None,
         "edition": hashlib.sha256(said.encode()).hexdigest()[:32],
     }
-
-
-def explain(case: Mapping[str, Any], told: Timeline) -> Explained:
-    """The only place where the sentences of a payment come from."""
-    coming = told["next"]
-    code = case["failure_code"]
-    return Explained(
-        happened=OF_STATUS[case["status"]] + (f" Code: {code}." if code else ""),
-        next=f"Next by itself: {coming['what']}." if coming else "Nothing more happens by itself.",
-        can="",
-    )

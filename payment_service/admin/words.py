@@ -2,20 +2,6 @@
 
 from __future__ import annotations
 
-OF_STATUS = {
-    "PENDING": "It was created, and no provider was asked yet.",
-    "PROCESSING": "The provider was asked, and its answer is not known yet.",
-    "REQUIRES_ACTION": "The payer must do something before it is paid.",
-    "AUTHORIZED": "The money is held for us, and not taken yet.",
-    "SUCCESS": "It was paid.",
-    "FAILED": "It was not paid.",
-    "CANCELLED": "It was cancelled, and nothing was kept.",
-    "EXPIRED": "Its time was over before it was paid.",
-    "PARTIALLY_REFUNDED": "It was paid, and a part of it was given back.",
-    "REFUNDED": "It was paid, and all of it was given back.",
-}
-"""By status, until services/explanations knows more."""
-
 OF_EVENT = {
     "payment.created": "Created",
     "payment.imported": "Imported from an older system",
