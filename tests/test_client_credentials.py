@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -147,6 +148,22 @@ def test_one_that_comes_too_late_sends_nothing(server: Canned) -> None:
         assert all(isinstance(one.exception(), NotSent) for one in asked)
     late.set()
     assert answered.wait(PATIENCE)
+    assert server.asked_for("/money") == []
+
+
+def test_one_that_took_all_the_time_is_used_for_nothing(
+    server: Canned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(client_credentials, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def takes_long(asked: Asked) -> tuple[int, Any]:
+        now[0] += PATIENCE
+        return 200, {"access_token": "token-1", "expires_in": 3600}
+
+    server.answers["/token"] = takes_long
+    with pytest.raises(NotSent):
+        pay(client(server), server)
     assert server.asked_for("/money") == []
 
 
