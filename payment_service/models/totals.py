@@ -90,7 +90,7 @@ total_deltas = db.Table(
     "total_deltas",
     *(Column(name, Text, nullable=False) for name in ("provider", "method", "currency", "status")),
     *(Column(name, _type(name), nullable=False, server_default=text("0")) for name in COUNTS),
-    # When the payment was made. Null where the code before 0009 wrote it: no day counts that.
+    # When the payment was made. Null where the code before 0011 wrote it: no day counts that.
     Column("at", UTCTime),
     *(
         Column(name, _type(name), nullable=False, server_default=text("0"))

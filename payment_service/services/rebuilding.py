@@ -18,7 +18,7 @@ Each day is a transaction of its own, and right from then on: a rebuild that is 
 and locks nobody but a fold of the same day, for as long as it writes.
 
 Not counted are payments that are PROCESSING (the totals leave them out, see total_changes), and
-deltas without a time, which no fold adds to a day: while the code before 0009 still writes or
+deltas without a time, which no fold adds to a day: while the code before 0011 still writes or
 folds, days fall short, and a rebuild after its end mends them. So it does after a change of
 BUSINESS_TIMEZONE, once all processes know it.
 """

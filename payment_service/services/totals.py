@@ -59,7 +59,7 @@ def _into(table: str, bucket: str, bucket_of: str, where: str) -> str:
 
 # Deltas and what they are added to change in one transaction: a reader sees each move either not
 # yet or once. Rows are met in one order, so that two workers don't wait for each other in a circle.
-# A delta without a time was written by the code before 0009, and is in no day until `flask totals
+# A delta without a time was written by the code before 0011, and is in no day until `flask totals
 # rebuild` (services/rebuilding).
 _FOLD = f"""
     WITH gone AS (
