@@ -88,5 +88,7 @@ def test_in_production_and_where_no_page_can_be_kept_there_are_none(
     usual = config.look()[0].provider_routes
     monkeypatch.setenv(name, value)
     found = world({**PORTS, "SANDBOX_SWISH_PORT": 8083}, tmp_path)
-    assert found.keys() == {*SANDBOX_URLS, "SANDBOX_SWISH_DIR", "PROVIDER_ROUTES"}
+    assert found.keys() == {
+        *SANDBOX_URLS, "SANDBOX_SWISH_DIR", "PROVIDER_ROUTES", "FOUR_EYES_ABOVE"
+    }  # fmt: skip
     assert found["PROVIDER_ROUTES"] == usual

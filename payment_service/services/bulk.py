@@ -100,12 +100,12 @@ def _plain(filters: Mapping[str, Any] | None) -> dict[str, str]:
 # -- deliveries
 
 
-def _parked(filters: dict[str, Any]) -> tuple[str, ...]:
+def _parked(filters: Mapping[str, Any]) -> tuple[str, ...]:
     """The parked deliveries that fit, the longest parked first, and one more than are done."""
     if unknown := filters.keys() - {"sink", "payment_id", "error"}:
         raise BadJob(f"Deliveries are not chosen by {', '.join(sorted(unknown))}.")
-    error = filters.pop("error", None)
-    found = deliveries.parked(which=Which(**filters), limit=MOST_ITEMS + 1, error=error)
+    which = Which(**{name: value for name, value in filters.items() if name != "error"})
+    found = deliveries.parked(which=which, limit=MOST_ITEMS + 1, error=filters.get("error"))
     return tuple(key_of(row["sink"], row["payment_id"], row["seq"]) for row in found)
 
 
@@ -152,7 +152,7 @@ def _skip(item: JobItem) -> str:
 # -- payments
 
 
-def _listed(filters: dict[str, Any]) -> tuple[str, ...]:
+def _listed(filters: Mapping[str, Any]) -> tuple[str, ...]:
     page = Page(limit=MOST_ITEMS + 1, offset=0, cursor=None, total=False)
     found = listings.list_payments(page=page, filters=filters)["payments"]
     return tuple(str(row["payment_id"]) for row in found)
@@ -206,7 +206,7 @@ def _resolve(item: JobItem) -> str:
     return f"The payment is {status} now."
 
 
-_Finds = Callable[[dict[str, Any]], tuple[str, ...]]
+_Finds = Callable[[Mapping[str, Any]], tuple[str, ...]]
 _Fits = Callable[[Sequence[str]], dict[str, str]]
 _LOOKS: dict[JobKind, tuple[_Finds, _Fits]] = {
     JobKind.RESEND: (_parked, _not_parked),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, select
@@ -49,6 +49,6 @@ def get_case(*, payment_id: int) -> Mapping[str, Any]:
     return found
 
 
-def last_of_rider(*, rider_id: int | None) -> list[dict[str, Any]]:
+def last_of_rider(*, rider_id: int | None) -> Sequence[Mapping[str, Any]]:
     """That rider's newest payments; none where nobody says who rode."""
     return [] if rider_id is None else _OF_RIDER.rows(rider=rider_id)

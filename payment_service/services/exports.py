@@ -142,7 +142,7 @@ class Export(Iterator[str]):
     A piece may be asked for by any thread, one at a time.
     """
 
-    def __init__(self, app: Flask, sheet: Sheet, filters: dict[str, Any], by: By) -> None:
+    def __init__(self, app: Flask, sheet: Sheet, filters: Mapping[str, Any], by: By) -> None:
         self._app, self._sheet, self._filters, self._by = app, sheet, filters, by
         self._shape = LAYOUTS[sheet]
         self._most = app.extensions["settings"].export_max_rows

@@ -113,7 +113,7 @@ def _new(
     connection: Connection,
     kind: JobKind,
     by: By,
-    what: dict[str, Any],
+    what: Mapping[str, Any],
     asked_key: str | None,
     address: str | None,
 ) -> int | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -150,7 +150,7 @@ def _standing(connection: Connection, ids: list[int]) -> dict[int, PaymentRow]:
 
 def _added(
     before: dict[int, PaymentRow], payments: list[PaymentRow], events: list[EventRow]
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, Any]]:
     """What the payments that come back add to the totals, each at the time of its payment."""
     told: dict[int, list[Any]] = defaultdict(list)
     for event in events:
