@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import structlog
@@ -33,11 +34,27 @@ def run_once() -> dict[str, int]:
     return {"lapsed": lapsed, "more": int(lapsed > 0 and len(due) == BATCH)}
 
 
-def _lapse(request_id: int) -> bool:
+def lapse_all(payment_ids: Collection[int] | None = None) -> int:
+    """Lapses all that wait for a decision, of these payments if any are named, before their time.
+
+    After a restore that can't know what was decided since: what was approved was given, and would
+    be given once more.
+    """
+    query = select(REQUEST.c.request_id).where(REQUEST.c.state == RequestState.OPEN)
+    if payment_ids is not None:
+        query = query.where(REQUEST.c.payment_id.in_(payment_ids))
+    with db.engine.connect() as connection:
+        found = list(connection.execute(query.order_by(REQUEST.c.request_id)).scalars())
+    return sum(_lapse(request_id, early=True) for request_id in found)
+
+
+def _lapse(request_id: int, *, early: bool = False) -> bool:
     try:
         with db.engine.begin() as connection:
             payment, request = asked.locked(connection, request_id)
-            if request["state"] != RequestState.OPEN or request["expires_at"] > datetime.now(UTC):
+            if request["state"] != RequestState.OPEN:
+                return False
+            if request["expires_at"] > datetime.now(UTC) and not early:
                 return False
             asked.end(connection, payment, request, RequestState.LAPSED, WORKER, None)
     except Exception:

@@ -17,6 +17,7 @@ from payment_service.domain.operators import Ended
 from payment_service.extensions import db
 from payment_service.services import (
     identities,
+    lapsing,
     relisting,
     replaced_database,
     returning,
@@ -49,6 +50,7 @@ _PUT_OUT = (
     text("UPDATE operator_invites SET expires_at = now() WHERE used_at IS NULL"),
 )
 _OPERATORS = text("SELECT to_regclass('public.operator_sessions') IS NOT NULL")  # or it is older
+_REQUESTS = text("SELECT to_regclass('public.refund_requests') IS NOT NULL")  # or it is older
 # History (rows.is_history) bears the dates of its file.
 _BACKUP_OF = text("""
     SELECT greatest((SELECT max(updated_at) FROM payments
@@ -71,6 +73,7 @@ class RestoreReport:
     keys: int = 0
     acts: int = 0
     acts_refused: str | None = None
+    lapsed: int = 0
     sequences: int = 0
     looked_up: int = 0
     refused: dict[int, str] = field(default_factory=dict)
@@ -91,6 +94,11 @@ class RestoreReport:
             )
             if self.acts_refused:
                 yield f"OPEN: the audit log there is believed no further: {self.acts_refused}"
+        if self.lapsed:
+            yield (
+                f"OPEN: {self.lapsed} refunds that waited for a decision are lapsed, as nobody here"
+                " knows what was decided since: see what went back, and ask for them anew"
+            )
         yield from _told(self.listing, self.file, all_providers=bool(self.unreadable))
         yield f"{self.sequences} identities moved on, {self.looked_up} requests looked up"
         for payment_id, why in self.refused.items():
@@ -133,6 +141,8 @@ def look_back(*, replaced: str, folder: Path) -> RestoreReport:
             )
         if not report.unreadable:
             _bring_back(there, report)
+    # Before providers are asked: what was given since finds its room again.
+    report.lapsed = _lapse_unknown(report)
     _ask_lists(report, (report.backup_of or BEGINNING) - CLOCKS_DIFFER, folder)
     report.looked_up = _look_up_all()
     with db.engine.connect() as connection:
@@ -158,6 +168,15 @@ def _bring_back(there: Connection, report: RestoreReport) -> None:
     report.keys = returning_promises.bring_keys_back(there)
     returning_promises.settle_deliveries(there)
     report.acts, report.acts_refused = returning_acts.bring_acts_back(there)
+
+
+def _lapse_unknown(report: RestoreReport) -> int:
+    """Of requests for refunds that the backup has open: those of which nobody here knows whether
+    they were decided since."""
+    with db.engine.connect() as connection:
+        if not connection.scalar(_REQUESTS):
+            return 0
+    return lapsing.lapse_all(None if report.unreadable else list(report.refused))
 
 
 def _look_up_all() -> int:
