@@ -9,7 +9,11 @@ from flask import Blueprint, Flask
 from flask_admin import Admin
 
 from payment_service.admin import (
+    acts,
     admission,
+    approval,
+    approvals,
+    deciding,
     desk,
     exports,
     invites,
@@ -17,12 +21,15 @@ from payment_service.admin import (
     me,
     payment,
     payments,
+    refunding,
+    refunds,
     second_factor,
     sessions,
     sso,
     step_up,
 )
-from payment_service.admin.shown import amount_in, since
+from payment_service.admin.shown import amount_in, plain_amount, share_of, since
+from payment_service.admin.spelled import spelled
 from payment_service.admin.times import time_in
 from payment_service.admin.views import Link, Page
 from payment_service.domain.operators import Role
@@ -37,6 +44,9 @@ READING: tuple[tuple[str | None, type[Page], Role], ...] = (
     ("Desk", desk.Desk, Role.VIEWER),
     ("Payments", payments.Payments, Role.VIEWER),
     (None, payment.Payment, Role.VIEWER),
+    ("Refunds", refunds.Refunds, Role.VIEWER),
+    ("Approvals", approvals.Approvals, Role.VIEWER),
+    (None, approval.Approval, Role.VIEWER),
 )
 
 # Path, methods, view and who may see it: pages with forms, and acts. What changes anything is a
@@ -58,6 +68,16 @@ ROUTES: tuple[tuple[str, tuple[str, ...], Callable[..., Any], PageRule], ...] = 
     ("/payments.csv", GET, exports.payments_csv, Role.OPERATOR),
     ("/refunds.csv", GET, exports.refunds_csv, Role.OPERATOR),
     ("/audit.csv", GET, exports.audit_csv, Role.OPERATOR),
+    ("/payments/<id:payment_id>/refund", BOTH, refunding.refund, Role.OPERATOR),
+    ("/payments/<id:payment_id>/refund/ask", POST, refunding.ask_for_refund, Role.OPERATOR),
+    ("/payments/<id:payment_id>/capture", BOTH, acts.capture, Role.OPERATOR),
+    ("/payments/<id:payment_id>/cancel", BOTH, acts.cancel, Role.OPERATOR),
+    ("/payments/<id:payment_id>/look-up", BOTH, acts.look_up, Role.OPERATOR),
+    ("/payments/<id:payment_id>/cash-received", BOTH, acts.cash_received, Role.OPERATOR),
+    ("/payments/<id:payment_id>/cash-handed-back", BOTH, acts.cash_handed_back, Role.OPERATOR),
+    ("/approvals/<id:request_id>/approve", POST, deciding.approve, Role.APPROVER),
+    ("/approvals/<id:request_id>/decline", POST, deciding.decline, Role.APPROVER),
+    ("/approvals/<id:request_id>/withdraw", POST, deciding.withdraw, Role.OPERATOR),
     ("/sessions", GET, sessions.all_sessions, Role.ADMIN),
     ("/sessions/<id:session_id>/end", POST, sessions.end_of_anybody, Role.ADMIN),
 )
@@ -77,7 +97,7 @@ def register(app: Flask) -> None:
     for path, methods, view, rule in ROUTES:
         blueprint.add_url_rule(path, view_func=view, methods=methods)
         rules[f"{blueprint.name}.{view.__name__}"] = rule
-    for written in (time_in, amount_in, since):
+    for written in (time_in, amount_in, plain_amount, share_of, since, spelled):
         blueprint.add_app_template_filter(written)
     admission.guard(blueprint)
     app.register_blueprint(blueprint)

@@ -7,15 +7,23 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Response, abort, g, make_response, render_template, request
+from flask import Response, abort, g, make_response, render_template, request, url_for
 from flask_admin import expose
 
 from payment_service.admin import story
+from payment_service.admin.act_words import OF_ACT
 from payment_service.admin.admission import now
 from payment_service.admin.views import Page
 from payment_service.domain.errors import PaymentNotFound, ReceiptNotAvailable
 from payment_service.domain.vocabulary import CAPTURED, PaymentStatus
-from payment_service.services import browsing, cases, explanations, receipts, timeline
+from payment_service.services import (
+    browsing,
+    cases,
+    explanations,
+    fitting,
+    receipts,
+    timeline,
+)
 from payment_service.services.timeline import Timeline
 
 SETTLED = frozenset(PaymentStatus) - {
@@ -44,8 +52,7 @@ class Payment(Page):
             **_shown(case, told),
             beside=cases.last_of_rider(rider_id=case["rider_id"]),
             has_receipt=case["status"] in CAPTURED,
-            # What fits now: a list of {name, url, why} for acts() of _parts.html.
-            can=[],
+            can=_can(payment_id),
         )
 
     @expose("/story")
@@ -76,6 +83,18 @@ class Payment(Page):
         name = f"receipt-{payment_id}.pdf"
         answer.headers.set("Content-Disposition", "attachment", filename=name)
         return answer
+
+
+def _can(payment_id: int) -> list[dict[str, Any]]:
+    """What fits now, and why the rest does not."""
+    return [
+        {
+            "name": OF_ACT[fit.act].name,
+            "url": url_for(f"admin.{fit.act.replace('-', '_')}", payment_id=payment_id),
+            "why": fit.why,
+        }
+        for fit in fitting.acts_for(fitting.look(payment_id), now())
+    ]
 
 
 def _shown(case: Mapping[str, Any], told: Timeline) -> dict[str, Any]:

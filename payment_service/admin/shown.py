@@ -34,6 +34,23 @@ def amount_in(minor: int, currency: str) -> str:
     return f"{shown}\N{NO-BREAK SPACE}{currency}"
 
 
+def plain_amount(minor: int, currency: str) -> str:
+    """As a form sends it: 10486 INR is "104.86"."""
+    return money.format_amount(minor, currency)
+
+
+def share_of(minor: int, whole: int) -> str:
+    """Of a whole, in percent, never rounded to none or to all: "0.4 %"."""
+    if whole <= 0:
+        return ""
+    percent = round(100 * minor / whole, 1)
+    if minor and percent == 0:
+        return "less than 0.1 %"
+    if minor < whole and percent == 100:
+        return "more than 99.9 %"
+    return f"{percent:g} %"
+
+
 def since(moment: datetime, *, now: datetime | None = None) -> str:
     """How long ago it was, or how long it is till then: "3 min ago", "in 2 hours", "now"."""
     away = moment - (now or datetime.now(UTC))

@@ -93,6 +93,11 @@ class Asked:
         back."""
         return self.cause == PAID_TWICE
 
+    def can_be_looked_up(self) -> bool:
+        """Whether its provider, if that is on, can say more of how it ends."""
+        beside = self.is_beside() and self.type in ASKS
+        return self.is_open() and not (self.by_hand or self.off or beside)
+
 
 def _fields(cls: type, row: Mapping[str, Any]) -> dict[str, Any]:
     """What the row has of the class's fields."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -10,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from payment_service.domain import events, jsontext, money
+from payment_service.domain.cards import contains_card_number
 from payment_service.domain.operators import Refused
 
 
@@ -102,4 +104,8 @@ def clean_reason(text: str | None, *, needed: bool = True) -> str | None:
         raise BadReason("Say why: whoever decides reads it.")
     if len(plain) > LONGEST_TEXT:
         raise BadReason(f"A reason has at most {LONGEST_TEXT} characters.")
+    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in plain):
+        raise BadReason("A reason has no characters that can't be shown.")
+    if contains_card_number(plain):
+        raise BadReason("There is a card number in it; name the last four digits only.")
     return plain or None

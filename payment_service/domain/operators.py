@@ -164,3 +164,9 @@ def operator_name(operator_id: int) -> str:
     """An operator as events and audit name him: what they hold stays for ever, and e-mail and name
     are his."""
     return f"operator:{operator_id}"
+
+
+def operator_number(name: str) -> int | None:
+    """The operator of that name; None if it is somebody else's."""
+    kind, _, number = name.partition(":")
+    return int(number) if kind == "operator" and number.isdecimal() else None

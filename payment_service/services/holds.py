@@ -24,16 +24,26 @@ from payment_service.services.moves.steps import Move
 from payment_service.services.moves.transitions import News
 
 
-def capture(*, payment_id: int, command: Capture, key: Key, caller: Caller) -> Ended:
+def capture(
+    *,
+    payment_id: int,
+    command: Capture,
+    key: Key,
+    caller: Caller,
+    rule: standing.Condition | None = None,
+) -> Ended:
     """Takes held funds, all or a part; what is not taken is released.
 
     Raises PaymentNotFound, IllegalTransition, OperationInProgress, CaptureExceedsAuthorized, and
-    PaymentExists where another payment pays for the trip or order: then it can only be cancelled.
+    PaymentExists where another payment pays for the trip or order: then it can only be cancelled;
+    and what the `rule` raises.
     """
 
     def begin() -> Move:
         with due.crowded(), db.engine.begin() as connection:
             payment = standing.read(connection, payment_id, lock=True)
+            if rule:
+                rule(connection, payment)
             expect_free(connection, payment, PaymentStatus.SUCCESS)
             due.expect_due(connection, payment)
             sent = amounts.in_minor_units(command.amount, payment["currency"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, insert
@@ -11,10 +10,12 @@ from payment_service import idempotency
 from payment_service.domain.callers import Caller
 from payment_service.domain.commands import Cancel, Create
 from payment_service.domain.errors import (
+    DomainError,
     IdempotencyKeyRequired,
     OperationInProgress,
     PaymentExists,
 )
+from payment_service.domain.operators import Refused
 from payment_service.domain.states import Trigger, Verdict
 from payment_service.domain.vocabulary import PaymentStatus, TransactionType
 from payment_service.extensions import db
@@ -83,21 +84,37 @@ def _keep(connection: Connection, key: Key | None, ending: Ending) -> Ending:
     return ending
 
 
-def cancel(*, payment_id: int, command: Cancel, key: Key | None, caller: Caller) -> Ended:
+def cancel(
+    *,
+    payment_id: int,
+    command: Cancel,
+    key: Key | None,
+    caller: Caller,
+    rule: standing.Condition | None = None,
+) -> Ended:
     """PENDING -> CANCELLED at once, AUTHORIZED by a void; CANCELLED already is told again.
 
-    Raises PaymentNotFound, IllegalTransition, OperationInProgress, IdempotencyKeyRequired.
+    Raises PaymentNotFound, IllegalTransition, OperationInProgress, IdempotencyKeyRequired, and what
+    the `rule` raises.
     """
     found = idempotency.find(key) if key else None
     if key and found and (told := retries.resume(key=key, found=found, caller=caller)):
         return told
-    with suppress(idempotency.KeyTaken):  # by another try of this request: `once` tells its answer
-        if (done := _cancel_at_once(payment_id, key, caller, command.reason)) is not None:
+    try:
+        if (done := _cancel_at_once(payment_id, key, caller, command.reason, rule)) is not None:
             return done
+    except idempotency.KeyTaken:
+        pass  # by another try of this request: `once` tells its answer
+    except (DomainError, Refused):
+        # What refuses this try may be the other one's doing, as for any move.
+        if key is None or idempotency.find(key) is None:
+            raise
 
     def begin() -> Move:
         with db.engine.begin() as connection:
             payment = standing.read(connection, payment_id, lock=True)
+            if rule:
+                rule(connection, payment)
             holds.expect_free(connection, payment, PaymentStatus.CANCELLED)
             return holds.begin_on_hold(
                 connection,
@@ -113,12 +130,18 @@ def cancel(*, payment_id: int, command: Cancel, key: Key | None, caller: Caller)
 
 
 def _cancel_at_once(
-    payment_id: int, key: Key | None, caller: Caller, reason: str | None
+    payment_id: int,
+    key: Key | None,
+    caller: Caller,
+    reason: str | None,
+    rule: standing.Condition | None,
 ) -> Ending | None:
     """The ending where no provider needs to be asked, kept under the key; None where one may be.
     Raises idempotency.KeyTaken."""
     with db.engine.begin() as connection:
         payment = standing.read(connection, payment_id, lock=True)
+        if rule:
+            rule(connection, payment)
         if payment["status"] == PaymentStatus.PENDING:
             edge = transitions.edge_of(payment, Trigger.PERSON, Verdict.CANCELLED)
             ending = settling.close(connection, payment, edge, caller, reason)

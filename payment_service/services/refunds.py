@@ -184,11 +184,17 @@ def _written(
     return rows.refund_row(connection.execute(query).mappings().one())
 
 
-def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> RefundRow:
+def set_status(
+    *,
+    refund_id: int,
+    command: SetRefundStatus,
+    caller: Caller,
+    rule: standing.Condition | None = None,
+) -> RefundRow:
     """A person says whether the money was given back: cash, or what a provider took and then did
     not know. Gives the refund as it stands then.
 
-    Raises RefundNotFound, IllegalTransition.
+    Raises RefundNotFound, IllegalTransition, and what the `rule` raises.
     """
     query = select(REFUND).where(REFUND.c.refund_id == refund_id)
     approved = command.status is RefundStatus.SUCCESS
@@ -198,6 +204,8 @@ def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> R
             raise RefundNotFound(f"there is no refund {refund_id}")
         payment = rows.read_payment(connection, found["payment_id"], lock=True)
         number = found["transaction_number"]
+        if rule and payment is not None:
+            rule(connection, payment)
         theirs = payment is not None and _is_a_persons(connection, payment, number)
         moved = theirs and evidence.accept_locked(
             connection,
@@ -222,6 +230,19 @@ def set_status(*, refund_id: int, command: SetRefundStatus, caller: Caller) -> R
             **{"from": ended["status"], "to": command.status},
         )
     return ended
+
+
+def expect_a_persons(connection: Connection, payment: PaymentRow, refund_id: int) -> None:
+    """Raises IllegalTransition unless a person may say now how the refund of the locked payment
+    ended."""
+    query = select(REFUND.c.status, REFUND.c.transaction_number).where(
+        REFUND.c.refund_id == refund_id, REFUND.c.payment_id == payment["payment_id"]
+    )
+    found = connection.execute(query).one_or_none()
+    if found is None or not _is_a_persons(connection, payment, found.transaction_number):
+        raise IllegalTransition(
+            f"refund {refund_id} waits for nobody's word", **{"from": found and found.status}
+        )
 
 
 def _is_a_persons(connection: Connection, payment: PaymentRow, number: int | None) -> bool:

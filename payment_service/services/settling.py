@@ -21,6 +21,7 @@ from payment_service.services.moves.answers import Ending
 from payment_service.services.moves.operations import providers
 from payment_service.services.moves.rows import PaymentChanges, PaymentRow
 from payment_service.services.moves.transitions import News
+from payment_service.services.standing import Condition
 
 _VERDICTS = {
     PaymentStatus.SUCCESS: Verdict.HANDED_OVER,
@@ -29,13 +30,15 @@ _VERDICTS = {
 }
 
 
-def set_status(*, payment_id: int, command: SetStatus, caller: Caller) -> Ending:
+def set_status(
+    *, payment_id: int, command: SetStatus, caller: Caller, rule: Condition | None = None
+) -> Ending:
     """Moves a payment along an edge that a person may take.
 
     Cash is taken as a charge takes money: at the trip's fare, once, by a driver who is known.
 
     Raises PaymentNotFound, IllegalTransition, OperationInProgress, and for cash what pending.price
-    and pricing.expect_driver raise.
+    and pricing.expect_driver raise; and what the `rule` raises.
     """
     with db.engine.connect() as connection:
         edge = _edge(standing.read(connection, payment_id), command.status)
@@ -44,6 +47,8 @@ def set_status(*, payment_id: int, command: SetStatus, caller: Caller) -> Ending
     try:
         with due.crowded(), db.engine.begin() as connection:
             payment = standing.read(connection, payment_id, lock=True)
+            if rule:
+                rule(connection, payment)
             edge = _edge(payment, command.status)
             if priced:
                 pending.lock(connection, payment_id, to=edge.to)

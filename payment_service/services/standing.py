@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection
 
 from payment_service.domain.errors import IllegalTransition, PaymentNotFound
 from payment_service.domain.four_eyes import PaymentChanged
 from payment_service.services.moves import rows
 from payment_service.services.moves.rows import PaymentRow
+
+Condition = Callable[[Connection, PaymentRow], None]
+"""What else must hold of the locked payment: raises if it does not. It runs in the transaction of
+the step, and may write there, too."""
 
 
 def read(connection: Connection, payment_id: int, *, lock: bool = False) -> PaymentRow:

@@ -1,0 +1,64 @@
+"""Refunds by status; those that are not done yet come first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import request, url_for
+from flask_admin import expose
+from marshmallow import ValidationError
+
+from payment_service.admin import views
+from payment_service.domain.vocabulary import RefundStatus
+from payment_service.schemas.lists import Cursor, Page
+from payment_service.services import listings
+
+SHOWN = 50
+DAYS = 30
+"""How far back those are looked for that are done: no index knows them by their status."""
+ALL = "ALL"
+
+
+class Refunds(views.Page):
+    path = "/refunds"
+
+    @expose()
+    def index(self) -> str:
+        asked = request.args.get("status", "").upper()
+        status = asked if asked in (*RefundStatus, ALL) else RefundStatus.PENDING
+        found = listings.list_refunds(page=_page(), filters=_filters(status))
+        older = found["next_cursor"]
+        return self.render(
+            refunds=found["refunds"],
+            status_asked=status,
+            statuses=(*RefundStatus, ALL),
+            days=DAYS if _is_done(status) else None,
+            first=_here(status) if request.args.get("cursor") else None,
+            older=_here(status, older) if older else None,
+        )
+
+
+def _page() -> Page:
+    try:
+        cursor = Cursor.read(request.args["cursor"]) if request.args.get("cursor") else None
+    except ValidationError:  # not one that this list gave out
+        cursor = None
+    return Page(limit=SHOWN, offset=0, cursor=cursor, total=False)
+
+
+def _filters(status: str) -> dict[str, Any]:
+    if status == ALL:
+        return {}
+    filters: dict[str, Any] = {"status": status}
+    if _is_done(status):
+        filters["created_from"] = datetime.now(UTC) - timedelta(days=DAYS)
+    return filters
+
+
+def _is_done(status: str) -> bool:
+    return status not in (ALL, RefundStatus.PENDING)
+
+
+def _here(status: str, cursor: str | None = None) -> str:
+    return url_for("admin_refunds.index", status=status, cursor=cursor)
