@@ -85,10 +85,10 @@ def created(app: Flask, **changes: Any) -> Any:
 def test_filters_stand_in_the_address(desk: Desk) -> None:
     one = created(desk.app, amount="77.31", currency="NOK")
     for query, there in (
-        ("status=PENDING&currency=nok&at_least=77.31&at_most=77.31", True),
-        ("currency=NOK&at_least=77.32", False),
-        ("currency=NOK&from=2000-01-01&to=2000-01-02", False),
-        ("currency=NOK&from=2000-01-01", True),
+        ("status=PENDING&currency=nok&amount_from=77.31&amount_to=77.31", True),
+        ("currency=NOK&amount_from=77.32", False),
+        ("currency=NOK&created_from=2000-01-01&created_to=2000-01-02", False),
+        ("currency=NOK&created_from=2000-01-01", True),
         ("status=REFUNDED&currency=NOK", False),
     ):
         page = desk.get(f"{LIST}?{query}")
@@ -99,14 +99,14 @@ def test_filters_stand_in_the_address(desk: Desk) -> None:
 def test_where_no_index_serves_it_says_how_far_back_it_looks(desk: Desk) -> None:
     page = desk.get(f"{LIST}?currency=INR").text
     assert "Looks at the last 7 days" in page
-    assert re.findall(r"days=(\d+)", page) == ["30", "90"]
-    assert "Looks at the last 30 days" in desk.get(f"{LIST}?currency=INR&days=30").text
-    for indexed in ("", "?status=FAILED&currency=INR", "?currency=INR&from=2020-01-01"):
+    assert re.findall(r"within=(\d+)d", page) == ["30", "90"]
+    assert "Looks at the last 30 days" in desk.get(f"{LIST}?currency=INR&within=30d").text
+    for indexed in ("", "?status=FAILED&currency=INR", "?currency=INR&created_from=2020-01-01"):
         assert "Looks at the last" not in desk.get(f"{LIST}{indexed}").text
 
 
 def test_no_payment_fits_and_which_filter_to_drop(desk: Desk) -> None:
-    page = desk.get(f"{LIST}?status=FAILED&provider=none&from=2020-01-01").text
+    page = desk.get(f"{LIST}?status=FAILED&provider=none&created_from=2020-01-01").text
     assert "No payment fits." in page
     dropped = {unescape(way) for way in re.findall(r"Drop a filter.*", page, re.S)[:1]}
     assert "status=FAILED" in next(iter(dropped))
@@ -120,10 +120,10 @@ def test_no_payment_fits_and_which_filter_to_drop(desk: Desk) -> None:
         "status=NO",
         "method=x",
         "currency=XXX",
-        "from=yesterday",
-        "to=9999-12-31",
-        "at_least=1,5",
-        "at_least=-1",
+        "created_from=yesterday",
+        "created_to=9999-12-31",
+        "amount_from=1,5",
+        "amount_from=-1",
         "provider=a%00b",
     ],
 )
@@ -140,7 +140,7 @@ def test_a_cursor_that_we_did_not_give_out_is_the_first_page(desk: Desk) -> None
 
 def test_what_takes_too_long_says_narrow_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the connection lives on, without the limit."""
-    monkeypatch.setattr(browsing, "wanted_rows", lambda *_: sleeping())
+    monkeypatch.setattr(browsing, "wanted", lambda *_: [sleeping()])
     monkeypatch.setattr(browsing, "SECONDS", 0.05)
     browsing.leafed.cache_clear()
     page = desk.get(f"{LIST}?status=FAILED")

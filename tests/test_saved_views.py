@@ -9,9 +9,9 @@ from flask import Flask
 
 from payment_service.domain.operators import Role
 from payment_service.domain.pages import NotAllowed
+from payment_service.domain.payment_filters import FILTERS, LABELS
 from payment_service.domain.saved_views import (
     BUILT_IN,
-    FILTERS,
     MOST,
     BadView,
     NameTaken,
@@ -159,6 +159,10 @@ def test_what_is_no_filter_is_refused(app: Flask, now: Current, query: dict[str,
     with pytest.raises(BadView):
         do(app, "save", now, name="Bad", query=query)
     assert mine(app, now) == {}
+
+
+def test_every_filter_has_its_words() -> None:
+    assert set(LABELS) == set(FILTERS)
 
 
 def test_no_value_of_a_filter_is_an_error() -> None:

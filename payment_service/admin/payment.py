@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from flask import Response, abort, g, make_response, render_template, request, url_for
 from flask_admin import expose
 
-from payment_service.admin import story
+from payment_service.admin import notes, story
 from payment_service.admin.act_words import OF_ACT
 from payment_service.admin.admission import now
 from payment_service.admin.views import Page
@@ -51,6 +51,7 @@ class Payment(Page):
         return self.render(
             **_shown(case, told),
             beside=cases.last_of_rider(rider_id=case["rider_id"]),
+            **notes.of(payment_id),
             has_receipt=case["status"] in CAPTURED,
             can=_can(payment_id),
         )

@@ -8,12 +8,14 @@ from flask import current_app, request, url_for
 from flask_admin import expose
 from marshmallow import ValidationError
 
-from payment_service.admin.admission import now
-from payment_service.admin.payment_filters import DAYS, NAMES, Asked, asked
+from payment_service.admin.admission import may_see, now
+from payment_service.admin.payment_filters import DAYS, Asked, asked
 from payment_service.admin.views import Page
+from payment_service.domain.pages import MAY, Deed
+from payment_service.domain.payment_filters import FILTERS, IDS, LABELS, WITHIN
 from payment_service.domain.vocabulary import Method, PaymentStatus
 from payment_service.schemas.lists import Cursor
-from payment_service.services import browsing
+from payment_service.services import browsing, saved_views
 from payment_service.services.browsing import Leaf
 from payment_service.statements import TookTooLong
 
@@ -32,8 +34,12 @@ class Payments(Page):
             statuses=list(PaymentStatus),
             methods=list(Method),
             providers=_providers(wanted),
-            names=NAMES,
+            names=LABELS,
+            ids=IDS,
+            withins=WITHIN,
             days=DAYS,
+            views=saved_views.listed(now()),
+            may_share=may_see(MAY[Deed.SHARE_VIEW]),
             here=_here,
             newer=_way(wanted, "newer", leaf),
             older=_way(wanted, "older", leaf),
@@ -68,7 +74,7 @@ def _found(wanted: Asked) -> tuple[Leaf, bool]:
 
 def _here(without: str = "", **changed: str) -> str:
     """The first page of this list with one filter less, or with others."""
-    kept = {name: text for name, text in request.args.items() if name in (*NAMES, "days") and text}
+    kept = {name: text for name, text in request.args.items() if name in FILTERS and text}
     kept = {name: text for name, text in kept.items() if name != without} | changed
     return url_for("admin_payments.index", **kept)  # type: ignore[arg-type]
 

@@ -12,7 +12,8 @@ from sqlalchemy import BigInteger, bindparam, func, select, tuple_
 
 from payment_service.queries import Query
 from payment_service.schemas.lists import Cursor
-from payment_service.services.listings import wanted_rows
+from payment_service.services.browsing_filters import ByHand, wanted
+from payment_service.services.moves.operations import providers
 from payment_service.services.moves.rows import PAYMENT
 
 ROWS = 50
@@ -26,7 +27,6 @@ _SHOWN = [
     *(PAYMENT.c.status, PAYMENT.c.failure_code, PAYMENT.c.created_at),
 ]
 _KEY = (PAYMENT.c.created_at, PAYMENT.c.payment_id)
-_BOUNDS = {"amount_from": PAYMENT.c.amount.__ge__, "amount_to": PAYMENT.c.amount.__le__}
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,10 @@ def look_through(
 ) -> Leaf:
     """The newest payments that fit; or those before `older`, or right after `newer`.
 
-    `filters` are those of listings.list_payments, and amount_from and amount_to, in minor units.
-    Raises TookTooLong.
+    `filters` are those of listings.list_payments and of browsing_filters. Raises TookTooLong.
     """
     cursor, back = newer or older, newer is not None
-    status = filters.get("status")
-    query = leafed(tuple(sorted(filters)), status, cursor is not None, back)
-    values = dict(filters)
-    if cursor:
-        values |= {"after_at": cursor.created_at, "after_id": cursor.row_id}
+    query, values = _asked(filters, cursor, back)
     found = query.rows_within(SECONDS, **values)
     rows, more = found[:ROWS], len(found) > ROWS
     if back and not more:  # the top is reached: its rows are those of the first page
@@ -65,14 +60,27 @@ def look_through(
     return Leaf(rows, first if cursor else None, last if more or back else None)
 
 
+def plan(filters: Mapping[str, Any], older: Cursor | None = None) -> list[str]:
+    """How PostgreSQL would find that page."""
+    query, values = _asked(filters, older, False)
+    return query.plan(**values)
+
+
+def _asked(
+    filters: Mapping[str, Any], cursor: Cursor | None, back: bool
+) -> tuple[Query, dict[str, Any]]:
+    by_hand = tuple((name, str(kind)) for name, kind in providers().by_hand())
+    status = filters.get("status")
+    query = leafed(tuple(sorted(filters)), status, cursor is not None, back, by_hand)
+    after = {"after_at": cursor.created_at, "after_id": cursor.row_id} if cursor else {}
+    return query, {**filters, **after}
+
+
 @lru_cache(maxsize=500)
-def leafed(filters: tuple[str, ...], status: str | None, after: bool, back: bool) -> Query:
-    rows = select(*_SHOWN)
-    for name in filters:
-        if bound := _BOUNDS.get(name):
-            rows = rows.where(bound(bindparam(name, type_=BigInteger, required=True)))
-        else:
-            rows = rows.where(wanted_rows(PAYMENT, name, status))
+def leafed(
+    filters: tuple[str, ...], status: str | None, after: bool, back: bool, by_hand: ByHand
+) -> Query:
+    rows = select(*_SHOWN).where(*wanted(filters, status, by_hand))
     if after:
         kinds = {"after_at": PAYMENT.c.created_at.type, "after_id": BigInteger()}
         last = tuple_(*(bindparam(name, type_=kind, required=True) for name, kind in kinds.items()))

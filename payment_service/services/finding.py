@@ -58,7 +58,8 @@ class Hit:
 @dataclass(frozen=True)
 class Finds:
     """What came of a search. `hits` are by kind, the newest first, at most AT_MOST of each; `more`
-    are the kinds that may have more. `one` is what to open if all hits are of one payment or key.
+    are the kinds that may have more, and `numbers` what was sought of each kind that has numbers.
+    `one` is what to open if all hits are of one payment or key.
 
     Where there is none, `tried` says as what it was looked for, `nearest` what is there beside it,
     `why_none` why there can be nothing such; `how_far` what was not looked for everywhere.
@@ -67,6 +68,7 @@ class Finds:
     text: str
     hits: Mapping[Kind, tuple[Hit, ...]]
     more: frozenset[Kind]
+    numbers: Mapping[Kind, int]
     one: Hit | None
     tried: tuple[Kind, ...]
     how_far: tuple[str, ...]
@@ -92,6 +94,7 @@ def find(now: Current, *, pasted: str) -> Finds:
         text=sought.text,
         hits={kind: of_kind[:AT_MOST] for kind, of_kind in hits.items()},
         more=frozenset(kind for kind, of_kind in hits.items() if len(of_kind) >= AT_MOST),
+        numbers={one.kind: one.value for one in readings if isinstance(one.value, int)},
         one=_only(hit for of_kind in hits.values() for hit in of_kind),
         tried=sought.kinds,
         how_far=tuple(HOW_FAR[kind] for kind in sought.kinds if kind in HOW_FAR),
