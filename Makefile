@@ -17,7 +17,7 @@ GO := GOPATH="$(CURDIR)/$(STRANGERS)/go" GOCACHE="$(CURDIR)/$(STRANGERS)/go/cach
 PYTEST := $(BIN)/python -m pytest -n $(or $(TEST_WORKERS),auto) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-slow test-busy test-api bench bench-peers slow-clients lint audit-deps fmt \
+.PHONY: setup run demo test test-slow test-busy test-api bench bench-peers slow-clients lint audit-deps fmt \
         check check-long faults mutants \
         histories clients strangers smoke seed migrate flask db-shell db-backup db-restore health logs clean help
 
@@ -35,6 +35,9 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt constraints.txt
 
 run: setup ## Run all of it here until Ctrl-C: database, web, worker, sandbox
 	@$(BIN)/python -m scripts.run
+
+demo: setup ## Rides beside a running make run, until Ctrl-C: make demo [DEMO_RATE=2]
+	@$(BIN)/python -m scripts.demo
 
 test: setup ## The test suite but for its slow tests, on a PostgreSQL and a Redis of its own
 	@$(PYTEST) -m "not slow" $(ARGS)
