@@ -68,7 +68,7 @@ def plan(filters: Mapping[str, Any], older: Cursor | None = None) -> list[str]:
 
 def _asked(
     filters: Mapping[str, Any], cursor: Cursor | None, back: bool
-) -> tuple[Query, dict[str, Any]]:
+) -> tuple[Query, Mapping[str, Any]]:
     by_hand = tuple((name, str(kind)) for name, kind in providers().by_hand())
     status = filters.get("status")
     query = leafed(tuple(sorted(filters)), status, cursor is not None, back, by_hand)
