@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from payment_service.domain.operators import Role
-from tests.desk import Desk
+from tests.desk import TOKEN, Desk
 from tests.operators import Person, an_operator, begun
 
 FIELD = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
@@ -30,6 +30,22 @@ class Seat(Desk):
     def name(self) -> str:
         """As in rows."""
         return f"operator:{self.person.operator_id}"
+
+    def another(self) -> Seat:
+        """A second window of the same browser."""
+        other = Seat(self.app, person=self.person)
+        for cookie in ("payments_dev", "payments_dev_forms"):
+            found = self.client.get_cookie(cookie)
+            assert found is not None
+            other.client.set_cookie(cookie, found.value)
+        return other
+
+    @staticmethod
+    def token(page: str) -> str:
+        """What makes a form of this page ours."""
+        found = TOKEN.search(page)
+        assert found is not None, page
+        return found.group(1)
 
     def form(self, path: str) -> dict[str, str]:
         """The hidden fields of the act's form on this page."""
