@@ -45,7 +45,7 @@ OTHERS = """
     UPDATE payments SET caller_reference = 'ride-' || payment_id, method = 'CASH'
     WHERE status = 'PENDING'
 """
-AIM_FIND_MS, AIM_PAGE_MS = 30.0, 150.0
+AIM_FIND_MS, AIM_PAGE_MS, AIM_RARE_MS = 30.0, 150.0, 2200.0
 RARE = "rare status, rare provider"
 
 Ask = Callable[[], object]
@@ -160,17 +160,20 @@ def _timed(ask: Ask, asks: int) -> list[float]:
 
 
 def tell(found: Report, small: dict[str, list[float]], big: dict[str, list[float]]) -> None:
-    found.add("ms, p50 and p95", "at the small size; at the big one; p50 by p50")
+    """The least is what it takes where nothing else runs; more of it is the machine's."""
+    found.add("ms: least, p50, p95", "small; big")
     for what, taken in big.items():
-        (few_50, few_95), (many_50, many_95) = _middle(small[what]), _middle(taken)
-        figure = (
-            f"{few_50:6.1f} {few_95:6.1f}; {many_50:7.1f} {many_95:7.1f}; {many_50 / few_50:.2f}"
-        )
+        figure = f"{_shown(small[what])}; {_shown(taken)}"
         aim = AIM_FIND_MS if what.startswith("find") else AIM_PAGE_MS
         if what == RARE:
-            found.add(what, figure, "< 2,200 ms", many_95 < 2200)
-        else:
-            found.add(what, figure, f"p95 < {aim:.0f} ms", many_95 < aim)
+            aim = AIM_RARE_MS
+        _, many_95 = _middle(taken)
+        found.add(what, figure, f"p95 < {aim:,.0f} ms", many_95 < aim)
+
+
+def _shown(taken: list[float]) -> str:
+    middle, high = _middle(taken)
+    return f"{min(taken):6.1f} {middle:6.1f} {high:6.1f}"
 
 
 def _middle(taken: list[float]) -> tuple[float, float]:
