@@ -15,8 +15,11 @@ from payment_service.admin import (
     approvals,
     deciding,
     desk,
+    event_acts,
+    events,
     exports,
     find,
+    health,
     invites,
     log_in,
     me,
@@ -30,6 +33,8 @@ from payment_service.admin import (
     sessions,
     sso,
     step_up,
+    webhook,
+    webhooks,
 )
 from payment_service.admin.shown import amount_in, plain_amount, share_of, since
 from payment_service.admin.spelled import spelled
@@ -51,6 +56,10 @@ READING: tuple[tuple[str | None, type[Page], Role], ...] = (
     ("Approvals", approvals.Approvals, Role.VIEWER),
     (None, approval.Approval, Role.VIEWER),
     (None, find.Find, Role.VIEWER),
+    ("Events", events.Events, Role.VIEWER),
+    ("Webhooks", webhooks.Webhooks, Role.VIEWER),
+    (None, webhook.Webhook, Role.VIEWER),
+    ("Health", health.Health, Role.VIEWER),
 )
 
 # Path, methods, view and who may see it: pages with forms, and acts. What changes anything is a
@@ -87,6 +96,9 @@ ROUTES: tuple[tuple[str, tuple[str, ...], Callable[..., Any], PageRule], ...] = 
     ("/approvals/<id:request_id>/approve", POST, deciding.approve, Role.APPROVER),
     ("/approvals/<id:request_id>/decline", POST, deciding.decline, Role.APPROVER),
     ("/approvals/<id:request_id>/withdraw", POST, deciding.withdraw, Role.OPERATOR),
+    ("/events/resend", POST, event_acts.resend_parked, Role.OPERATOR),
+    ("/events/skip", POST, event_acts.skip_parked, Role.OPERATOR),
+    ("/webhooks/<id:webhook_id>/replay", POST, webhook.replay_webhook, Role.OPERATOR),
     ("/sessions", GET, sessions.all_sessions, Role.ADMIN),
     ("/sessions/<id:session_id>/end", POST, sessions.end_of_anybody, Role.ADMIN),
 )

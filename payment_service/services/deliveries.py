@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import structlog
 from sqlalchemy import ColumnElement, Connection, func, select, text, tuple_, update
@@ -25,22 +25,49 @@ EVENT = Event.__table__
 TOTAL = SinkTotal.__table__
 
 _OPEN = DELIVERY.c.done_at.is_(None)
-_PARKED = DELIVERY.c.parked_at.is_not(None) & _OPEN
+PARKED = DELIVERY.c.parked_at.is_not(None) & _OPEN
+ERROR_HASH = func.encode(
+    func.sha256(func.convert_to(func.coalesce(DELIVERY.c.last_error, ""), "UTF8")), "hex"
+)
+"""Of what a delivery failed for last: a text of others, which no form would send back unchanged."""
 
 
 @dataclass(frozen=True)
 class Which:
-    """Deliveries to act on: of this sink, this payment, this event of it; None is any."""
+    """Deliveries to act on: of this sink, this payment, this event of it; None is any.
+
+    `error_hash` is that of what they failed for last (ERROR_HASH); with `parked_until` they are
+    those parked by then only: what a page showed. Whoever sends its form twice acts once, because
+    what is parked again by then was so later.
+    """
 
     sink: str | None = None
     payment_id: int | None = None
     seq: int | None = None
+    error_hash: str | None = None
+    parked_until: datetime | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The conditions on deliveries that choose these, for WHERE."""
-        return [
-            DELIVERY.c[name] == value for name, value in vars(self).items() if value is not None
+        found: list[ColumnElement[bool]] = [
+            DELIVERY.c[name] == value
+            for name in ("sink", "payment_id", "seq")
+            if (value := getattr(self, name)) is not None
         ]
+        if self.error_hash is not None:
+            found.append(self.error_hash == ERROR_HASH)
+        if self.parked_until is not None:
+            found.append(DELIVERY.c.parked_at <= self.parked_until)
+        return found
+
+    def told(self) -> dict[str, Any]:
+        """As it is written down."""
+        found: dict[str, Any] = {"sink": self.sink, "payment_id": self.payment_id, "seq": self.seq}
+        if self.error_hash is not None:
+            found["error_hash"] = self.error_hash
+        if self.parked_until is not None:
+            found["parked_until"] = iso(self.parked_until.astimezone(UTC))
+        return found
 
 
 @dataclass(frozen=True)
@@ -75,7 +102,7 @@ def parked(*, which: Which, limit: int = 100, error: str | None = None) -> list[
     query = (
         select(DELIVERY, EVENT.c.type)
         .join(EVENT)
-        .where(_PARKED, *which.conditions(), *same)
+        .where(PARKED, *which.conditions(), *same)
         .order_by(DELIVERY.c.parked_at, DELIVERY.c.payment_id, DELIVERY.c.sink, DELIVERY.c.seq)
         .limit(limit)
     )
@@ -94,7 +121,7 @@ def deliver(*, which: Which, caller: Caller) -> int:
     with db.engine.begin() as connection:
         count: int = connection.execute(query).rowcount
         _write_down(connection, Act.DELIVERIES_DELIVERED, which, count, caller)
-    log.info("deliveries_due_again", count=count, **vars(which))
+    log.info("deliveries_due_again", count=count, **which.told())
     return count
 
 
@@ -103,7 +130,7 @@ def skip(*, which: Which, caller: Caller, reason: str, waiting: bool = False) ->
     what waits behind them may go. How many there were; if any, who did it is written down."""
     query = (
         update(DELIVERY)
-        .where(_OPEN if waiting else _PARKED, *which.conditions())
+        .where(_OPEN if waiting else PARKED, *which.conditions())
         .values(
             done_at=func.now(),
             parked_at=func.coalesce(DELIVERY.c.parked_at, func.now()),
@@ -120,7 +147,7 @@ def skip(*, which: Which, caller: Caller, reason: str, waiting: bool = False) ->
         if skipped:
             connection.execute(freed.values(due_at=func.now()))
         _write_down(connection, Act.DELIVERIES_SKIPPED, which, len(skipped), caller, reason)
-    log.info("deliveries_skipped", count=len(skipped), reason=reason, **vars(which))
+    log.info("deliveries_skipped", count=len(skipped), reason=reason, **which.told())
     return len(skipped)
 
 
@@ -137,7 +164,7 @@ def _write_down(
             actor=caller.name,
             act=act,
             reason=reason,
-            body={**vars(which), "count": count},
+            body={**which.told(), "count": count},
             session_id=caller.session_id,
             address=caller.address,
             connection=connection,
@@ -160,7 +187,7 @@ def standings() -> list[Standing]:
     """All sinks that are on, and others that are still owed something."""
     counted = (
         select(DELIVERY.c.sink, func.count().label("parked"))
-        .where(_PARKED)
+        .where(PARKED)
         .group_by(DELIVERY.c.sink)
     )
     with db.engine.connect() as connection:

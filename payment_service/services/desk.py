@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, select, tuple_
 
 from payment_service.config import settings
+from payment_service.domain.four_eyes import RequestState
+from payment_service.domain.pages import MAY, Deed, is_at_least
 from payment_service.domain.vocabulary import (
     Method,
     PaymentStatus,
@@ -23,14 +25,18 @@ from payment_service.services import beats, deliveries, figures
 from payment_service.services.beats import BeatStanding
 from payment_service.services.figures import Figures
 from payment_service.services.moves.operations import providers
+from payment_service.services.moves.refund_holds import REQUEST
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION
 from payment_service.services.moves.transitions import OPEN
+from payment_service.services.sessions import Current
 
 CONTRADICTION, DELIVERY = Contradiction.__table__, Delivery.__table__
 WEBHOOK = Webhook.__table__
 
 MOST = 100
 """Beyond that, a count says no more than "more than a hundred", and costs nothing more."""
+NAMED = 10
+"""Payments that are named where a list can't find them."""
 CONTRADICTED_FOR = timedelta(days=7)
 """Nobody can say that he has looked at one, so it stays on the desk for a week."""
 TOO_OLD = timedelta(seconds=10)
@@ -42,6 +48,8 @@ class Wants(StrEnum):
 
     UNRESOLVED = "unresolved"
     """Requests that are open for longer than RESOLUTION_ALARM_SECONDS."""
+    APPROVALS = "approvals"
+    """Refunds that somebody asked for and on which who looks may decide."""
     EVENTS_PARKED = "events_parked"
     WEBHOOKS_PARKED = "webhooks_parked"
     CASH_TO_COLLECT = "cash_to_collect"
@@ -60,7 +68,8 @@ class Need:
 
     `oldest` is since when the longest of them waits; of requests and refunds, where there are
     `more`, the longest of those counted. None for a beat that never came. `page` is the list that
-    it leads to, by the name of its page, and `only` the filters that show just these.
+    it leads to, by the name of its page, and `only` the filters that show just these. Where no
+    filter finds them, `payments` are those of which there is one, the oldest first.
     """
 
     wants: Wants
@@ -69,14 +78,17 @@ class Need:
     oldest: datetime | None
     page: str
     only: Mapping[str, str] = field(default_factory=dict)
+    payments: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class CircuitStanding:
-    """A provider's circuit as the process sees it that answers: each has its own."""
+    """A provider's circuit as the process sees it that answers: each has its own. `open_until` is
+    when the next trial may be made, of one that is open."""
 
     provider: str
     state: str
+    open_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -95,32 +107,40 @@ class Desk:
     beats: tuple[BeatStanding, ...]
 
 
-def read() -> Desk:
-    """All of it, from indexes and small tables, however many payments there are."""
+def read(*, whose: Current | None = None) -> Desk:
+    """All of it, from indexes and small tables, however many payments there are; and the approvals
+    that wait for the operator `whose` desk it is."""
     now = datetime.now(UTC)
     standing = beats.read(now=now)
     figures_at = next(beat.last_at for beat in standing if beat.beat == "totals")
     return Desk(
         read_at=now,
-        needs=needs(standing, now),
+        needs=needs(standing, now, whose),
         figures=figures.read(now=now),
         figures_at=figures_at,
         figures_are_old=figures_at is None or now - figures_at > TOO_OLD,
-        circuits=tuple(
-            CircuitStanding(found.name, found.circuit.breaker.current_state)
-            for found in providers().all()
-        ),
+        circuits=circuits(),
         sinks=tuple(deliveries.standings()),
         beats=tuple(standing),
     )
 
 
-def needs(standing: list[BeatStanding], now: datetime) -> tuple[Need, ...]:
-    """What needs a person, in the order in which it should be looked at. One that asks for an
-    approval has its place behind what is unresolved."""
+def circuits() -> tuple[CircuitStanding, ...]:
+    """Those of all providers that are on."""
+    return tuple(
+        CircuitStanding(found.name, found.circuit.breaker.current_state, found.circuit.open_until())
+        for found in providers().all()
+    )
+
+
+def needs(
+    standing: list[BeatStanding], now: datetime, whose: Current | None = None
+) -> tuple[Need, ...]:
+    """What needs a person, in the order in which it should be looked at."""
     with db.engine.connect() as connection:
         found = [
             _unresolved(connection, now),
+            *([_approvals(connection, whose)] if whose else []),
             _silent(standing),
             _contradicted(connection, now),
             _events(connection),
@@ -182,7 +202,21 @@ def _contradicted(connection: Connection, now: datetime) -> Need:
         .where(CONTRADICTION.c.at >= now - CONTRADICTED_FOR)
         .order_by(CONTRADICTION.c.at)
     )
-    return _need(connection, Wants.CONTRADICTED, waiting, "payments", contradicted="yes")
+    need = _need(connection, Wants.CONTRADICTED, waiting, "payments")
+    whose = waiting.with_only_columns(CONTRADICTION.c.payment_id).limit(NAMED)
+    return replace(need, payments=tuple(dict.fromkeys(connection.execute(whose).scalars())))
+
+
+def _approvals(connection: Connection, whose: Current) -> Need:
+    """Whoever asked does not decide; what else is asked of an approver, the request's page says."""
+    if not is_at_least(whose.role, MAY[Deed.APPROVE]):
+        return Need(Wants.APPROVALS, 0, False, None, "approvals")
+    waiting = (
+        select(REQUEST.c.asked_at)
+        .where(REQUEST.c.state == RequestState.OPEN.value, REQUEST.c.asked_by != whose.by.name)
+        .order_by(REQUEST.c.asked_at)
+    )
+    return _need(connection, Wants.APPROVALS, waiting, "approvals")
 
 
 def _events(connection: Connection) -> Need:
@@ -191,7 +225,7 @@ def _events(connection: Connection) -> Need:
         .where(DELIVERY.c.parked_at.is_not(None), DELIVERY.c.done_at.is_(None))
         .order_by(DELIVERY.c.parked_at)
     )
-    return _need(connection, Wants.EVENTS_PARKED, waiting, "events", parked="yes")
+    return _need(connection, Wants.EVENTS_PARKED, waiting, "events")
 
 
 def _webhooks(connection: Connection) -> Need:

@@ -40,9 +40,23 @@ def check() -> dict[str, str]:
     tokens, are among them where somebody serves them."""
     states = {"database": _database(), "redis": _redis(), "rabbitmq": _rabbitmq()}
     tokens: Tokens | None = current_app.extensions["tokens"]
-    if tokens is None or (well := tokens.keys.is_well()) is None:
-        return states
-    return {**states, "keys": UP if well else DOWN}
+    if tokens is not None and (well := tokens.keys.is_well()) is not None:
+        states["keys"] = UP if well else DOWN
+    _note(states)
+    return states
+
+
+def down_since() -> dict[str, datetime]:
+    """Since when this process knows of each dependency that it is down: the first of the checks
+    that went wrong since the last one that went well. Probes check every few seconds."""
+    return dict(current_app.extensions.get("down_since", {}))
+
+
+def _note(states: dict[str, str]) -> None:
+    known = current_app.extensions.get("down_since", {})
+    now = datetime.now(UTC)
+    down = {name: known.get(name, now) for name, state in states.items() if state == DOWN}
+    current_app.extensions["down_since"] = down
 
 
 def certificate_ends() -> dict[str, datetime | None]:

@@ -4,20 +4,25 @@ written over, so that no number of them fills anything."""
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, fields
+from datetime import datetime
 
 import psycopg2
 import structlog
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bind_contextvars
 
 from payment_service.config import settings
 from payment_service.extensions import db
+from payment_service.models import WebhookRefusal
 from payment_service.providers.webhooks import Incoming, RefusedFor
 from payment_service.statements import Disconnected, Statement, hot
 from payment_service.telemetry import metrics
 
 log = structlog.get_logger(__name__)
+
+REFUSAL = WebhookRefusal.__table__
 
 # The number is that of all refusals there ever were, and gives the slot. Nothing is lost that was
 # promised to anybody, so nobody waits for the disk: the setting holds for this one statement, which
@@ -74,6 +79,30 @@ def write(*, provider: str, reason: RefusedFor, incoming: Incoming, address: str
             WRITE.one(connection, values)
     except (Disconnected, psycopg2.Error, SQLAlchemyError) as error:
         log.warning("webhook_refusal_not_written", error=type(error).__name__)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One that was not believed. `number` counts all that there ever were; `hash` is its body's."""
+
+    number: int
+    at: datetime
+    provider: str
+    address: str | None
+    size: int
+    hash: str
+    reason: str
+
+
+SHOWN = 50
+
+
+def last() -> list[Refusal]:
+    """The newest of those that are kept, of which there are WEBHOOK_REFUSALS_KEEP."""
+    columns = [REFUSAL.c[field.name] for field in fields(Refusal)]
+    query = select(*columns).order_by(REFUSAL.c.number.desc()).limit(SHOWN)
+    with db.engine.connect() as connection:
+        return [Refusal(**row) for row in connection.execute(query).mappings()]
 
 
 def shrink() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -49,6 +49,11 @@ def receiver(name: str) -> Provider | None:
     provider = providers().find(name)
     # Not isinstance: a protocol looks for each of its members, and this door is anybody's.
     return provider if hasattr(provider, "receive") else None
+
+
+def names() -> list[str]:
+    """The providers that are on and have webhooks."""
+    return sorted(found.name for found in providers().all() if hasattr(found, "receive"))
 
 
 def receipt(provider: Provider) -> Receipt:
@@ -235,17 +240,22 @@ def reap() -> dict[str, int]:
     return {"reaped": reaped, "more": reaped // REAPED_AT_ONCE}
 
 
-def replay(*, webhook_id: int, caller: Caller) -> None:
+def replay(
+    *, webhook_id: int, caller: Caller, if_so: Callable[[Mapping[str, Any]], bool] | None = None
+) -> bool:
     """Takes it in once more, from what was kept, with all its attempts before it; who did it is
-    written down. One that was ignored stays so. Raises WebhookNotFound."""
+    written down. One that was ignored stays so, and so does one whose row `if_so` does not like:
+    False. Raises WebhookNotFound."""
     now = datetime.now(UTC)
     values = {"status": WebhookStatus.RECEIVED, "due_at": now, "attempts": 1, "error": None}
-    query = update(WEBHOOK).where(
-        WEBHOOK.c.webhook_id == webhook_id, WEBHOOK.c.status != WebhookStatus.IGNORED
-    )
-    is_there = select(WEBHOOK.c.webhook_id).where(WEBHOOK.c.webhook_id == webhook_id)
+    same = WEBHOOK.c.webhook_id == webhook_id
     with db.engine.begin() as connection:
-        if connection.execute(query.values(**values)).rowcount:
+        row = connection.execute(select(WEBHOOK).where(same).with_for_update()).mappings().first()
+        if row is None:
+            raise WebhookNotFound(f"there is no webhook {webhook_id}")
+        replays = row["status"] != WebhookStatus.IGNORED and (if_so is None or if_so(row))
+        if replays:
+            connection.execute(update(WEBHOOK).where(same).values(**values))
             audit_log.write(
                 actor=caller.name,
                 act=Act.WEBHOOK_REPLAYED,
@@ -254,6 +264,6 @@ def replay(*, webhook_id: int, caller: Caller) -> None:
                 address=caller.address,
                 connection=connection,
             )
-        elif connection.execute(is_there).one_or_none() is None:
-            raise WebhookNotFound(f"there is no webhook {webhook_id}")
-    process(webhook_id, request_id=caller.request_id)
+    if replays or if_so is None:
+        process(webhook_id, request_id=caller.request_id)
+    return replays

@@ -30,20 +30,20 @@
   });
 
   // A payment that waits is asked for again: every 2 s for a minute, then every 10 s; never while
-  // nobody looks, while it is paused, or while a part of it is in use.
+  // nobody looks, while it is paused, or while a part of it is in use. The desk says its own time.
   const live = one("[data-story]");
   if (!live || live.dataset.settled === "yes") return;
   const here = one("[data-here]"), said = one("[data-said]"), pause = one("[data-pause]");
   const news = one("[data-news]");
   const QUICK = 2000, SLOW = 10000, LONG = 60000;
-  const begun = Date.now();
+  const begun = Date.now(), every = Number(live.dataset.every);
   let tag = live.dataset.tag, paused = false, timer = 0;
 
   const say = (text) => (said.textContent = text);
   const later = () => {
     clearTimeout(timer);
     if (paused || document.hidden || live.dataset.settled === "yes") return;
-    timer = setTimeout(ask, Date.now() - begun < LONG ? QUICK : SLOW);
+    timer = setTimeout(ask, every || (Date.now() - begun < LONG ? QUICK : SLOW));
   };
   const inUse = () => here.matches(":hover") || here.contains(document.activeElement)
     || here.contains(getSelection().anchorNode) && !getSelection().isCollapsed;
@@ -73,7 +73,7 @@
     tag = headers.get("ETag").replace(/^W\//, "").replaceAll('"', "");
     const status = headers.get("X-Payment-Status");
     if (headers.get("X-Payment-Settled") === "yes") stop("");
-    if (status !== here.dataset.status) say(`It is ${status.toLowerCase().replaceAll("_", " ")} now.`);
+    if (status && status !== here.dataset.status) say(`It is ${status.toLowerCase().replaceAll("_", " ")} now.`);
     here.dataset.status = status;
     waiting = text;
     place();
@@ -86,7 +86,10 @@
       return;
     }
     news.hidden = true;
+    const folds = () => [...here.querySelectorAll("details")];
+    const open = folds().map((fold) => fold.open);
     here.innerHTML = waiting;
+    folds().forEach((fold, n) => (fold.open = open[n]));
     waiting = null;
     ready(here);
   }

@@ -1,0 +1,73 @@
+"""What providers said unasked: the list, with its filters in its address, and what was refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request, url_for
+from flask_admin import expose
+from marshmallow import ValidationError
+
+from payment_service.admin.views import Page
+from payment_service.domain.vocabulary import WebhookStatus
+from payment_service.schemas.lists import Cursor
+from payment_service.schemas.lists import Page as Part
+from payment_service.schemas.webhooks import WebhookQuery
+from payment_service.services import listings, webhook_reading, webhook_refusals, webhooks
+
+NAMES = {"provider": "Provider", "status": "Status", "payment_id": "Payment"}
+ROWS = 50
+
+
+class Webhooks(Page):
+    path = "/webhooks"
+
+    @expose()
+    def index(self) -> Any:
+        chosen = {name: text for name in NAMES if (text := request.args.get(name, "").strip())}
+        filters, wrong = _read(chosen)
+        found = None if wrong else listings.list_webhooks(page=_part(), filters=filters)
+        older = found and found["next_cursor"]
+        page = self.render(
+            chosen=chosen,
+            wrong=wrong,
+            found=found,
+            waiting=webhook_reading.waiting(),
+            statuses=list(WebhookStatus),
+            providers=webhooks.names(),
+            names=NAMES,
+            is_first="older" not in request.args,
+            first=url_for("admin_webhooks.index", **chosen),  # type: ignore[arg-type]
+            older=_way(chosen, older) if older else None,
+        )
+        return page, 422 if wrong else 200
+
+    @expose("/refused")
+    def refused(self) -> str:
+        return self.render("admin/webhooks_refused.html", refusals=webhook_refusals.last())
+
+
+def _read(chosen: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The filters as the list of the API takes them, and what is not understood."""
+    try:
+        return dict(WebhookQuery().load(chosen)["filters"]), []
+    except ValidationError as error:
+        told = error.normalized_messages()
+        return {}, [f"{NAMES.get(name, name)}: {_text(said)}" for name, said in told.items()]
+
+
+def _text(said: Any) -> str:
+    return " ".join(map(str, said)) if isinstance(said, list) else str(said)
+
+
+def _part() -> Part:
+    """From the cursor of the address on; from the newest, if it is none of ours."""
+    try:
+        cursor = Cursor.read(request.args["older"]) if request.args.get("older") else None
+    except ValidationError:
+        cursor = None
+    return Part(limit=ROWS, offset=0, cursor=cursor, total=False)
+
+
+def _way(chosen: dict[str, str], cursor: str) -> str:
+    return url_for("admin_webhooks.index", **chosen, older=cursor)  # type: ignore[arg-type]
