@@ -37,8 +37,11 @@ class Webhooks(Page):
             providers=webhooks.names(),
             names=NAMES,
             is_first="older" not in request.args,
-            first=url_for("admin_webhooks.index", **chosen),  # type: ignore[arg-type]
-            older=_way(chosen, older) if older else None,
+            first=_way(chosen),
+            dropping={
+                name: _way({k: v for k, v in chosen.items() if k != name}) for name in chosen
+            },
+            older=_way(chosen, older=older) if older else None,
         )
         return page, 422 if wrong else 200
 
@@ -69,5 +72,5 @@ def _part() -> Part:
     return Part(limit=ROWS, offset=0, cursor=cursor, total=False)
 
 
-def _way(chosen: dict[str, str], cursor: str) -> str:
-    return url_for("admin_webhooks.index", **chosen, older=cursor)  # type: ignore[arg-type]
+def _way(chosen: dict[str, str], **more: str) -> str:
+    return url_for("admin_webhooks.index", **chosen, **more)  # type: ignore[arg-type]

@@ -7,8 +7,8 @@ from typing import Any
 
 
 def not_secret(settings: Any) -> dict[str, str | None]:
-    """By the variable's name: the value as text; None where it may hold a secret and is set. Whether
-    it may, its line in the table says; "" is what is not set."""
+    """By the name of its variable: the value as text; None of a secret that is set. Whether
+    it may hold one, its line in the table says; "" is what is not set."""
     return {
         field.name.upper(): _told(getattr(settings, field.name), is_secret=not field.repr)
         for field in sorted(dataclasses.fields(settings), key=lambda field: field.name)

@@ -253,7 +253,7 @@ def replay(
         row = connection.execute(select(WEBHOOK).where(same).with_for_update()).mappings().first()
         if row is None:
             raise WebhookNotFound(f"there is no webhook {webhook_id}")
-        replays = row["status"] != WebhookStatus.IGNORED and (if_so is None or if_so(row))
+        replays = row["status"] != WebhookStatus.IGNORED and (if_so is None or if_so(dict(row)))
         if replays:
             connection.execute(update(WEBHOOK).where(same).values(**values))
             audit_log.write(
