@@ -61,7 +61,7 @@ def _shown() -> dict[str, Any]:
         "desk": found,
         "needs": [(need, _says(need), _address(need)) for need in found.needs],
         "charts": figures_shown.charts(found.figures, now().timezone),
-        "silent": any(need.wants is Wants.WORKERS_SILENT for need in found.needs),
+        "silent": len([beat for beat in found.beats if beat.is_silent]),
     }
 
 

@@ -55,7 +55,7 @@ def _read(chosen: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     try:
         return dict(WebhookQuery().load(chosen)["filters"]), []
     except ValidationError as error:
-        told = error.normalized_messages()
+        told = error.messages_dict
         return {}, [f"{NAMES.get(name, name)}: {_text(said)}" for name, said in told.items()]
 
 

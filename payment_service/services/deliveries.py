@@ -55,7 +55,7 @@ class Which:
             if (value := getattr(self, name)) is not None
         ]
         if self.error_hash is not None:
-            found.append(self.error_hash == ERROR_HASH)
+            found.append(ERROR_HASH.in_([self.error_hash]))
         if self.parked_until is not None:
             found.append(DELIVERY.c.parked_at <= self.parked_until)
         return found
