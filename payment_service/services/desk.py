@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -35,8 +35,6 @@ WEBHOOK = Webhook.__table__
 
 MOST = 100
 """Beyond that, a count says no more than "more than a hundred", and costs nothing more."""
-NAMED = 10
-"""Payments that are named where a list can't find them."""
 CONTRADICTED_FOR = timedelta(days=7)
 """Nobody can say that he has looked at one, so it stays on the desk for a week."""
 TOO_OLD = timedelta(seconds=10)
@@ -68,8 +66,7 @@ class Need:
 
     `oldest` is since when the longest of them waits; of requests and refunds, where there are
     `more`, the longest of those counted. None for a beat that never came. `page` is the list that
-    it leads to, by the name of its page, and `only` the filters that show just these. Where no
-    filter finds them, `payments` are those of which there is one, the oldest first.
+    it leads to, by the name of its page, and `only` the filters that show just these.
     """
 
     wants: Wants
@@ -78,7 +75,6 @@ class Need:
     oldest: datetime | None
     page: str
     only: Mapping[str, str] = field(default_factory=dict)
-    payments: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,9 +198,7 @@ def _contradicted(connection: Connection, now: datetime) -> Need:
         .where(CONTRADICTION.c.at >= now - CONTRADICTED_FOR)
         .order_by(CONTRADICTION.c.at)
     )
-    need = _need(connection, Wants.CONTRADICTED, waiting, "payments")
-    whose = waiting.with_only_columns(CONTRADICTION.c.payment_id).limit(NAMED)
-    return replace(need, payments=tuple(dict.fromkeys(connection.execute(whose).scalars())))
+    return _need(connection, Wants.CONTRADICTED, waiting, "payments", contradicted="yes")
 
 
 def _approvals(connection: Connection, whose: Current) -> Need:
