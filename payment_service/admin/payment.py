@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,6 +33,7 @@ SETTLED = frozenset(PaymentStatus) - {
     PaymentStatus.REQUIRES_ACTION,
 }
 """What waits for nobody: a page that shows it need not be asked for again."""
+_NEAR_SECONDS = 3600
 
 
 class Payment(Page):
@@ -103,11 +105,20 @@ def _shown(case: Mapping[str, Any], told: Timeline) -> dict[str, Any]:
     move, a look-up or a delivery is told; a version alone would miss the last two."""
     zone = ZoneInfo(now().timezone)
     explained = explanations.explain(payment_id=case["payment_id"], zone=zone)
-    said = repr((case["version"], told["events"], told["next"], case["refunds"]))
+    said = repr((case["version"], told["events"], told["next"], case["refunds"], explained.payment))
     return {
         "case": case,
         "explained": explained.payment,
+        "next_in": _seconds_till(explained.payment.next_at),
         "chapters": story.chapters(told),
         "settled": case["status"] in SETTLED and told["next"] is None,
         "edition": hashlib.sha256(said.encode()).hexdigest()[:32],
     }
+
+
+def _seconds_till(moment: datetime | None) -> int | None:
+    """For a page that counts down; None for what is not near."""
+    if moment is None:
+        return None
+    left = round((moment - datetime.now(UTC)).total_seconds())
+    return max(left, 0) if left < _NEAR_SECONDS else None

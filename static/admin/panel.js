@@ -2,12 +2,11 @@
 "use strict";
 (() => {
   const one = (what, within = document) => within.querySelector(what);
+  const all = (what, within = document) => [...within.querySelectorAll(what)];
 
   // Buttons that need a script are hidden where there is none.
   const ready = (within) => {
-    for (const button of within.querySelectorAll("[data-copy]")) {
-      button.hidden = !navigator.clipboard;
-    }
+    for (const button of all("[data-copy]", within)) button.hidden = !navigator.clipboard;
   };
   ready(document);
 
@@ -19,82 +18,158 @@
     setTimeout(() => (button.textContent = "Copy"), 2000);
   });
 
-  // "/" puts the cursor into the box that finds.
+  // Keys. They are off where this browser was told so (My account), and dead in fields. A page is
+  // gone to only by a link that is there, so nobody gets to what the role may not see.
+  const OFF = "keys_off";
+  const PAGES = { d: "", p: "payments", r: "refunds", e: "events", a: "approvals" };
+  const follow = (link) => link && link.click();
+  const rows = (step) => {
+    const links = all("table.list tbody tr").map((row) => one("a", row)).filter(Boolean);
+    const now = links.findIndex((link) => link.closest("tr").contains(document.activeElement));
+    const next = links[now < 0 ? 0 : now + step];
+    if (next) next.focus();
+  };
+  const KEYS = {
+    "/": () => { const box = one("#find"); if (box) { box.focus(); box.select(); } },
+    j: () => rows(1),
+    k: () => rows(-1),
+    f: () => {
+      const filters = one("details.filtering");
+      if (!filters) return;
+      filters.open = true;
+      one("select, input:not([type=hidden])", filters).focus();
+    },
+    r: () => follow(one('.acts a[href$="/refund"]')),
+    "?": () => { const told = one("dialog.keys"); if (told) told.showModal(); },
+  };
+  const kept = () => { try { return localStorage.getItem(OFF); } catch { return null; } };
+  let going = false;
   document.addEventListener("keydown", (event) => {
-    const box = one("#find");
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || !box) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || kept()) return;
+    if (event.key === "Shift" || one("dialog[open]")) return;
     if (event.target.closest("input, select, textarea, [contenteditable]")) return;
+    const went = going;
+    going = !went && event.key === "g";
+    if (going) return;
+    if (went && !(event.key in PAGES)) return;
+    if (!went && !(event.key in KEYS)) return;
     event.preventDefault();
-    box.focus();
-    box.select();
+    if (went) follow(one(`.pages a[href="/admin/${PAGES[event.key]}"]`));
+    else KEYS[event.key]();
   });
 
+  const choice = one("[data-keys]");
+  if (choice) {
+    const box = one("input", choice);
+    choice.hidden = false;
+    box.checked = !kept();
+    box.addEventListener("change", () => {
+      if (box.checked) localStorage.removeItem(OFF);
+      else localStorage.setItem(OFF, "yes");
+    });
+  }
+
+  // How long it is until the next step. The server says in how many seconds, so that nobody's clock
+  // has to be right.
+  const counting = () => {
+    for (const at of all("[data-in]")) {
+      at.begun ??= performance.now();
+      const left = Math.round(at.dataset.in - (performance.now() - at.begun) / 1000);
+      const parts = [[Math.floor(left / 60), "min"], [left % 60, "s"]];
+      const words = parts.filter(([count]) => count > 0).map(([count, name]) => `${count} ${name}`);
+      one(".soft", at).textContent = words.length ? `in ${words.join(" ")}` : "now";
+    }
+  };
+  if (one("[data-story]")) setInterval(counting, 1000);
+
   // A payment that waits is asked for again: every 2 s for a minute, then every 10 s; never while
-  // nobody looks, while it is paused, or while a part of it is in use. The desk says its own time.
+  // nobody looks or while it is paused. The desk says its own time.
   const live = one("[data-story]");
   if (!live || live.dataset.settled === "yes") return;
   const here = one("[data-here]"), said = one("[data-said]"), pause = one("[data-pause]");
   const news = one("[data-news]");
   const QUICK = 2000, SLOW = 10000, LONG = 60000;
   const begun = Date.now(), every = Number(live.dataset.every);
-  let tag = live.dataset.tag, paused = false, timer = 0;
+  let tag = live.dataset.tag, paused = false, timer = 0, asking = false;
 
   const say = (text) => (said.textContent = text);
   const later = () => {
     clearTimeout(timer);
-    if (paused || document.hidden || live.dataset.settled === "yes") return;
+    if (paused || asking || document.hidden || live.dataset.settled === "yes") return;
     timer = setTimeout(ask, every || (Date.now() - begun < LONG ? QUICK : SLOW));
   };
-  const inUse = () => here.matches(":hover") || here.contains(document.activeElement)
-    || here.contains(getSelection().anchorNode) && !getSelection().isCollapsed;
 
   const stop = (text) => {
     live.dataset.settled = "yes";
     pause.hidden = true;
-    say(text);
+    if (text) say(text);
   };
 
   async function ask() {
+    asking = true;
     try {
       const answer = await fetch(live.dataset.story, {
         headers: { "If-None-Match": `"${tag}"` }, cache: "no-store", redirect: "manual",
       });
-      if (answer.type === "opaqueredirect") return stop("You are logged out. Refresh the page.");
-      if (answer.status === 200) show(await answer.text(), answer.headers);
-      else if (answer.status !== 304 && answer.status < 500) return stop("Refresh the page.");
+      if (answer.type === "opaqueredirect") stop("You are logged out. Refresh the page.");
+      else if (answer.status === 200) await show(await answer.text(), answer.headers);
+      else if (answer.status !== 304 && answer.status < 500) stop("Refresh the page.");
     } catch {
       // The network is away for a moment; it is asked again.
     }
+    asking = false;
     later();
   }
 
-  let waiting = null;
-  function show(text, headers) {
+  async function show(text, headers) {
     tag = headers.get("ETag").replace(/^W\//, "").replaceAll('"', "");
     const status = headers.get("X-Payment-Status");
-    if (headers.get("X-Payment-Settled") === "yes") stop("");
-    if (status && status !== here.dataset.status) say(`It is ${status.toLowerCase().replaceAll("_", " ")} now.`);
+    const moved = status && status !== here.dataset.status;
+    if (headers.get("X-Payment-Settled") === "yes") stop();
+    if (moved) say(`It is ${status.toLowerCase().replaceAll("_", " ")} now.`);
     here.dataset.status = status;
-    waiting = text;
+    const fragment = document.createElement("template");
+    fragment.innerHTML = text;
+    waiting.set(here, fragment.content.childNodes);
+    place();
+    if (moved) await renew();
+  }
+
+  // What else of the page depends on the status: what can be done now, the receipt.
+  async function renew() {
+    const answer = await fetch(location.pathname, { cache: "no-store", redirect: "manual" });
+    if (answer.status !== 200) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of all("[data-fresh]")) {
+      const fresh = one(`[data-fresh="${part.dataset.fresh}"]`, page);
+      if (fresh) waiting.set(part, fresh.childNodes);
+    }
     place();
   }
 
-  // Nothing moves under the pointer: what is new waits until it has left.
+  // Nothing moves under the pointer: what is new waits until it has left. What was unfolded stays so.
+  const waiting = new Map();
+  const moves = (what) => what && (here === what
+    || here.compareDocumentPosition(what) & Node.DOCUMENT_POSITION_FOLLOWING);
+  const inUse = () => moves(all("main :hover").pop())
+    || [...waiting.keys()].some((part) => part.contains(document.activeElement))
+    || moves(getSelection().anchorNode) && !getSelection().isCollapsed;
+
   function place(at_once) {
-    if (waiting === null || (at_once !== true && inUse())) {
-      news.hidden = waiting === null;
-      return;
+    const busy = at_once !== true && waiting.size && inUse();
+    news.hidden = !busy || !waiting.size;
+    if (busy) return;
+    for (const [part, nodes] of waiting) {
+      const open = all("details[open]", part).map((line) => line.dataset.line);
+      part.replaceChildren(...nodes);
+      for (const line of all("details[data-line]", part)) line.open = open.includes(line.dataset.line);
+      ready(part);
     }
-    news.hidden = true;
-    const folds = () => [...here.querySelectorAll("details")];
-    const open = folds().map((fold) => fold.open);
-    here.innerHTML = waiting;
-    folds().forEach((fold, n) => (fold.open = open[n]));
-    waiting = null;
-    ready(here);
+    waiting.clear();
+    counting();
   }
-  for (const left of ["pointerleave", "focusout"]) {
-    here.addEventListener(left, () => setTimeout(place));
+  for (const left of ["pointerout", "focusout", "selectionchange"]) {
+    document.addEventListener(left, () => waiting.size && setTimeout(place));
   }
   news.addEventListener("click", () => place(true));
 
