@@ -36,7 +36,7 @@ AT_MOST = 6
 """Rows of a kind: what is told apart at a glance. Who wants more has the lists."""
 AMOUNT_DAYS = 7
 AMOUNT_PAYMENTS = 50_000
-"""No index has amounts: so many of the newest payments of those days are looked at, some 30 ms."""
+"""No index has amounts: so many of the newest payments of those days are looked at, some 50 ms."""
 NEWEST_REQUESTS = 5_000
 """Nor has one the ids of requests; each charge would pay for it. Looked at in a few ms."""
 
