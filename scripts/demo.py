@@ -88,8 +88,8 @@ def demo(world: World, stop: threading.Event, pause: float) -> None:
             if stop.wait(due - time.monotonic()):
                 break
     finally:
-        world.disarm()
         say(line(counts, last))
+        world.disarm()
 
 
 def begun(world: World) -> Iterator[Callable[[], str]]:
