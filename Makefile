@@ -17,7 +17,7 @@ GO := GOPATH="$(CURDIR)/$(STRANGERS)/go" GOCACHE="$(CURDIR)/$(STRANGERS)/go/cach
 PYTEST := $(BIN)/python -m pytest -n $(or $(TEST_WORKERS),auto) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: setup run demo test test-slow test-busy test-api bench bench-peers slow-clients lint audit-deps fmt \
+.PHONY: setup run demo test test-slow test-busy test-api bench bench-peers slow-clients screenshots lint audit-deps fmt \
         check check-long faults mutants \
         histories clients strangers smoke seed migrate flask db-shell db-backup db-restore health logs clean help
 
@@ -59,6 +59,9 @@ bench-peers: setup ## Measure it beside other services: make bench-peers [BENCH_
 
 slow-clients: setup ## What a thousand slow clients do to fifty honest ones
 	@$(BIN)/python -m tests.bench.slowclients $(ARGS)
+
+screenshots: setup ## The pictures of docs/panel.md, from a running make run and make demo
+	@VAR_DIR="$(VAR_DIR)" SERVICE_PORT="$(SERVICE_PORT)" $(BIN)/python -m tests.screenshots
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check .

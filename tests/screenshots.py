@@ -1,0 +1,121 @@
+"""Pictures of the operators' pages for docs/panel.md: python -m tests.screenshots
+
+It needs a `make run`, with `make demo` beside it for some minutes, on the same SERVICE_PORT and
+VAR_DIR. Its operator, screenshots@localhost, comes in by a link as everybody does.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from playwright.sync_api import Browser, Page
+
+from tests.browsing import PHONE, chromium
+from tests.sandbox_server import ROOT
+from tests.small_png import small
+
+FOLDER = ROOT / "docs" / "panel"
+MOST_BYTES = 150_000
+WHO = "screenshots@localhost"
+LAPTOP: Any = {"width": 1366, "height": 900}
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": LAPTOP, "color_scheme": "light"},
+    "dark": {"viewport": LAPTOP, "color_scheme": "dark"},
+    "phone": {"viewport": PHONE, "color_scheme": "light", "device_scale_factor": 2},
+}
+LOOKED_AT_IN_ALL = ("desk", "payments", "payment")
+
+
+def pages(service: str) -> dict[str, str]:
+    """Each picture's name, and the page on it."""
+    story = newest(service, "status=PARTIALLY_REFUNDED")
+    return {
+        "desk": "/admin/",
+        "payments": "/admin/payments",
+        "payment": f"/admin/payments/{story['payment_id']}",
+        "found": f"/admin/find?q={story['trip_id']}",
+        "refund": f"/admin/payments/{newest(service, 'status=SUCCESS')['payment_id']}/refund",
+        "refunds": "/admin/refunds",
+        "approvals": "/admin/approvals",
+        "events": "/admin/events",
+        "webhooks": "/admin/webhooks",
+        "keys": "/admin/keys",
+        "audit": "/admin/audit",
+        "health": "/admin/health",
+        "help": "/admin/help",
+    }
+
+
+def newest(service: str, query: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"} if os.environ.get("TOKEN") else {}
+    address = f"{service}/v1/payments?limit=1&{query}"
+    rows = requests.get(address, headers=headers, timeout=10).json()["payments"]
+    if not rows:
+        raise SystemExit(f"screenshots: no payment with {query} yet: let `make demo` run a while")
+    found: dict[str, Any] = rows[0]
+    return found
+
+
+def link() -> str:
+    """For an admin who is made by the first one; later, to a new password."""
+    flask = [sys.executable, "-m", "scripts.run", "--with-database", "--", "flask", "operators"]
+    subprocess.run(
+        [*flask, "add", WHO, "--role", "admin"], cwd=ROOT, capture_output=True, check=False
+    )
+    made = subprocess.run(
+        [*flask, "invite", WHO], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    return made.stdout.split()[-1]
+
+
+@contextmanager
+def logged_in(browser: Browser, service: str) -> Iterator[Any]:
+    """The cookies of somebody who came in by a link."""
+    context = browser.new_context(viewport=LAPTOP)
+    page = context.new_page()
+    page.goto(service + "/" + link().split("/", 3)[3])
+    if (name := page.get_by_label("Your name")).count():
+        name.fill("Asha Rao")
+    page.get_by_label("Password").fill(f"{secrets.token_hex(8)} brown kettles")
+    page.locator("main form button").click()
+    yield context.storage_state()
+    context.close()
+
+
+def take(page: Page, blank: Page, service: str, path: str, name: str) -> None:
+    answer = page.goto(service + path)
+    if answer is None or answer.status == 404:
+        print(f"screenshots: {path} is not there, {name} is left out")
+        return
+    file = FOLDER / f"{name}.png"
+    size = file.write_bytes(small(blank, page.screenshot(animations="disabled")))
+    print(f"screenshots: {file.relative_to(ROOT)}, {size // 1000} KB")
+    if size > MOST_BYTES:
+        raise SystemExit(f"screenshots: {file.name} has more than {MOST_BYTES // 1000} KB")
+
+
+def main() -> None:
+    service = f"http://127.0.0.1:{os.environ.get('SERVICE_PORT') or 8082}"
+    FOLDER.mkdir(exist_ok=True)
+    wanted = pages(service)
+    with chromium() as browser, logged_in(browser, service) as cookies:
+        for look, options in LOOKS.items():
+            context = browser.new_context(storage_state=cookies, **options)
+            page, blank = context.new_page(), context.new_page()
+            for name, path in wanted.items():
+                if name in LOOKED_AT_IN_ALL:
+                    take(page, blank, service, path, f"{name}-{look}")
+                elif look == "light":
+                    take(page, blank, service, path, name)
+            context.close()
+
+
+if __name__ == "__main__":
+    main()
