@@ -424,6 +424,7 @@ def test_the_database_refuses_it_too(app: Flask, monkeypatch: pytest.MonkeyPatch
     who, paid = acting(app, Role.ADMIN), a_payment(app)
     request = asks(app, who, paid)
     monkeypatch.setattr(refund_requests, "expect_another", lambda *_: None)
+    monkeypatch.setattr(makers, "are_one_hand", lambda *_: False)
     for decide in (approves, declines):
         with pytest.raises(IntegrityError, match="four_eyes"):
             decide(app, who, request)
@@ -589,6 +590,37 @@ def test_who_made_the_approver_lately_gets_nothing_approved_by_that_one(
     approves(app, new, asks(app, acting(app), a_payment(app)))
     monkeypatch.setattr(makers, "NOT_BY_WHOM_ONE_MADE", timedelta(0))
     approves(app, new, request)
+
+
+def test_a_link_counts_from_when_somebody_came_in_by_it(app: Flask) -> None:
+    """It is good for as long as its maker has to wait: or he would keep it until then."""
+    admin, _ = an_admin(app)
+    other = an_operator(app, Role.APPROVER)
+    execute(
+        app,
+        "INSERT INTO operator_invites (operator_id, token_hash, purpose, created_by, created_at,"
+        " expires_at, used_at) VALUES (:id, sha256(:mark), 'password', :by,"
+        " now() - interval '25 hours', now() - interval '1 hour', now() - interval '2 hours')",
+        id=other.operator_id, mark=a_key().encode(), by=admin.name,
+    )  # fmt: skip
+    with pytest.raises(NotByThisOne, match="within 24 hours"):
+        approves(app, in_session(other), asks(app, admin, a_payment(app)))
+
+
+def test_one_person_is_not_two_by_way_of_others(app: Flask) -> None:
+    """Neither by one whom he made and who makes the next one, nor as the one who approves, nor by
+    two whom he made both."""
+    admin, by = an_admin(app)
+    made = an_operator(app, Role.OPERATOR)
+    with app.app_context():
+        operators.change_role(who=str(made.operator_id), role=Role.ADMIN, by=by)
+    middle = in_session(made)
+    as_middle = By(middle.name, made.operator_id, Role.ADMIN, middle.session_id)
+    last, other = raised(app, as_middle, Role.OPERATOR), raised(app, by, Role.VIEWER)
+    for asking, deciding in ((admin, last), (last, admin), (other, middle), (last, other)):
+        with pytest.raises(NotByThisOne, match="within 24 hours"):
+            approves(app, deciding, asks(app, asking, a_payment(app)))
+    approves(app, acting(app, Role.APPROVER), asks(app, last, a_payment(app)))
 
 
 def test_who_was_lowered_was_not_raised(app: Flask) -> None:

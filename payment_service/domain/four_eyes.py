@@ -29,8 +29,8 @@ LAPSES_AFTER = timedelta(days=7)
 """As long as most holds of providers last; what nobody decided on by then is asked for anew."""
 
 NOT_BY_WHOM_ONE_MADE = timedelta(hours=24)
-"""For so long whoever invited or raised an approver gets no refund approved by that one: or one
-person would make the second one just for it."""
+"""For so long no refund is approved between two operators of whom one made the other, or whom one
+person made both: or one person would make the second one just for it."""
 
 LONGEST_TEXT = 500
 """Characters of a reason, and of what is said to a decision."""

@@ -154,10 +154,10 @@ def approve(
             _expect_shown(request, payment, shown)
             who = acting.hold(connection, caller, Deed.APPROVE, stepped_up=True)
             expect_another(request, who.name)
-            if makers.made_lately(connection, maker=request["asked_by"], made=who.name):
+            if makers.are_one_hand(connection, request["asked_by"], who.name):
                 raise NotByThisOne(
-                    "Who asked for this refund made you an approver within 24 hours. Somebody else"
-                    " must decide."
+                    "Who asked for this refund made you what you are within 24 hours, or you them,"
+                    " or somebody made both. Somebody else must decide."
                 )
             approved = Approved(request, decision)
             move = refunds.begin_approved(connection, payment=payment, approved=approved,
