@@ -211,6 +211,24 @@ def test_a_hold_that_our_void_released_before_we_heard_of_it_is_none() -> None:
     assert not judged("SUCCESS")
 
 
+@pytest.mark.parametrize(
+    ("state", "pending", "is_broken"),
+    [
+        ("OPEN", 2000, False),
+        # More or less is held than somebody asked for, or for what nobody waits for any more.
+        *(("OPEN", 2001, True), ("OPEN", 1999, True), ("OPEN", 0, True)),
+        *(("DECLINED", 2000, True), ("APPROVED", 2000, True), ("LAPSED", 0, False)),
+    ],
+)
+def test_what_is_held_for_a_decision_is_known_to_nobody_else(
+    state: str, pending: int, is_broken: bool
+) -> None:
+    books = _whole()
+    books.payments[0]["refund_pending"] = pending
+    books.refund_requests = [{"request_id": 1, "payment_id": 1, "amount": 2000, "state": state}]
+    assert [name[:19] for name in _broken(books)] == ["provider's amounts "] * is_broken
+
+
 def test_what_the_provider_did_late_is_no_lie() -> None:
     books = _whole()
     _given_up_wrongly(books)

@@ -18,7 +18,7 @@ from payment_service.extensions import db
 from payment_service.outbox import relay
 from payment_service.providers import sandbox as provider
 from payment_service.providers.contract import Operation
-from payment_service.services import audit_log, invites, sessions, totals
+from payment_service.services import audit_log, invites, rebuilding, sessions, totals
 from scripts.postgres import call
 from tests.books import a_charged_payment, a_pending_payment, a_trip, post
 from tests.fixtures import a_key, a_number
@@ -28,7 +28,7 @@ from tests.restoring import House, a_hold
 from tests.sandbox_calls import arm, eventually, get
 
 TABLES = ("payments", "transactions", "refunds", "events", "deliveries", "idempotency_keys",
-          "sink_totals")  # fmt: skip
+          "sink_totals", "refund_requests", "contradictions")  # fmt: skip
 
 ASKED_NEXT = ["due_at", "lookups", "not_found_at", "leased_until"]
 
@@ -125,6 +125,8 @@ def test_what_moved_since_the_backup_comes_back_as_it_was(house: House, tmp_path
     assert settled.status_code == 200
     with house.app.app_context():
         relay.run_once()
+    house.rows("INSERT INTO contradictions SELECT payment_id, max(seq), now() FROM events"
+               f" WHERE payment_id = {refunded['payment_id']} GROUP BY 1")  # fmt: skip
     stood, counted = tables(house), sums(house)
     at_provider = len(get(house.sandbox, "/psp/charges")["charges"])
 
@@ -133,6 +135,10 @@ def test_what_moved_since_the_backup_comes_back_as_it_was(house: House, tmp_path
     assert tables(house, kept) == stood, "the replaced database is kept as it was"
     assert tables(house) == stood
     assert sums(house) == counted
+    with house.app.app_context():
+        totals.run_once()
+        rebuilt = rebuilding.rebuild()
+    assert (rebuilt.wrong_days, rebuilt.wrong_hours) == (0, 0)
     done = house.run("audit", "verify")
     assert done.exit_code == 0, done.output
     for name, (path, body) in asked.items():
@@ -166,7 +172,8 @@ def test_tables_of_before_there_were_operators_are_restored(house: House) -> Non
     payment = a_charged_payment(house.client)
     house.rows(
         "DROP TABLE operator_invites, operator_sessions, operators, log_in_tries, used_states,"
-        " audit_log"
+        " audit_log, saved_views, payment_notes, payment_days, payment_hours, worker_beats,"
+        " contradictions, refund_requests, job_items, jobs"
     )
     house.restore(house.backup())
     query = f"SELECT status FROM payments WHERE payment_id = {payment['payment_id']}"
@@ -387,3 +394,37 @@ def test_acts_since_the_backup_come_back(house: House, capfd: pytest.CaptureFixt
     assert acts(house) == stood and len(stood) == 4
     an_act(house)
     assert house.run("audit", "verify").exit_code == 0
+
+
+@pytest.mark.slow
+def test_what_operators_keep_is_as_in_the_backup(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Notes and jobs; and no job goes on that somebody may have stopped since."""
+    payment = a_charged_payment(house.client)["payment_id"]
+    person = an_operator(house.app)
+    kept = (
+        "SELECT (SELECT array_agg(text) FROM payment_notes),"
+        " (SELECT array_agg(kind || ' ' || state ORDER BY job_id) FROM jobs)"
+    )
+
+    def note(text: str) -> None:
+        values = f"{payment}, {person.operator_id}, '{a_key()}', '{text}', now()"
+        names = "payment_id, operator_id, form_key, text, at"
+        house.rows(f"INSERT INTO payment_notes ({names}) VALUES ({values})")
+
+    def job(kind: str) -> None:
+        names, values = "kind, state, what, asked_by", f"'{kind}', 'OPEN', '{{}}', 'operator:1'"
+        house.rows(f"INSERT INTO jobs ({names}, created_at) VALUES ({values}, now())")
+
+    note("before")
+    job("SKIP")
+    file = house.backup()
+    note("since")
+    job("RESEND")
+    house.restore(file)
+    assert house.rows(kept) == [(["before"], ["SKIP STOPPED"])]
+    assert "OPEN: 1 jobs of operators are stopped" in capfd.readouterr().out
+    note("after")
+    numbers = house.rows("SELECT note_id FROM payment_notes ORDER BY 1")
+    assert numbers == [(1,), (3,)], "no number is given out again"

@@ -49,6 +49,9 @@ _PUT_OUT = (
     text("UPDATE operator_sessions SET ended_at = now(), ended_why = :why WHERE ended_at IS NULL"),
     text("UPDATE operator_invites SET expires_at = now() WHERE used_at IS NULL"),
 )
+# What a person stopped since would go on by itself, and skip what was to be delivered.
+_STOP_JOBS = text("UPDATE jobs SET state = 'STOPPED', stop_asked_at = now() WHERE state = 'OPEN'")
+_JOBS = text("SELECT to_regclass('public.jobs') IS NOT NULL")
 _OPERATORS = text("SELECT to_regclass('public.operator_sessions') IS NOT NULL")  # or it is older
 _REQUESTS = text("SELECT to_regclass('public.refund_requests') IS NOT NULL")  # or it is older
 # History (rows.is_history) bears the dates of its file.
@@ -73,6 +76,7 @@ class RestoreReport:
     keys: int = 0
     acts: int = 0
     acts_refused: str | None = None
+    jobs_stopped: int = 0
     lapsed: int = 0
     sequences: int = 0
     looked_up: int = 0
@@ -94,6 +98,8 @@ class RestoreReport:
             )
             if self.acts_refused:
                 yield f"OPEN: the audit log there is believed no further: {self.acts_refused}"
+        if self.jobs_stopped:
+            yield f"OPEN: {self.jobs_stopped} jobs of operators are stopped: see what is left"
         if self.lapsed:
             yield (
                 f"OPEN: {self.lapsed} refunds that waited for a decision are lapsed, as nobody here"
@@ -133,6 +139,8 @@ def look_back(*, replaced: str, folder: Path) -> RestoreReport:
         with db.engine.begin() as connection:
             for statement in _PUT_OUT if connection.scalar(_OPERATORS) else ():
                 connection.execute(statement, {"why": Ended.RESTORED})
+            if connection.scalar(_JOBS):
+                report.jobs_stopped = connection.execute(_STOP_JOBS).rowcount
             report.backup_of = connection.execute(_BACKUP_OF).scalar_one()
             report.sequences = identities.move_beyond(
                 connection,
