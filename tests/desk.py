@@ -53,14 +53,14 @@ class Desk:
         return self.client.get(path, base_url=self.base, **more)
 
     def post(
-        self, path: str, page: str | None = None, headers: Any = None, **fields: str
+        self, path: str, page: str | None = None, headers: Any = None, **fields: str | list[str]
     ) -> TestResponse:
         """Fills the form of `page` (or of the path itself) and sends it."""
         found = TOKEN.search(self.get(page or path).text)
         sent = {"csrf_token": found.group(1)} if found else {}
         return self.send(path, headers, **sent, **fields)
 
-    def send(self, path: str, headers: Any = None, **fields: str) -> TestResponse:
+    def send(self, path: str, headers: Any = None, **fields: str | list[str]) -> TestResponse:
         """Sends these fields, and no token that is not among them."""
         referrer = {"Referer": f"{self.base}{LOG_IN}"}
         return self.client.post(

@@ -25,7 +25,7 @@ from payment_service.domain.operators import Busy, OutOfReach, Reach, Refused, R
 from payment_service.domain.pages import ANY_LOG_IN, OPEN, NotAllowed, PageRule, is_at_least
 from payment_service.domain.vocabulary import Actor
 from payment_service.models.keyring import NoKey
-from payment_service.services import sessions
+from payment_service.services import chain_alarm, sessions
 from payment_service.services.sessions import Current
 from payment_service.telemetry.metrics import REFUSED
 
@@ -147,6 +147,8 @@ def _refused(rule: PageRule, now: Current) -> Response | None:
     if not isinstance(rule, Role) or not is_at_least(now.role, rule):
         _tell("role")
         abort(403, f"This is for operators with the role {rule}. Yours is {now.role}.")
+    if request.method == "GET":
+        g.alarm = chain_alarm.standing()
     return None
 
 
@@ -172,4 +174,9 @@ def _tell(why: str) -> None:
 
 def _shown() -> dict[str, Any]:
     """What each template has. It asks nobody: a page of an error is made of it, too."""
-    return {"operator": g.get("operator"), "menu": menu.entries(), "finds": menu.finds()}
+    return {
+        "operator": g.get("operator"),
+        "menu": menu.entries(),
+        "finds": menu.finds(),
+        "alarm": g.get("alarm"),
+    }

@@ -17,7 +17,7 @@ from wtforms import (
 )
 from wtforms.validators import InputRequired, Length, StopValidation
 
-from payment_service.domain.operators import Theme
+from payment_service.domain.operators import Role, Theme
 
 _THEMES = [
     SelectChoice(Theme.AUTO, "As the browser"),
@@ -72,3 +72,11 @@ class ChangePassword(FlaskForm):
 class Preferences(FlaskForm):
     timezone = SelectField("Time zone", choices=sorted(available_timezones()))
     theme = SelectField("Colours", choices=_THEMES)
+
+
+class Invite(FlaskForm):
+    """Of an admin, for somebody new."""
+
+    email = EmailField("E-mail", [_needed("an e-mail address"), _SHORT, _one_line])
+    name = StringField("Name", [_SHORT, _one_line])
+    role = SelectField("Role", choices=[str(role) for role in Role])

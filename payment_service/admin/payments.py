@@ -9,6 +9,7 @@ from flask_admin import expose
 from marshmallow import ValidationError
 
 from payment_service.admin.admission import may_see, now
+from payment_service.admin.many_payments import all_that_fit, export_of
 from payment_service.admin.payment_filters import DAYS, Asked, asked
 from payment_service.admin.views import Page
 from payment_service.domain.pages import MAY, Deed
@@ -43,6 +44,9 @@ class Payments(Page):
             here=_here,
             newer=_way(wanted, "newer", leaf),
             older=_way(wanted, "older", leaf),
+            may_act=may_see(MAY[Deed.RESOLVE]),
+            all_that_fit=all_that_fit(wanted),
+            export=export_of(wanted),
         )
         return page, 422 if wanted.wrong else 200
 

@@ -48,7 +48,8 @@ class Act(StrEnum):
     DELIVERIES_SKIPPED = "deliveries_skipped"
     WEBHOOK_REPLAYED = "webhook_replayed"
     NOTE_ADDED = "note_added"
-    """With the note's number; what it says is in payment_notes."""
+    """With the note's number; what it says is in payment_notes. Of a job that found a broken chain:
+    the reason says why it is broken."""
 
     SETTINGS_AT_START = "settings_at_start"
     KEYS_ROTATED = "keys_rotated"

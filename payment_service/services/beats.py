@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from payment_service.domain.jobs import JobKind
 from payment_service.extensions import db
 from payment_service.models import WorkerBeat
 from payment_service.outbox import routes
@@ -118,3 +119,9 @@ def _standing(beat: str, seconds: float, row: Any, now: datetime) -> BeatStandin
     silence = max(timedelta(seconds=PERIODS_TO_SILENCE * seconds), LEAST_SILENCE)
     silent = now - row.last_at > silence
     return BeatStanding(beat, seconds, row.last_at, row.host, row.counts, row.error, silent)
+
+
+def silent_for(kind: JobKind | None = None) -> BeatStanding | None:
+    """The beat that does jobs of this kind, if it is silent: until it comes, they wait."""
+    beat = "verifying" if kind is JobKind.VERIFY else "jobs"
+    return next((one for one in read() if one.beat == beat and one.is_silent), None)

@@ -14,12 +14,12 @@ from payment_service.domain.jobs import MOST_ITEMS, BadJob, ItemFailed, JobItem,
 from payment_service.domain.operators import By
 from payment_service.extensions import db
 from payment_service.schemas.fields import BIGINT
-from payment_service.schemas.lists import Page
-from payment_service.services import deliveries, jobs, listings
+from payment_service.services import browsing, deliveries, jobs
 from payment_service.services.deliveries import DELIVERY, Which
 from payment_service.services.moves import resolution
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION
 from payment_service.services.moves.transitions import OPEN
+from payment_service.statements import TookTooLong
 
 _DELIVERY_KEY = re.compile(r"([a-z]{1,40})/([1-9][0-9]{0,18})/([1-9][0-9]{0,8})\Z", re.ASCII)
 _PAYMENT_KEY = re.compile(r"[1-9][0-9]{0,18}\Z", re.ASCII)
@@ -28,7 +28,7 @@ _PAYMENT_KEY = re.compile(r"[1-9][0-9]{0,18}\Z", re.ASCII)
 @dataclass(frozen=True)
 class Chosen:
     """The rows of these ticked `keys`, or, without any, all that fit the `filters`. Those of
-    deliveries are `sink`, `payment_id` and `error`; of payments what services/listings takes."""
+    deliveries are `sink`, `payment_id` and `error`; of payments what services/browsing takes."""
 
     keys: tuple[str, ...] = ()
     filters: Mapping[str, Any] | None = None
@@ -153,9 +153,20 @@ def _skip(item: JobItem) -> str:
 
 
 def _listed(filters: Mapping[str, Any]) -> tuple[str, ...]:
-    page = Page(limit=MOST_ITEMS + 1, offset=0, cursor=None, total=False)
-    found = listings.list_payments(page=page, filters=filters)["payments"]
-    return tuple(str(row["payment_id"]) for row in found)
+    """Those that the list of the panel shows under these filters, leaf by leaf, and one more than
+    are done."""
+    found: list[str] = []
+    older = None
+    while len(found) <= MOST_ITEMS:
+        try:
+            leaf = browsing.look_through(filters=filters, older=older)
+        except TookTooLong:
+            raise BadJob("This takes too long. Narrow it: name a status or fewer days.") from None
+        found += [str(row["payment_id"]) for row in leaf.rows]
+        older = leaf.older
+        if older is None:
+            break
+    return tuple(found[: MOST_ITEMS + 1])
 
 
 def _payment_id(key: str) -> int:

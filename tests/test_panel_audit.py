@@ -1,0 +1,172 @@
+"""The audit log as a page: its filters, its verification, and the bar over each page while a chain
+is broken and nobody has said why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from payment_service.domain.jobs import BadJob, JobKind, UnknownJob
+from payment_service.domain.operators import By, NotAnAdmin, Role
+from payment_service.services import audit, chain_alarm, job_items, jobs
+from tests.books import execute, row
+from tests.desk import KEYS, MAKER, Desk
+from tests.fixtures import MakeApp
+from tests.test_admin_pages import no_script_but_ours, sign_of_a_page
+from tests.test_panel_payments import HOSTILE, created, link
+
+LIST = "/admin/audit"
+BAR = "The hash chains do not fit"
+LAST_ACT = "SELECT * FROM audit_log ORDER BY audit_id DESC LIMIT 1"
+
+
+@pytest.fixture
+def pages(make_app: MakeApp, fresh_database: str) -> Flask:
+    return make_app(**KEYS, database_url=fresh_database, operator_mfa="optional")
+
+
+@pytest.fixture
+def desk(pages: Flask) -> Desk:
+    return Desk(pages).join(Role.ADMIN)
+
+
+def verified(app: Flask) -> int:
+    """All chains are walked; the job's number."""
+    with app.app_context():
+        job_id = jobs.ask_verify(by=MAKER)
+        job_items.run_once({JobKind.VERIFY: audit.verify_item})
+    return job_id
+
+
+def broken(app: Flask) -> int:
+    payment_id = created(app)["payment_id"]
+    execute(app, "UPDATE payments SET amount = amount + 1 WHERE payment_id = :id", id=payment_id)
+    return verified(app)
+
+
+# The list
+
+
+def test_filters_stand_in_the_address(desk: Desk) -> None:
+    with desk.app.app_context():
+        jobs.ask_verify(by=By("cli:somebody"))
+    for query, there in (
+        ("", True),
+        ("act=job_asked", True),
+        ("act=exported", False),
+        ("actor=cli:somebody", True),
+        ("actor=cli:another", False),
+        ("object=job:1", True),
+        ("object=job:2", False),
+        ("from=2000-01-01&to=2000-01-02", False),
+        ("from=2000-01-01&actor=cli:somebody", True),
+    ):
+        answer = desk.get(f"{LIST}?{query}")
+        sign_of_a_page(answer)
+        assert ('actor=cli:somebody">cli:somebody</a>' in answer.text) is there, query
+        assert there or "No act fits." in answer.text
+
+
+@pytest.mark.parametrize("query", ["act=no", "from=yesterday", "to=9999-12-31", "actor=a%00b"])
+def test_what_is_not_understood_is_told(desk: Desk, query: str) -> None:
+    answer = desk.get(f"{LIST}?{query}")
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+
+
+def test_where_no_index_serves_it_says_how_far_back_it_looks(desk: Desk) -> None:
+    assert "Looks at the last 30 days" in desk.get(f"{LIST}?actor=web").text
+    assert "Looks at the last 365 days" in desk.get(f"{LIST}?actor=web&days=365").text
+    for query in ("", "?to=2100-01-01", "?actor=web&from=2020-01-01"):
+        assert "Looks at the last" not in desk.get(f"{LIST}{query}").text
+
+
+def test_older_acts_and_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from payment_service.admin import audit as page_of_audit
+
+    monkeypatch.setattr(page_of_audit, "ROWS", 1)
+    first = desk.get(LIST).text
+    second = desk.get(link(first, "Older"))
+    assert second.status_code == 200
+    assert link(second.text, "Newer") == LIST
+    assert desk.get(f"{LIST}?older=nonsense").status_code == 200
+
+
+def test_what_is_written_down_is_text(desk: Desk) -> None:
+    broken(desk.app)
+    job_id = row(desk.app, "SELECT max(job_id) AS id FROM jobs")["id"]
+    with desk.app.app_context():
+        chain_alarm.explain(job_id=job_id, why=HOSTILE, by=MAKER)
+    page = desk.get(LIST).text
+    assert no_script_but_ours(page)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_the_list_leads_to_its_file(desk: Desk) -> None:
+    with desk.get(link(desk.get(f"{LIST}?act=invite_used").text, "Export as CSV")) as answer:
+        assert answer.mimetype == "text/csv"
+        assert b"invite_used" in answer.data
+
+
+# The chains
+
+
+def test_what_fits_has_no_bar(desk: Desk) -> None:
+    created(desk.app)
+    verified(desk.app)
+    page = desk.get(LIST).text
+    assert BAR not in page
+    assert "all fits" in page
+
+
+def test_a_broken_chain_is_a_bar_on_every_page_until_an_admin_says_why(desk: Desk) -> None:
+    job_id = broken(desk.app)
+    viewer = Desk(desk.app).join()
+    for path in ("/admin/", "/admin/payments", "/admin/me", "/admin/jobs", LIST):
+        assert BAR in viewer.get(path).text, path
+    where = f"/admin/audit/explain/{job_id}"
+    assert where not in viewer.get(LIST).text
+    assert viewer.post(where, page=LIST, why="Why not").status_code == 403
+    assert where in desk.get(LIST).text
+    assert desk.post(where, page=LIST, why="  ").status_code == 409
+    assert BAR in desk.get("/admin/").text
+    assert desk.post(where, page=LIST, why="A restore test; see the log book.").status_code == 303
+    for who in (desk, viewer):
+        assert BAR not in who.get("/admin/").text
+    act = row(desk.app, LAST_ACT)
+    assert (act["act"], act["object"]) == ("note_added", f"job:{job_id}")
+    assert act["reason"] == "A restore test; see the log book."
+    assert desk.post(where, page=LIST, why="Once more").status_code == 409
+
+
+def test_another_walk_that_finds_it_raises_the_bar_again(desk: Desk) -> None:
+    job_id = broken(desk.app)
+    with desk.app.app_context():
+        chain_alarm.explain(job_id=job_id, why="Known", by=MAKER)
+    verified(desk.app)
+    assert BAR in desk.get("/admin/").text
+
+
+def test_one_payment_that_fits_ends_no_alarm(desk: Desk) -> None:
+    broken(desk.app)
+    payment_id = created(desk.app)["payment_id"]
+    with desk.app.app_context():
+        jobs.ask_verify(by=MAKER, payment_id=payment_id)
+        job_items.run_once({JobKind.VERIFY: audit.verify_item})
+    assert BAR in desk.get("/admin/").text
+
+
+@pytest.mark.parametrize(
+    ("by", "why", "refused"),
+    [
+        (By("operator:7", 7, Role.APPROVER, 70), "Known", NotAnAdmin),
+        (MAKER, "", BadJob),
+        (MAKER, "x" * 1001, BadJob),
+        (MAKER, "Known", UnknownJob),
+    ],
+)
+def test_who_explains_nothing(desk: Desk, by: By, why: str, refused: Any) -> None:
+    with desk.app.app_context(), pytest.raises(refused):
+        chain_alarm.explain(job_id=999999999, why=why, by=by)
