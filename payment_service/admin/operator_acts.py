@@ -11,7 +11,8 @@ from flask import abort, flash, render_template, request, url_for
 from payment_service.admin.admission import now
 from payment_service.admin.forms import Invite
 from payment_service.admin.redirects import see
-from payment_service.domain.operators import BadText, LastAdmin, OwnRole, Refused, Role
+from payment_service.config import settings
+from payment_service.domain.operators import LastAdmin, OwnRole, Refused, Role
 from payment_service.services import invites, operators, sessions
 
 _View = Callable[..., Any]
@@ -44,11 +45,10 @@ def make_invite() -> Any:
                 role=Role(form.role.data),
                 by=now().by,
             )
-        except (BadText, Refused) as error:
+        except Refused as error:
             form.email.errors = [str(error)]
         else:
-            link = url_for("admin.invite", token=made.token, _external=True)
-            return render_template("admin/invited.html", made=made, link=link)
+            return _link(made)
     page = render_template(
         "admin/operators.html", people=operators.listed(), form=form, by_link=True
     )
@@ -60,8 +60,13 @@ def make_password_link(operator_id: int) -> Any:
     found = [one for one in operators.listed() if one.operator_id == operator_id]
     if not found or found[0].email is None or found[0].by_sso:
         abort(404)
-    made = invites.make(email=found[0].email, role=None, by=now().by)
-    link = url_for("admin.invite", token=made.token, _external=True)
+    return _link(invites.make(email=found[0].email, role=None, by=now().by))
+
+
+def _link(made: invites.Invite) -> str:
+    """Shown now and never again. Behind a proxy the request itself may have come by plain HTTP."""
+    scheme = "https" if settings().app_env == "production" else None
+    link = url_for("admin.invite", token=made.token, _external=True, _scheme=scheme)
     return render_template("admin/invited.html", made=made, link=link)
 
 
