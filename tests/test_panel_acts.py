@@ -23,7 +23,7 @@ from tests.books import (
     rows,
 )
 from tests.clocks import is_open
-from tests.fixtures import MakeApp
+from tests.fixtures import MakeApp, an_order
 from tests.operators import KEYS
 from tests.panel import Seat, fields_of, told
 from tests.patience import CLOCKLESS
@@ -412,16 +412,8 @@ def test_a_viewer_is_told_who_may(app: Flask) -> None:
 @pytest.mark.parametrize("act", ACTS)
 def test_what_does_not_fit_is_not_done(app: Flask, seat: Seat, act: str) -> None:
     """A form that nobody drew, with all that a form has."""
-    failed = int(
-        post(
-            app.test_client(),
-            "/v1/payments/charge",
-            order_id=payment_row(app, a_payment(app))["order_id"] + 10**9,
-            amount="100.00",
-            method="CARD",
-            payment_token="tok_decline",
-        ).json["payment_id"]
-    )
+    declined = an_order(payment_token="tok_decline_do_not_honor")
+    failed = int(post(app.test_client(), "/v1/payments/charge", **declined).json["payment_id"])
     before = payment_row(app, failed)
     form = seat.form(of(a_payment(app), "10.00")) | {
         "version": str(before["version"]),
@@ -441,7 +433,7 @@ def test_who_may_send_what(app: Flask, role: Role, act: str) -> None:
     paid = a_payment(app)
     own = Seat(app, role)
     token = Seat.token(own.get("/admin/me").text)
-    form = {"csrf_token": token, "version": "1", "key": "k" * 24, "refund_id": "1"}
+    form = {"csrf_token": token, "version": "0", "key": "k" * 24, "refund_id": "1"}
     assert own.send(path(paid, act), **(form | {"csrf_token": "none"})).status_code == 400
     answer = own.send(path(paid, act), **form, amount="1.00", why="Detour")
     assert (answer.status_code == 403) is (role is Role.VIEWER), answer.text

@@ -65,6 +65,11 @@ OF_ACT = {
     ),
 }
 
+REFUND_BY_HAND = (
+    "It is written down that {amount} go back. A person hands them over, and then says so here."
+)
+"""What will happen instead where no provider gives it back."""
+
 REASONS = (
     "Wrong fare",
     "Detour",

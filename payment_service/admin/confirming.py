@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from flask import abort, flash, g, render_template, request, url_for
 
-from payment_service.admin.act_words import OF_ACT
+from payment_service.admin.act_words import OF_ACT, REFUND_BY_HAND
 from payment_service.admin.admission import now
 from payment_service.admin.redirects import see
 from payment_service.admin.shown import amount_in
@@ -135,6 +135,8 @@ def page(
     if amount is None:
         amount = _amount_of(fit, seen)
     words = OF_ACT[act]
+    if act is PaymentAct.REFUND and seen.given_by_hand:
+        words = words._replace(will=REFUND_BY_HAND)
     values = {
         "payment": payment_id,
         "provider": seen.provider or "Nobody",

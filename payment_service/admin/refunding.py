@@ -43,16 +43,16 @@ def ask_for_refund(payment_id: int) -> Any:
     return confirming.tried(payment_id, ask, lambda **told: _again(payment_id, **told))
 
 
-def _shown(payment_id: int, said: Mapping[str, str], **told: Any) -> Any:
-    """The form: to choose an amount, or to confirm the one that is `said`."""
+def _shown(payment_id: int, asked: Mapping[str, str], **told: Any) -> Any:
+    """The form: to choose an amount, or to confirm the one that is `asked` for."""
     g.payment_id = payment_id
     seen = fitting.look(payment_id)
     if fitting.fit_of(PaymentAct.REFUND, seen, now()).why or seen.whole_only:
         return _confirm(payment_id, seen.left, **told)
-    if not said.get("how"):
+    if not asked.get("how"):
         return _choose(seen, **told)
     try:
-        return _confirm(payment_id, _wanted(said, seen), **told)
+        return _confirm(payment_id, _wanted(asked, seen), **told)
     except (BadAmount, DomainError) as error:
         return _choose(seen, **(told | {"wrong": confirming.sentence(error)})), 422
 
@@ -63,12 +63,12 @@ def _again(payment_id: int, **told: Any) -> Any:
     return shown[0] if isinstance(shown, tuple) else shown
 
 
-def _wanted(said: Mapping[str, str], seen: Seen) -> int:
+def _wanted(asked: Mapping[str, str], seen: Seen) -> int:
     """In minor units. Raises BadAmount."""
-    if said.get("how") == "all":
+    if asked.get("how") == "all":
         return seen.left
     currency = seen.payment["currency"]
-    amount = money.parse_amount(said.get("amount", "")[:LONGEST_AMOUNT].strip(), currency)
+    amount = money.parse_amount(asked.get("amount", "")[:LONGEST_AMOUNT].strip(), currency)
     if not 0 < amount <= seen.left:
         most = money.format_amount(seen.left, currency)
         raise BadAmount(f"the amount must be more than 0 and at most {most} {currency}")

@@ -78,6 +78,12 @@ class Seen:
         return taken_by(self.payment, self.transactions) if beyond else self.payment["provider"]
 
     @property
+    def given_by_hand(self) -> bool:
+        """Whether a person hands back what is given back."""
+        found = providers().find(self.provider) if self.provider else None
+        return found is not None and TransactionType.REFUND in found.by_hand
+
+    @property
     def whole_only(self) -> bool:
         """Whether the provider gives back all of a payment, and no part of it."""
         found = providers().find(self.provider) if self.provider else None
