@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 
@@ -20,6 +21,7 @@ from payment_service.services.desk import Need, Wants
 from tests.books import a_charged_payment, a_pending_payment, execute
 from tests.desk import KEYS, Desk
 from tests.fixtures import MakeApp
+from tests.hooked import pending
 from tests.test_admin_pages import sign_of_a_page
 
 
@@ -74,18 +76,31 @@ def test_a_need_leads_to_the_list_that_shows_just_it(own: Flask, viewer: Desk) -
     assert re.search(r"the oldest (\d+ s ago|\d+ min ago|now)", page)
 
 
-def test_filters_of_links_are_those_of_the_list(own: Flask) -> None:
+def test_each_link_is_one_that_its_list_takes(own: Flask, viewer: Desk) -> None:
+    client = own.test_client()
+    payment = a_charged_payment(client)["payment_id"]
+    execute(
+        own, "INSERT INTO contradictions (payment_id, seq, at) VALUES (:id, 1, now())", id=payment
+    )
+    a_pending_payment(client, method="CASH")
+    pending(client)
+    execute(
+        own,
+        "UPDATE transactions SET created_at = created_at - interval '901 s'"
+        " WHERE due_at IS NOT NULL AND status = 'PROCESSING'",
+    )
     with own.app_context():
-        needs: list[Any] = [
-            desk._to_collect, desk._events, desk._webhooks, desk._to_hand_back
-        ]  # fmt: skip
-        with desk.db.engine.connect() as connection:
-            found = [need(connection) for need in needs]
-            found.append(desk._unresolved(connection, desk.datetime.now(desk.UTC)))
-            found.append(desk._contradicted(connection, desk.datetime.now(desk.UTC)))
+        found = desk.needs([], datetime.now(UTC))
+    wanted = {Wants.UNRESOLVED, Wants.CONTRADICTED, Wants.CASH_TO_COLLECT}
+    assert wanted <= {need.wants for need in found}
+    page = unescape(viewer.get("/admin/").text)
     for need in found:
         if need.page == "payments":
-            assert payment_filters.FILTERS.keys() >= need.only.keys(), need
+            assert payment_filters.FILTERS.keys() >= need.only.keys()
+        query = "&".join(f"{name}={value}" for name, value in need.only.items())
+        address = f"/admin/{need.page}?{query}".rstrip("?")
+        assert f'href="{address}"' in page
+        assert viewer.get(address).status_code == 200
 
 
 def test_approvals_are_those_that_this_operator_may_decide(own: Flask) -> None:
