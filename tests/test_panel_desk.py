@@ -83,7 +83,7 @@ def test_each_link_is_one_that_its_list_takes(own: Flask, viewer: Desk) -> None:
         own, "INSERT INTO contradictions (payment_id, seq, at) VALUES (:id, 1, now())", id=payment
     )
     a_pending_payment(client, method="CASH")
-    pending(client)
+    pending(client, provider="sandbox")
     execute(
         own,
         "UPDATE transactions SET created_at = created_at - interval '901 s'"

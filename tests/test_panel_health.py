@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
+from redis.exceptions import ConnectionError as RedisDown
 
 from payment_service.config.shown import not_secret
 from payment_service.services import beats, health
@@ -83,11 +84,14 @@ def test_redis_and_the_broker_gone(make_app: MakeApp, database_of_module: str) -
 
 
 def test_what_came_back_is_forgotten(own: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> None:
+        raise RedisDown("gone")
+
     with own.app_context():
-        monkeypatch.setattr(health, "_redis", lambda: health.DOWN)
+        monkeypatch.setattr(health.cache, "client", SimpleNamespace(ping=gone))
         health.check()
         assert health.down_since().keys() == {"redis"}
-        monkeypatch.setattr(health, "_redis", lambda: health.UP)
+        monkeypatch.setattr(health.cache, "client", SimpleNamespace(ping=lambda: True))
         health.check()
         assert health.down_since() == {}
 
