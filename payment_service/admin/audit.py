@@ -91,11 +91,11 @@ def _cursor() -> Cursor | None:
 
 def _here(**changed: Any) -> str:
     kept = {name: text for name, text in request.args.items() if name in (*NAMES, "days") and text}
-    return url_for("admin_audit.index", **(kept | changed))  # type: ignore[arg-type]
+    return url_for("admin_audit.index", **(kept | changed))
 
 
 def _export(filters: dict[str, Any]) -> str:
-    said = {
+    said: dict[str, Any] = {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in filters.items()
     }

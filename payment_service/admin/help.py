@@ -5,8 +5,19 @@ from __future__ import annotations
 from flask_admin import expose
 
 from payment_service.admin.views import Page
-from payment_service.admin.words import OF_STATUS
 
+OF_PAYMENT = {
+    "PENDING": "It was created, and no provider was asked yet.",
+    "PROCESSING": "The provider was asked, and its answer is not known yet.",
+    "REQUIRES_ACTION": "The payer must do something before it is paid.",
+    "AUTHORIZED": "The money is held for us, and not taken yet.",
+    "SUCCESS": "It was paid.",
+    "FAILED": "It was not paid.",
+    "CANCELLED": "It was cancelled, and nothing was kept.",
+    "EXPIRED": "Its time was over before it was paid.",
+    "PARTIALLY_REFUNDED": "It was paid, and a part of it was given back.",
+    "REFUNDED": "It was paid, and all of it was given back.",
+}
 OF_REFUND = {
     "PENDING": "The provider was asked to give the money back, and has not said how it ended.",
     "SUCCESS": "The money was given back.",
@@ -50,8 +61,12 @@ ROLES = {
     "admin": "also edits the catalog and looks after operators.",
 }
 KEYS = {
-    "?": "this page",
-    "/": "puts the cursor into the box that finds, where there is one",
+    "?": "lists the keys, on every page",
+    "/": "puts the cursor into the box that finds",
+    "j, k": "go to the next row of a list, and to the one before",
+    "g, then d, p, r, e or a": "opens the desk, payments, refunds, events or approvals",
+    "f": "opens the filters of a list",
+    "r": "refunds the payment that is open",
     "Tab": "goes on to the next link, field or button",
     "Enter": "opens what is marked",
 }
@@ -63,7 +78,7 @@ class Help(Page):
     @expose()
     def index(self) -> str:
         return self.render(
-            of_payment=OF_STATUS,
+            of_payment=OF_PAYMENT,
             of_refund=OF_REFUND,
             of_job=OF_JOB,
             words=WORDS,
