@@ -420,6 +420,45 @@ def test_nobody_approves_what_they_asked_for(app: Flask) -> None:
         assert stands(app, request)["state"] == "OPEN"
 
 
+def test_another_session_or_another_role_is_the_same_person(app: Flask) -> None:
+    """Who asked as an operator and was raised since, logged in anew."""
+    person, paid = an_operator(app), a_payment(app)
+    request = asks(app, in_session(person), paid)
+    with app.app_context():
+        operators.change_role(who=str(person.operator_id), role=Role.ADMIN, by=CLI)
+    for decide in (approves, declines):
+        with pytest.raises(NotByThisOne, match="somebody else"):
+            decide(app, in_session(person), request)
+    assert sums(app, paid) == ("SUCCESS", 0, 10000)
+
+
+def test_the_hash_of_one_request_opens_no_other(app: Flask, asker: Caller) -> None:
+    """Nor does the one of a request like it that was withdrawn before."""
+    paid = a_payment(app)
+    old = asks(app, asker, paid, "60.00")
+    seen = shown(app, old)
+    withdraws(app, asker, old)
+    new = asks(app, asker, paid, "60.00")
+    foreign = shown(app, asks(app, asker, a_payment(app), "60.00"))
+    for hash_ in (seen, foreign):
+        with pytest.raises(ShownOtherwise):
+            approves(app, acting(app, Role.APPROVER), new, seen=hash_)
+    assert sums(app, paid) == ("SUCCESS", 0, 6000)
+
+
+def test_two_tabs_of_two_operators_do_not_both_find_room(app: Flask, sandbox: Sandbox) -> None:
+    """Of one payment, below the limit each and above it together."""
+    paid = a_payment(app)
+    seen, who = version(app, paid), [acting(app) for _ in range(4)]
+
+    def give(one: Caller) -> str:
+        return outcome(lambda: gives(app, one, paid, "30.00", seen=seen))
+
+    found = Counter(at_once([lambda one=one: give(one) for one in who]))  # type: ignore[misc]
+    assert found == {"done": 1, "PaymentChanged": 3}
+    assert len(at_provider(sandbox, "refunds", payment_row(app, paid)["reference"])) == 1
+
+
 def test_the_database_refuses_it_too(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     who, paid = acting(app, Role.ADMIN), a_payment(app)
     request = asks(app, who, paid)

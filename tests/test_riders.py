@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.fixtures import MakeApp, a_key, a_number, an_order
+from tests.four_eyes import acting, asks, withdraws
 from tests.tokens import SECURED, a_token, bearing
 
 Paid = dict[str, Any]
@@ -250,3 +251,24 @@ def test_a_rider_moves_no_money(asked: FlaskClient, method: str) -> None:
         headers = {"Idempotency-Key": a_key(), **bearing(token)}
         answer = asked.open(path, method=method, json=body, headers=headers)
         assert (answer.status_code, answer.json["code"]) == (403, "insufficient_scope"), path
+
+
+def test_what_operators_ask_of_each_other_is_no_riders_to_see(
+    secured: Flask, asked: FlaskClient
+) -> None:
+    """A refund that somebody asked for, and that was not approved: neither the word nor the why."""
+    rider = a_number()
+    paid = charged(asked, rider_id=rider)
+    asker = acting(secured)
+    secret = f"looks like fraud {a_key()}"
+    request = asks(secured, asker, paid["payment_id"], "60.00", reason=secret)
+    withdraws(secured, asker, request)
+    asks(secured, asker, paid["payment_id"], "50.00", reason=secret)
+    line = asked.get(f"/v1/payments/{paid['payment_id']}/events", headers=bearing(a_token()))
+    told = [one["what"] for one in line.json["events"] if one["kind"] == "event"]
+    assert told[-3:] == ["refund.asked", "refund.not_approved", "refund.asked"]
+    assert secret in line.text
+    for path in places(paid):
+        seen = as_rider(asked, rider, path).data
+        for hidden in ("refund.asked", "refund.not_approved", secret, asker.name):
+            assert hidden.encode() not in seen, path
