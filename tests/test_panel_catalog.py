@@ -21,9 +21,16 @@ PAGE = "/admin/catalog"
 LAST_ACT = "SELECT * FROM audit_log ORDER BY audit_id DESC LIMIT 1"
 
 
+@pytest.fixture(scope="module")
+def app_of_module(make_app: MakeApp, database_of_module: str) -> Flask:
+    return make_app(**KEYS, database_url=database_of_module, operator_mfa="optional")
+
+
 @pytest.fixture
-def pages(make_app: MakeApp, fresh_database: str) -> Flask:
-    app = make_app(**KEYS, database_url=fresh_database, operator_mfa="optional")
+def pages(app_of_module: Flask) -> Flask:
+    """With three lines in the catalog, and no others."""
+    app = app_of_module
+    execute(app, "DELETE FROM provider_offers")
     for place, name in enumerate(("First", "Second", "<b>Third</b>"), start=1):
         execute(
             app,

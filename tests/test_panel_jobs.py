@@ -95,7 +95,8 @@ def test_the_list_leads_to_its_file(desk: Desk) -> None:
 def test_who_may_only_look_has_no_ticks(desk: Desk) -> None:
     created(desk.app)
     viewer = Desk(desk.app).join()
-    assert 'type="checkbox"' not in viewer.get("/admin/payments").text
+    assert 'name="key"' not in viewer.get("/admin/payments").text
+    assert 'name="key"' in desk.get("/admin/payments").text
     assert viewer.get(f"{BULK}?kind=RESOLVE&all=1").status_code == 403
 
 

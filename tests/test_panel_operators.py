@@ -20,10 +20,9 @@ PAGE = "/admin/operators"
 LAST_ACT = "SELECT * FROM audit_log ORDER BY audit_id DESC LIMIT 1"
 
 
-@pytest.fixture
-def pages(make_app: MakeApp, fresh_database: str) -> Flask:
-    """Where nobody else's admins are."""
-    return make_app(**KEYS, database_url=fresh_database, operator_mfa="optional")
+@pytest.fixture(scope="module")
+def pages(make_app: MakeApp, database_of_module: str) -> Flask:
+    return make_app(**KEYS, database_url=database_of_module, operator_mfa="optional")
 
 
 @pytest.fixture
@@ -127,7 +126,11 @@ def test_sessions_of_one_are_shown_and_ended(admin: Desk) -> None:
     assert "They are logged in nowhere." in admin.get(place(other)).text
 
 
-def test_the_last_admin_can_t_be_lowered_and_it_says_so(admin: Desk) -> None:
+def test_the_last_admin_can_t_be_lowered_and_it_says_so(
+    make_app: MakeApp, fresh_database: str
+) -> None:
+    app = make_app(**KEYS, database_url=fresh_database, operator_mfa="optional")
+    admin = Desk(app).join(Role.ADMIN)
     answer = admin.post(f"{place(admin)}/disable", page=PAGE)
     assert answer.status_code == 303
     assert "This is the last active admin" in admin.get(place(admin)).text
