@@ -92,6 +92,14 @@ def test_the_list_leads_to_its_file(desk: Desk) -> None:
     assert "Export as CSV" not in desk.get("/admin/payments?currency=INR&amount_from=1").text
 
 
+@pytest.mark.parametrize("status", ["ALL", "PENDING"])
+def test_refunds_lead_to_their_file(desk: Desk, status: str) -> None:
+    page = desk.get(f"/admin/refunds?status={status}").text
+    with desk.get(link(page, "Export all of these as CSV")) as answer:
+        assert answer.mimetype == "text/csv"
+    assert "as CSV" not in Desk(desk.app).join().get(f"/admin/refunds?status={status}").text
+
+
 def test_who_may_only_look_has_no_ticks(desk: Desk) -> None:
     created(desk.app)
     viewer = Desk(desk.app).join()
