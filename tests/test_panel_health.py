@@ -94,10 +94,11 @@ def test_what_came_back_is_forgotten(own: Flask, monkeypatch: pytest.MonkeyPatch
         raise RedisDown("gone")
 
     with own.app_context():
-        monkeypatch.setattr(health.cache, "client", SimpleNamespace(ping=gone))
+        monkeypatch.setattr(health, "cache", SimpleNamespace(client=SimpleNamespace(ping=gone)))
         health.check()
         assert health.down_since().keys() == {"redis"}
-        monkeypatch.setattr(health.cache, "client", SimpleNamespace(ping=lambda: True))
+        there = SimpleNamespace(ping=lambda: True)
+        monkeypatch.setattr(health, "cache", SimpleNamespace(client=there))
         health.check()
         assert health.down_since() == {}
 
