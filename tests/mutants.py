@@ -926,7 +926,7 @@ MUTANTS = (
         f"{SERVICES}/totals.py",
         "{name} = {table}.{name} + EXCLUDED.{name}",
         "{name} = EXCLUDED.{name}",
-        ("tests/test_figures.py",),
+        ("tests/test_figures.py::test_two_rebuilds_mend_once",),
     ),
     Mutant(
         "figures: deltas that wait are of the rebuild's snapshot",
@@ -940,21 +940,21 @@ MUTANTS = (
         f"{SERVICES}/moves/writing.py",
         "        SELECT l.created_at, {_of_n(_DELTA)}",
         "        SELECT now(), {_of_n(_DELTA)}",
-        ("tests/test_figures.py::test_figures_are_what_payments_say",),
+        ("tests/test_figures.py::test_hours_go_after_eight_days_and_a_late_move_brings_none_back",),
     ),
     Mutant(
         "figures: hours begin on the clocks of the business",
         f"{SERVICES}/totals.py",
         "HOUR_OF = \"date_trunc('hour', {at}, :zone)\"",
         "HOUR_OF = \"date_trunc('hour', {at}, 'UTC')\"",
-        ("tests/test_figures.py::test_figures_are_what_payments_say",),
+        ("tests/test_figures.py::test_a_rebuild_makes_the_days_of_another_zone",),
     ),
     Mutant(
         "figures: days begin on the clocks of the business",
         f"{SERVICES}/totals.py",
         'DAY_OF = "CAST({at} AT TIME ZONE :zone AS date)"',
         "DAY_OF = \"CAST({at} AT TIME ZONE 'UTC' AS date)\"",
-        ("tests/test_figures.py::test_figures_are_what_payments_say",),
+        ("tests/test_figures.py::test_a_rebuild_makes_the_days_of_another_zone",),
     ),
     Mutant(
         "status and amounts belong together (CHECK)",
