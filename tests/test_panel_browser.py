@@ -54,13 +54,13 @@ def house(make_app: MakeApp, database_of_module: str, sandbox: Sandbox) -> Itera
 def filled(app: Flask, sandbox: Sandbox) -> int:
     """Fills the database with what is hard to show; the payment that has most of it."""
     rider = a_number()
-    for changes in ({"method": "CASH"}, {"currency": "KWD", "amount": "123456.789"}):
+    for changes in ({"method": "CASH"}, {"currency": "KWD", "amount": "12345.678"}):
         created(app, rider_id=rider, **changes)
     lost(app, sandbox)
     hostile = paid(
         app,
         rider_id=rider,
-        amount="99999999.99",
+        amount="99999.99",
         description=HOSTILE + LONG[:400],
         reference=HOSTILE,
         metadata={"<b>key</b>": HOSTILE, "long": LONG},
