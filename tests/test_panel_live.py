@@ -56,7 +56,8 @@ def page(house: House) -> Iterator[Page]:
 def hide(page: Page, hidden: bool) -> None:
     """The tab goes to the back, or comes to the front."""
     page.evaluate(
-        "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+        "hidden => { Object.defineProperty(document, 'hidden',"
+        " {value: hidden, configurable: true});"
         " document.dispatchEvent(new Event('visibilitychange')); }",
         hidden,
     )
