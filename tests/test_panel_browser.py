@@ -83,7 +83,7 @@ def filled(app: Flask, sandbox: Sandbox) -> int:
 
 
 def paths(house: House) -> list[str]:
-    """The address of each page that a menu or a row leads to; ids are those of rows that are there."""
+    """The address of each page that a menu or a row leads to; ids are those of rows there are."""
     found = [f"/admin{page.path}" if page.path else "/admin/" for _, page, _ in READING]
     with house.app.test_request_context():
         adapter = house.app.create_url_adapter(None) or house.app.url_map.bind("")
@@ -105,8 +105,8 @@ def an_id(house: House, name: str) -> int:
 
 
 # Boxes of text that lie on each other, and text that is cut off: no pixel is shared by two texts,
-# and nothing that hides what overflows has something to hide. What is only for readers of the screen,
-# and what stays in sight while the page moves, is left out.
+# and nothing that hides what overflows has something to hide. What is for screen readers only, and
+# what stays in sight while the page moves, is left out.
 FAULTS = """() => {
   const faults = [], boxes = [];
   const apart = (element) => element.closest(".hidden, .skip, .find label, dialog, svg, option");
@@ -122,14 +122,16 @@ FAULTS = """() => {
     const range = document.createRange();
     range.selectNodeContents(text);
     for (const box of range.getClientRects())
-      if (box.width > 1 && box.height > 1) boxes.push({box, element, said: text.data.trim().slice(0, 40)});
+      if (box.width > 1 && box.height > 1)
+        boxes.push({box, element, said: text.data.trim().slice(0, 40)});
   }
   boxes.sort((one, other) => one.box.top - other.box.top);
   boxes.forEach((one, place) => {
     for (const other of boxes.slice(place + 1)) {
       if (other.box.top > one.box.bottom - 3) break;
       const high = Math.min(one.box.bottom, other.box.bottom) - other.box.top;
-      const wide = Math.min(one.box.right, other.box.right) - Math.max(one.box.left, other.box.left);
+      const right = Math.min(one.box.right, other.box.right);
+      const wide = right - Math.max(one.box.left, other.box.left);
       if (one.element !== other.element && high > 4 && wide > 2)
         faults.push(`"${one.said}" lies on "${other.said}"`);
     }
@@ -137,7 +139,8 @@ FAULTS = """() => {
   for (const element of document.querySelectorAll("main *, .top *, .foot *")) {
     const style = getComputedStyle(element);
     if (apart(element) || !["hidden", "clip"].includes(style.overflowX)) continue;
-    if (element.scrollWidth > element.clientWidth + 1) faults.push(`cut: ${element.outerHTML.slice(0, 80)}`);
+    if (element.scrollWidth > element.clientWidth + 1)
+      faults.push(`cut: ${element.outerHTML.slice(0, 80)}`);
   }
   return faults;
 }"""
@@ -169,7 +172,7 @@ def test_every_page_is_whole(
         heard = Heard(page)
         for path in paths(house):
             wrong += [f"{path}: {fault}" for fault in faults(page, heard, path, rules)]
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)
 
 
 def faults(page: Page, heard: Heard, path: str, rules: dict[str, Any]) -> list[str]:
@@ -179,8 +182,9 @@ def faults(page: Page, heard: Heard, path: str, rules: dict[str, Any]) -> list[s
     answer = page.goto(path, wait_until="load")
     assert answer is not None
     found = [] if answer.status == 200 or str(NO_SUCH) in path else [f"answers {answer.status}"]
-    sent = [asked for asked in heard.asked if not asked.url.endswith("/story")]
-    weight = sum(len(got.body()) for asked in sent if (got := asked.response()))
+    sent = [asked for asked in heard.asked if not asked.url.endswith(("/story", "/part"))]
+    got = [answer for asked in sent if (answer := asked.response())]
+    weight = sum(len(one.body()) for one in got if not 300 <= one.status < 400)
     if len(sent) > REQUESTS or weight > BYTES:
         found.append(f"{len(sent)} requests, {weight} bytes")
     if not fits(page):
