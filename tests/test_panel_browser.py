@@ -118,7 +118,8 @@ FAULTS = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const text = walker.currentNode, element = text.parentElement;
-    if (!text.data.trim() || apart(element) || sticky(element)) continue;
+    if (!text.data.trim() || !element.checkVisibility()) continue;
+    if (apart(element) || sticky(element)) continue;
     const range = document.createRange();
     range.selectNodeContents(text);
     for (const box of range.getClientRects())
