@@ -20,6 +20,8 @@ OF_EVENT = {
     "payment.refund_taken_back": "The provider took a refund back",
     "payment.paid_twice": "Paid a second time; that money is given back",
     "payment.rerouted": "Sent to another provider",
+    "refund.asked": "A refund was asked for, and waits for a decision",
+    "refund.not_approved": "The refund that was asked for is not made",
     "refund.requested": "Asked to be given back",
     "refund.succeeded": "Given back",
     "refund.failed": "Could not be given back",
