@@ -36,19 +36,22 @@ LOOKED_AT_IN_ALL = ("desk", "payments", "payment")
 def pages(service: str) -> dict[str, str]:
     """Each picture's name, and the page on it."""
     story = newest(service, "status=PARTIALLY_REFUNDED")
+    taken = newest(service, "status=SUCCESS&method=CARD")
     return {
         "desk": "/admin/",
         "payments": "/admin/payments",
         "payment": f"/admin/payments/{story['payment_id']}",
-        "found": f"/admin/find?q={story['trip_id']}",
-        "refund": f"/admin/payments/{newest(service, 'status=SUCCESS')['payment_id']}/refund",
+        "found": "/admin/find?q=32",
+        "refund": f"/admin/payments/{taken['payment_id']}/refund?how=all",
         "refunds": "/admin/refunds",
         "approvals": "/admin/approvals",
         "events": "/admin/events",
         "webhooks": "/admin/webhooks",
-        "keys": "/admin/keys",
+        "keys": "/admin/keys?key=trip-32-charge",
         "audit": "/admin/audit",
         "health": "/admin/health",
+        "catalog": "/admin/catalog",
+        "operators": "/admin/operators",
         "help": "/admin/help",
     }
 
