@@ -59,7 +59,10 @@ def pages(service: str) -> dict[str, str]:
 def newest(service: str, query: str) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"} if os.environ.get("TOKEN") else {}
     address = f"{service}/v1/payments?limit=1&{query}"
-    rows = requests.get(address, headers=headers, timeout=10).json()["payments"]
+    try:
+        rows = requests.get(address, headers=headers, timeout=10).json()["payments"]
+    except requests.ConnectionError:
+        raise SystemExit(f"screenshots: {service} does not answer: start `make run`") from None
     if not rows:
         raise SystemExit(f"screenshots: no payment with {query} yet: let `make demo` run a while")
     found: dict[str, Any] = rows[0]
