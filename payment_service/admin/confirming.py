@@ -32,7 +32,7 @@ from payment_service.domain.four_eyes import (
 )
 from payment_service.idempotency import Key, fingerprint
 from payment_service.services import fitting, timeline
-from payment_service.services.fitting import Fit, PaymentAct, Seen
+from payment_service.services.fitting import AsItStands, Fit, PaymentAct
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{20,64}", re.ASCII)
 _VERSION = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -169,7 +169,7 @@ def changes(payment_id: int, since: int) -> list[Changed]:
     ]
 
 
-def _amount_of(fit: Fit, seen: Seen) -> int:
+def _amount_of(fit: Fit, seen: AsItStands) -> int:
     """What the act is about."""
     if fit.refund_id is not None:
         return next(row["amount"] for row in seen.refunds if row["refund_id"] == fit.refund_id)

@@ -17,7 +17,7 @@ from payment_service.domain.commands import RefundPayment, SentAmount
 from payment_service.domain.errors import DomainError
 from payment_service.domain.money import BadAmount
 from payment_service.services import fitting, refund_requests
-from payment_service.services.fitting import PaymentAct, Seen
+from payment_service.services.fitting import AsItStands, PaymentAct
 
 LONGEST_AMOUNT = 40
 """Characters; more than any amount has."""
@@ -63,7 +63,7 @@ def _again(payment_id: int, **told: Any) -> Any:
     return shown[0] if isinstance(shown, tuple) else shown
 
 
-def _wanted(asked: Mapping[str, str], seen: Seen) -> int:
+def _wanted(asked: Mapping[str, str], seen: AsItStands) -> int:
     """In minor units. Raises BadAmount."""
     if asked.get("how") == "all":
         return seen.left
@@ -75,7 +75,7 @@ def _wanted(asked: Mapping[str, str], seen: Seen) -> int:
     return amount
 
 
-def _choose(seen: Seen, **told: Any) -> str:
+def _choose(seen: AsItStands, **told: Any) -> str:
     payment_id = seen.payment["payment_id"]
     since = told.pop("since", None)
     return render_template(

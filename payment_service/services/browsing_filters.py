@@ -1,5 +1,5 @@
 """The filters of the operators' list of payments as conditions, each phrased so that an index
-serves it; those that services/listings has are phrased there."""
+serves it; those that all lists have are phrased in services/listing_filters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Select, and_, bindparam, func, or_, select
 
 from payment_service.domain.vocabulary import PaymentStatus, RefundStatus
 from payment_service.models import Contradiction
-from payment_service.services.listings import Filter, wanted_rows
+from payment_service.services.listing_filters import Filter, wanted_rows
 from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
 from payment_service.services.moves.transitions import OPEN
 
@@ -29,7 +29,7 @@ _GIVEN_BACK = (PaymentStatus.REFUNDED, PaymentStatus.PARTIALLY_REFUNDED)
 def wanted(names: tuple[str, ...], status: str | None, by_hand: ByHand) -> list[Filter]:
     """A condition for each name; its value is the parameter of its name.
 
-    Beside those of listings: amount_from and amount_to; `stuck`, the time before which a request
+    Beside those of all lists: amount_from and amount_to; `stuck`, the time before which a request
     was sent that is still open; `contradicted`, the time since which evidence overturned what
     callers were told; `refunded_from`, `refunded_to`, when a refund was asked for that succeeded;
     `refunded`, given back at any time, for lists that another filter keeps short.

@@ -27,7 +27,7 @@ from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.rows import PaymentRow
 from payment_service.services.standing import Condition
 
-_DONE = (200, "{}")
+_DONE = (1, "{}")
 """Kept under the key of what asks no provider: how it went is read from the payment."""
 
 

@@ -55,7 +55,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Seen:
+class AsItStands:
     """A payment as whoever acts sees it. `asked` are its requests to providers,
     `waiting` is the refund that somebody else is to decide on."""
 
@@ -90,7 +90,7 @@ class Seen:
         return found is not None and found.full_refunds_only
 
 
-def look(payment_id: int) -> Seen:
+def look(payment_id: int) -> AsItStands:
     """The payment. Raises PaymentNotFound."""
     with db.engine.connect() as connection:
         # First: where it moves in between, its version is too old, and nothing worse.
@@ -99,10 +99,10 @@ def look(payment_id: int) -> Seen:
         query = select(REFUND).where(REFUND.c.payment_id == payment_id).order_by(REFUND.c.refund_id)
         refunds = [rows.refund_row(row) for row in connection.execute(query).mappings()]
         waiting = find_open(connection, payment_id)
-    return Seen(payment, transactions, upcoming.asked_of(transactions), refunds, waiting)
+    return AsItStands(payment, transactions, upcoming.asked_of(transactions), refunds, waiting)
 
 
-def acts_for(seen: Seen, operator: Current) -> list[Fit]:
+def acts_for(seen: AsItStands, operator: Current) -> list[Fit]:
     """The acts of the payment's page, in its order. Those of cash are left out where there never
     was any."""
     fits = [Fit(act, why(seen)) for act, why in _WHY_NOT.items()]
@@ -116,7 +116,7 @@ def acts_for(seen: Seen, operator: Current) -> list[Fit]:
     return [_within_role(fit, operator.role) for fit in fits]
 
 
-def fit_of(act: PaymentAct, seen: Seen, operator: Current) -> Fit:
+def fit_of(act: PaymentAct, seen: AsItStands, operator: Current) -> Fit:
     """That one of them."""
     fits = {fit.act: fit for fit in acts_for(seen, operator)}
     return fits.get(act) or Fit(act, "This is not a payment in cash.")
@@ -129,7 +129,7 @@ def _within_role(fit: Fit, role: Role) -> Fit:
     return Fit(fit.act, f"For operators with the role {wanted}.", fit.refund_id)
 
 
-def _why_no_refund(seen: Seen) -> str | None:
+def _why_no_refund(seen: AsItStands) -> str | None:
     payment = seen.payment
     if payment["status"] not in CAPTURED:
         return "Nothing was taken, so nothing can be given back."
@@ -148,13 +148,13 @@ def _why_no_refund(seen: Seen) -> str | None:
     return None
 
 
-def _why_no_capture(seen: Seen) -> str | None:
+def _why_no_capture(seen: AsItStands) -> str | None:
     if seen.payment["status"] == PaymentStatus.AUTHORIZED:
         return None
     return _under_way(seen) or "Nothing is held."
 
 
-def _why_no_cancel(seen: Seen) -> str | None:
+def _why_no_cancel(seen: AsItStands) -> str | None:
     status = seen.payment["status"]
     if status in (PaymentStatus.PENDING, PaymentStatus.AUTHORIZED):
         return None
@@ -165,7 +165,7 @@ def _why_no_cancel(seen: Seen) -> str | None:
     return _under_way(seen) or "It is over."
 
 
-def _why_no_look_up(seen: Seen) -> str | None:
+def _why_no_look_up(seen: AsItStands) -> str | None:
     if any(one.can_be_looked_up() for one in seen.asked):
         return None
     return "No request waits for an answer."
@@ -179,7 +179,7 @@ _WHY_NOT = {
 }
 
 
-def _under_way(seen: Seen) -> str | None:
+def _under_way(seen: AsItStands) -> str | None:
     """What is asked of the provider just now."""
     asked = [one for one in seen.asked if not one.is_beside()]
     if seen.payment["status"] != PaymentStatus.PROCESSING or not asked:
@@ -187,11 +187,11 @@ def _under_way(seen: Seen) -> str | None:
     return f"A {asked[-1].type.lower()} is under way; its answer is not known yet."
 
 
-def _is_cash(seen: Seen) -> bool:
+def _is_cash(seen: AsItStands) -> bool:
     return bool(providers().charged_by_hand(seen.payment["method"]))
 
 
-def _why_not_received(seen: Seen) -> str | None:
+def _why_not_received(seen: AsItStands) -> str | None:
     if seen.payment["status"] == PaymentStatus.PENDING:
         return None
     return "It does not wait for cash."
@@ -203,7 +203,7 @@ def _waits_for_hand(one: Asked) -> bool:
     return one.type == TransactionType.REFUND and one.is_open() and bool(one.by_hand or lost)
 
 
-def _refund_of(seen: Seen, one: Asked) -> int | None:
+def _refund_of(seen: AsItStands, one: Asked) -> int | None:
     pending: list[Any] = [
         row["refund_id"]
         for row in seen.refunds
