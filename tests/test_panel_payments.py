@@ -138,8 +138,11 @@ def test_a_cursor_that_we_did_not_give_out_is_the_first_page(desk: Desk) -> None
     assert desk.get(f"{LIST}?older=nonsense").status_code == 200
 
 
-def test_what_takes_too_long_says_narrow_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_too_long_says_narrow_it(
+    pages: Flask, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And the connection lives on, without the limit."""
+    paid(pages)
     monkeypatch.setattr(browsing, "wanted", lambda *_: [sleeping()])
     monkeypatch.setattr(browsing, "SECONDS", 0.05)
     browsing.leafed.cache_clear()
