@@ -30,8 +30,9 @@ KOLKATA = "Asia/Kolkata"
 
 
 @pytest.fixture(scope="module")
-def pages(make_app: MakeApp) -> Flask:
-    return make_app(**KEYS, operator_mfa="optional")
+def pages(make_app: MakeApp, database_of_module: str) -> Flask:
+    """On a database of its own: its payments are moved in time."""
+    return make_app(**KEYS, operator_mfa="optional", database_url=database_of_module)
 
 
 @pytest.fixture

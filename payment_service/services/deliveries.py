@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypedDict, cast
@@ -60,7 +61,7 @@ class Which:
             found.append(DELIVERY.c.parked_at <= self.parked_until)
         return found
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> Mapping[str, Any]:
         """As it is written down."""
         found: dict[str, Any] = {"sink": self.sink, "payment_id": self.payment_id, "seq": self.seq}
         if self.error_hash is not None:
