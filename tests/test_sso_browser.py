@@ -60,7 +60,7 @@ def test_in_and_out_and_the_role_taken_away(make_app: MakeApp, issuer: Issuer, p
         page.goto(back)  # a code and a state are for once
         heading(page, "Single sign-on did not work")
         page.goto(f"{panel}/admin/")
-        heading(page, "Overview")
+        heading(page, "Desk")
 
         page.get_by_role("button", name="Log out").click()
         heading(page, "Log in")
@@ -116,4 +116,4 @@ def test_a_lie_lets_no_browser_in(make_app: MakeApp, page: Page) -> None:
             issuer.honest()
             issuer.subject = a_key()
             page.goto(f"{panel}/admin/sso")
-            heading(page, "Overview")
+            heading(page, "Desk")
