@@ -355,6 +355,7 @@ def test_a_look_up_that_tells_of_two_payments_is_taken_in_whole_or_not_at_all(
             resolution.resolve(payment_id=payment_id, number=1)
     finally:
         execute(app, "ALTER TABLE transactions DROP CONSTRAINT no_second")
+    assert status(app, payment_id) == "REQUIRES_ACTION"
     look_up(app, payment_id)
     assert status(app, payment_id) == "SUCCESS"
     give_back(app)
