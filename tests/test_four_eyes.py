@@ -26,10 +26,9 @@ from payment_service.domain.four_eyes import (
     PaymentChanged,
     SecondPersonNeeded,
     ShownOtherwise,
-    StepUpFirst,
     UnknownRequest,
 )
-from payment_service.domain.operators import By, OutOfReach, Refused, Role
+from payment_service.domain.operators import By, OutOfReach, Refused, Role, StepUpFirst
 from payment_service.domain.pages import MAY, Deed, NotAllowed, is_at_least
 from payment_service.services import (
     audit,

@@ -20,13 +20,14 @@ from payment_service.domain.operators import (
     OwnRole,
     Refused,
     Role,
+    StepUpFirst,
     UnknownOperator,
 )
 from payment_service.extensions import db
 from payment_service.services import invites, operators
 from tests.books import row, rows
 from tests.fixtures import MakeApp, a_key
-from tests.operators import CLI, KEYS, Person, a_session, acts, acts_of, an_operator
+from tests.operators import CLI, KEYS, Person, a_session, acts, acts_of, an_operator, minutes_later
 from tests.operators import app as app
 
 
@@ -104,9 +105,8 @@ def test_whether_an_admin_can_come_in(alone: Flask) -> None:
 # -- who may
 
 
-@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR, Role.APPROVER])
-def test_only_admins_do_anything_to_operators(app: Flask, role: Role) -> None:
-    by, other = a_session(an_operator(app, role)).by, an_operator(app)
+def try_all(app: Flask, by: By, other: Person, refused: type[Refused]) -> None:
+    """Each act that is done to operators, once."""
     with app.app_context():
         for act in (
             lambda: operators.add(email="x@example.com", role=Role.VIEWER, by=by),
@@ -116,9 +116,21 @@ def test_only_admins_do_anything_to_operators(app: Flask, role: Role) -> None:
             lambda: operators.reset_second_factor(who=other.email, by=by),
             lambda: invites.make(email=other.email, role=None, by=by),
         ):
-            with pytest.raises(NotAnAdmin):
+            with pytest.raises(refused):
                 act()
     assert acts(app, other) == ["operator_added"]
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR, Role.APPROVER])
+def test_only_admins_do_anything_to_operators(app: Flask, role: Role) -> None:
+    try_all(app, a_session(an_operator(app, role)).by, an_operator(app), NotAnAdmin)
+
+
+def test_only_who_has_just_shown_who_he_is_does_anything_to_operators(app: Flask) -> None:
+    admin = an_operator(app, Role.ADMIN)
+    by = a_session(admin).by
+    minutes_later(app, admin, 11)
+    try_all(app, by, an_operator(app), StepUpFirst)
 
 
 def test_nobody_changes_their_own_role(app: Flask) -> None:

@@ -18,9 +18,9 @@ from payment_service.domain.four_eyes import (
     Decided,
     NotByThisOne,
     ShownOtherwise,
-    StepUpFirst,
     UnknownRequest,
 )
+from payment_service.domain.operators import StepUpFirst
 from payment_service.domain.pages import MAY, Deed, is_at_least
 from payment_service.services import aftermath, refund_requests
 from payment_service.services import refund_request_lists as lists

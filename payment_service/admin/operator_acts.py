@@ -1,4 +1,5 @@
-"""What an admin does to operators. Each asks first, within the last minutes, who it is."""
+"""What an admin does to operators. The services do it only for who has shown within the last minutes
+who it is."""
 
 from __future__ import annotations
 
@@ -12,23 +13,23 @@ from payment_service.admin.admission import now
 from payment_service.admin.forms import Invite
 from payment_service.admin.redirects import see
 from payment_service.config import settings
-from payment_service.domain.operators import LastAdmin, OwnRole, Refused, Role
-from payment_service.services import invites, operators, sessions
+from payment_service.domain.operators import LastAdmin, OwnRole, Refused, Role, StepUpFirst
+from payment_service.services import invites, operators
 
 _View = Callable[..., Any]
 
 
 def _stepped_up(view: _View) -> _View:
-    """Sends who has not shown for a while who it is to do so, and back to the list: nothing is
-    done."""
+    """Sends who has not shown for a while who it is to do so, and back to the list."""
 
     @wraps(view)
     def shown(**values: Any) -> Any:
-        if not sessions.stepped_up(now()):
-            flash("Show once more who you are. Nothing was done yet.")
+        try:
+            return view(**values)
+        except StepUpFirst as error:
+            flash(str(error))
             then = url_for("admin_operators.index")
             return see(url_for("admin.step_up", next=then))
-        return view(**values)
 
     return shown
 
@@ -45,6 +46,8 @@ def make_invite() -> Any:
                 role=Role(form.role.data),
                 by=now().by,
             )
+        except StepUpFirst:
+            raise
         except Refused as error:
             form.email.errors = [str(error)]
         else:

@@ -73,10 +73,6 @@ class NotByThisOne(Refused):
     """Another operator has to decide, or to withdraw."""
 
 
-class StepUpFirst(Refused):
-    """The password or the code is to be shown again first."""
-
-
 def shown(request: Mapping[str, Any], version: int) -> str:
     """What stands for the request as an operator sees it, beside its payment of that version. Who
     decides sends it back: another one is refused."""

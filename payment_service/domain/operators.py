@@ -130,6 +130,10 @@ class OutOfReach(Refused):
     """The session is over, or does not reach this; or the password or code is to be shown first."""
 
 
+class StepUpFirst(OutOfReach):
+    """The password or the code is to be shown once more first."""
+
+
 class NotAdmitted(Refused):
     """Single sign-on named somebody who may not come in, or came by a link that was used."""
 

@@ -8,8 +8,7 @@ from sqlalchemy import Connection, text
 
 from payment_service.config import settings
 from payment_service.domain.callers import Caller
-from payment_service.domain.four_eyes import StepUpFirst
-from payment_service.domain.operators import OutOfReach, Role, operator_name
+from payment_service.domain.operators import OutOfReach, Role, StepUpFirst, operator_name
 from payment_service.domain.pages import Deed, expect_may
 
 

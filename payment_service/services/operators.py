@@ -1,7 +1,8 @@
 """Operators: who there are, and how they come in and go out.
 
-Every act is written down in its own transaction. Raises what domain/operators.py names; each text
-is a sentence for the person who asked. `who` is an e-mail, or an operator's number.
+Every act is written down in its own transaction. Raises what domain/operators.py names, NotAnAdmin
+and StepUpFirst from each that changes anything; each text is a sentence for the person who asked.
+`who` is an e-mail, or an operator's number.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from payment_service.domain.operators import (
     NotAnAdmin,
     OwnRole,
     Role,
+    StepUpFirst,
     UnknownOperator,
     is_email,
     operator_name,
@@ -159,8 +161,12 @@ def has_admin() -> bool:
 
 
 def expect_admin(by: By) -> None:
+    """Raises NotAnAdmin, and StepUpFirst of a session: a browser that was left open must not make
+    an admin."""
     if not by.is_admin:
         raise NotAnAdmin("Only an admin does this.")
+    if by.operator_id is not None and not sessions.stepped_up(by):
+        raise StepUpFirst("Show once more who you are. Nothing was done yet.")
 
 
 def hold_all() -> None:

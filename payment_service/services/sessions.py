@@ -163,11 +163,11 @@ def current(token: str | None) -> Current | None:
     return found
 
 
-def stepped_up(now: Current) -> bool:
-    """Whether the operator showed who he is within STEP_UP_SECONDS."""
+def stepped_up(who: Current | By) -> bool:
+    """Whether the operator showed in this session who he is, within STEP_UP_SECONDS."""
     query = select(SESSION.c.stepped_up_at > func.now() - _seconds(settings().step_up_seconds))
     with db.engine.connect() as connection:
-        found = connection.scalar(query.where(_open(now.session_id)))
+        found = connection.scalar(query.where(_open(who.session_id)))
     return bool(found)
 
 
@@ -288,7 +288,7 @@ def _end(which: ColumnElement[bool], why: Ended) -> list[int]:
     return sorted(db.session.execute(values).scalars())
 
 
-def _open(session_id: int) -> ColumnElement[bool]:
+def _open(session_id: int | None) -> ColumnElement[bool]:
     return and_(SESSION.c.session_id == session_id, SESSION.c.ended_at.is_(None))
 
 
