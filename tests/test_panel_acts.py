@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from html import unescape
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
@@ -156,6 +157,55 @@ def test_a_second_tab_is_told_what_changed_and_asked_again(app: Flask, seat: Sea
     assert 'value="Late"' in again.text
     assert seat.send(path(paid, "refund"), **drawn, why="Goodwill").status_code == 303
     assert sums(app, paid) == ("PARTIALLY_REFUNDED", 3000, 0)
+
+
+def confirmed(seat: Seat, payment_id: int, amount: str) -> str:
+    """The address that a browser goes to once the amount is chosen."""
+    chosen = fields_of(seat.get(path(payment_id, "refund")).text)
+    return f"{of(payment_id, amount)}&{urlencode(chosen)}"
+
+
+def test_coming_back_to_a_form_that_was_sent_does_nothing_twice(app: Flask, seat: Seat) -> None:
+    paid = a_payment(app)
+    address = confirmed(seat, paid, "10.00")
+    form = seat.form(address)
+    assert seat.send(path(paid, "refund"), **form, why="Detour").status_code == 303
+    seat.get(path(paid))
+    back = seat.get(address)
+    assert "A part was given back" in back.text
+    assert fields_of(back.text).items() >= {"key": form["key"], "version": form["version"]}.items()
+    again = seat.send(path(paid, "refund"), **fields_of(back.text), why="Detour")
+    assert again.status_code == 303
+    assert "nothing was done twice" in told(seat.get(path(paid)))
+    other = seat.send(path(paid, "refund"), **fields_of(back.text), why="Goodwill")
+    assert other.status_code == 409
+    assert "A part was given back" in other.text
+    assert sums(app, paid) == ("PARTIALLY_REFUNDED", 1000, 0)
+
+
+def test_a_form_whose_reason_was_refused_stays_the_same_form(app: Flask, seat: Seat) -> None:
+    """Come back to after it was done, the refused one is sent again by the browser."""
+    paid = a_payment(app)
+    form = seat.form(of(paid, "10.00"))
+    refused = seat.send(path(paid, "refund"), **form, why="")
+    assert refused.status_code == 422
+    done = seat.send(path(paid, "refund"), **fields_of(refused.text), why="Detour")
+    assert done.status_code == 303
+    back = seat.send(path(paid, "refund"), **form, why="")
+    assert "A part was given back" in back.text
+    seat.send(path(paid, "refund"), **fields_of(back.text), why="Detour")
+    assert sums(app, paid) == ("PARTIALLY_REFUNDED", 1000, 0)
+
+
+def test_an_amount_that_is_chosen_anew_is_another_form(app: Flask, seat: Seat) -> None:
+    """The same part once more, by somebody who goes the whole way again, is meant."""
+    paid = a_payment(app)
+    for _ in range(2):
+        form = seat.form(confirmed(seat, paid, "10.00"))
+        assert seat.send(path(paid, "refund"), **form, why="Detour").status_code == 303
+    assert sums(app, paid) == ("PARTIALLY_REFUNDED", 2000, 0)
+    text = re.sub("<[^>]*>", "", unescape(seat.get(path(paid, "refund")).text))
+    assert "20.00\N{NO-BREAK SPACE}INR was given back before" in text
 
 
 def test_what_no_longer_fits_is_chosen_anew(app: Flask, seat: Seat) -> None:

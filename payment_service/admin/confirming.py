@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
@@ -53,9 +53,26 @@ class Changed:
     who: str
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What makes a form the one that it is: its key, and the payment's version that it shows."""
+
+    key: str
+    version: int
+
+
 def new_key() -> str:
     """For one form, drawn once."""
     return secrets.token_urlsafe(24)
+
+
+def drawn_before(asked: Mapping[str, str]) -> Drawn | None:
+    """The form that an address is of. The back button draws that one again: a new one would be
+    done a second time."""
+    key, version = asked.get("key", ""), asked.get("version", "")
+    if not (_KEY.fullmatch(key) and _VERSION.fullmatch(version)):
+        return None
+    return Drawn(key, int(version))
 
 
 def sent_key() -> Key:
@@ -105,11 +122,12 @@ def tried(payment_id: int, do: Callable[[dict[str, Any]], Any], again: Callable[
         flash(UNDER_WAY)
         return see(payment_url(payment_id))
     except BadReason as error:
-        return again(said=str(error)), 422
+        same = Drawn(taken["key"].key, taken["version"])
+        return again(said=str(error), drawn=same), 422
     except (PaymentNotFound, RefundNotFound):
         raise
     except (DomainError, OneIsOpen, SecondPersonNeeded) as error:
-        return again(said=sentence(error)), 409
+        return again(said=sentence(error), since=taken["version"]), 409
 
 
 def sentence(error: Exception) -> str:
@@ -124,16 +142,22 @@ def page(
     *,
     amount: int | None = None,
     since: int | None = None,
+    drawn: Drawn | None = None,
     template: str = "admin/confirm.html",
     **more: Any,
 ) -> str:
-    """The form of an act, drawn anew. `amount` is in minor units, and what the act is about unless
-    said; `since` is the version that an older form was drawn for. Raises PaymentNotFound."""
+    """The form of an act: a new one, or the one that was `drawn` before. `amount` is in minor
+    units, and what the act is about unless said; `since` is the version that an older form was
+    drawn for. Raises PaymentNotFound."""
     g.payment_id = payment_id
     seen = fitting.look(payment_id)
     fit = fitting.fit_of(act, seen, now())
     if amount is None:
         amount = _amount_of(fit, seen)
+    if drawn is None:
+        drawn = Drawn(new_key(), seen.payment["version"])
+    elif since is None:
+        since = drawn.version
     words = OF_ACT[act]
     if act is PaymentAct.REFUND and seen.given_by_hand:
         words = words._replace(will=REFUND_BY_HAND)
@@ -150,7 +174,7 @@ def page(
         amount_asked=amount,
         words={name: text.format(**values) for name, text in words._asdict().items()},
         changes=[] if since is None else changes(payment_id, since),
-        key=new_key(),
+        drawn=drawn,
         back=payment_url(payment_id),
         **more,
     )

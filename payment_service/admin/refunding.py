@@ -25,7 +25,7 @@ LONGEST_AMOUNT = 40
 
 def refund(payment_id: int) -> Any:
     if request.method != "POST":
-        return _shown(payment_id, request.args)
+        return _shown(payment_id, request.args, drawn=confirming.drawn_before(request.args))
 
     def alone(sent: dict[str, Any]) -> Any:
         ended = refund_requests.refund(payment_id=payment_id, command=_command(), **sent)
@@ -78,6 +78,7 @@ def _wanted(asked: Mapping[str, str], seen: AsItStands) -> int:
 def _choose(seen: AsItStands, **told: Any) -> str:
     payment_id = seen.payment["payment_id"]
     since = told.pop("since", None)
+    told["drawn"] = confirming.Drawn(confirming.new_key(), seen.payment["version"])
     return render_template(
         "admin/refund_amount.html",
         seen=seen,
