@@ -2338,8 +2338,8 @@ MUTANTS = (
     Mutant(
         "paid too late: what is surplus is given back by the worker",
         f"{SERVICES}/expiry.py",
-        "    return or_(voidable, surplus, waiting)",
-        "    return or_(voidable, waiting)",
+        "and_(or_(voidable, surplus, waiting), not_(voiding))",
+        "and_(or_(voidable, waiting), not_(voiding))",
         ("tests/test_paid_too_late.py",),
     ),
 )

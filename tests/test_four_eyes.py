@@ -37,8 +37,9 @@ from payment_service.services import (
     makers,
     operators,
     refund_requests,
+    refunds_asked_for,
 )
-from payment_service.services.moves import steps
+from payment_service.services.moves import steps, unattended
 from payment_service.services.moves.answers import Ended, Replay
 from payment_service.services.moves.refund_holds import RefundRequestRow
 from tests import clocks
@@ -385,6 +386,40 @@ def test_a_refusal_and_a_withdrawal_give_it_back(
         assert end(request) == ended, "sent twice"
         assert version(app, paid) == before
     fits(app, paid)
+
+
+def test_what_can_not_be_lapsed_makes_way(
+    app: Flask, asker: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        lapsing.run_once()  # what the tests above left
+    first, second = (asks(app, asker, a_payment(app), "60.00") for _ in range(2))
+    for request, hours in ((first, 2), (second, 1)):
+        execute(
+            app,
+            "UPDATE refund_requests SET expires_at = now() - make_interval(hours => :hours)"
+            " WHERE request_id = :id",
+            id=request["request_id"],
+            hours=hours,
+        )
+    end = refunds_asked_for.end
+
+    def stumbles(connection: Any, payment: Any, request: RefundRequestRow, *others: Any) -> Any:
+        if request["request_id"] == first["request_id"]:
+            raise RuntimeError("a mistake of ours")
+        return end(connection, payment, request, *others)
+
+    monkeypatch.setattr(lapsing, "BATCH", 1)
+    monkeypatch.setattr(unattended, "MAKES_WAY_SECONDS", 3600.0)
+    monkeypatch.setattr(refunds_asked_for, "end", stumbles)
+    with app.app_context():
+        assert lapsing.run_once() == {"lapsed": 0, "more": 1}
+        assert lapsing.run_once() == {"lapsed": 1, "more": 1}
+        assert lapsing.run_once() == {"lapsed": 0, "more": 0}
+        monkeypatch.setattr(unattended, "MAKES_WAY_SECONDS", 0.0)
+        monkeypatch.setattr(refunds_asked_for, "end", end)
+        assert lapsing.run_once()["lapsed"] == 1
+    assert [stands(app, one)["state"] for one in (first, second)] == ["LAPSED"] * 2
 
 
 def test_what_nobody_decides_on_lapses(app: Flask, asker: Caller, approver: Caller) -> None:

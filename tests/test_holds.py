@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from payment_service.extensions import db
 from payment_service.providers.contract import Operation, Result
-from payment_service.services import expiry
+from payment_service.services import expiry, holds
+from payment_service.services.moves import unattended
 from tests.clocks import is_open, look_up
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.patience import CLOCKLESS
@@ -175,6 +176,37 @@ def test_one_that_goes_wrong_keeps_no_other_waiting(
     assert run(app, expiry.run_once)["ended"] == 1
     found = [client.get(f"/v1/payments/{one['payment_id']}").json["status"] for one in payments]
     assert found == ["PROCESSING", "EXPIRED"]
+
+
+def test_those_that_can_not_even_be_begun_make_way(
+    app: Flask, hold: Call, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the oldest and fill the batch, but not for ever; and once it is mended they end."""
+    while run(app, expiry.run_once)["ended"]:
+        pass  # what the tests above left
+    payments = [hold() for _ in range(3)]
+    for payment in payments:
+        over(app, payment["payment_id"])
+    ids = [payment["payment_id"] for payment in payments]
+    begin = holds.begin_on_hold
+
+    def stumbles(*args: Any, payment: Any, **kwargs: Any) -> Any:
+        if payment["payment_id"] in ids[:2]:
+            raise RuntimeError("a mistake of ours")
+        return begin(*args, payment=payment, **kwargs)
+
+    with monkeypatch.context() as wrong:
+        wrong.setattr(expiry, "BATCH", 2)
+        wrong.setattr(unattended, "MAKES_WAY_SECONDS", 3600.0)
+        wrong.setattr(holds, "begin_on_hold", stumbles)
+        assert run(app, expiry.run_once) == {"ended": 0, "more": 1}
+        assert run(app, expiry.run_once) == {"ended": 1, "more": 0}
+        wrong.setattr(holds, "begin_on_hold", begin)
+        assert run(app, expiry.run_once) == {"ended": 0, "more": 0}
+    monkeypatch.setattr(unattended, "MAKES_WAY_SECONDS", 0.0)
+    assert run(app, expiry.run_once)["ended"] == 2
+    found = [client.get(f"/v1/payments/{payment_id}").json["status"] for payment_id in ids]
+    assert found == ["EXPIRED"] * 3
 
 
 def test_a_hold_that_can_not_be_voided_stands_and_is_not_hammered(

@@ -17,8 +17,8 @@ from payment_service.domain.vocabulary import TransactionType
 from payment_service.providers import registry
 from payment_service.providers.contract import NotSent, Operation, Outcome, Result
 from payment_service.providers.sandbox import SandboxProvider
-from payment_service.services import audit, expiry, explanations, giving_back
-from payment_service.services.moves import evidence, resolution
+from payment_service.services import audit, expiry, explanations, giving_back, refunds
+from payment_service.services.moves import evidence, resolution, unattended
 from payment_service.services.moves import paid_twice as twice
 from tests.books import execute, payment_row, post, row, rows
 from tests.clocks import an_hour_later, look_up
@@ -415,6 +415,37 @@ def test_a_refund_of_it_that_fails_is_asked_again_later(
     back = post(client, f"/v1/payments/{payment_id}/refund")
     assert pages.asked[-1].provider_reference != "second"
     assert back.status_code in (200, 202), back.json
+
+
+def test_what_can_not_be_given_back_makes_way(
+    house: Flask,
+    pages: Pages,
+    client: FlaskClient,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expire(house)  # what the tests above left
+    first, second = (paid_twice(house, pages, client, sandbox) for _ in range(2))
+    since = "UPDATE transactions SET due_at = now() - interval '1 hour' WHERE payment_id = :id"
+    execute(house, f"{since} AND cause = 'paid_twice'", id=first)
+    pages.refunds = [Result(Outcome.APPROVED, provider_reference="back")]
+    begin = refunds.begin_refund
+
+    def stumbles(*args: Any, payment: Any, **kwargs: Any) -> Any:
+        if payment["payment_id"] == first:
+            raise RuntimeError("a mistake of ours")
+        return begin(*args, payment=payment, **kwargs)
+
+    monkeypatch.setattr(giving_back, "BATCH", 1)
+    monkeypatch.setattr(unattended, "MAKES_WAY_SECONDS", 3600.0)
+    monkeypatch.setattr(refunds, "begin_refund", stumbles)
+    with house.app_context():
+        assert giving_back.run_once() == {"asked": 0, "more": 1}
+        assert giving_back.run_once() == {"asked": 1, "more": 1}
+        monkeypatch.setattr(unattended, "MAKES_WAY_SECONDS", 0.0)
+        monkeypatch.setattr(refunds, "begin_refund", begin)
+        assert giving_back.run_once()["asked"] == 1
+    assert [charge_row(house, one, 3)["type"] for one in (first, second)] == ["REFUND"] * 2
 
 
 def test_another_payment_without_an_id_is_not_believed(

@@ -28,21 +28,27 @@ BATCH = 20
 
 SURPLUS = "surplus"
 
+_FAILED = "not_ended"
+
 
 def run_once() -> dict[str, int]:
     """Asks for the end of what is over. Any number of workers may run it at once: each takes a
     payment under its lock, and whoever comes second finds it moving. `more` says that more may be
-    over: what could not be ended has got a later time, so a batch that ended some made way."""
+    over: what could not be ended has got a later time, and what could not be begun makes way."""
     query = (
         select(PAYMENT.c.payment_id)
-        .where(PAYMENT.c.expires_at <= datetime.now(UTC), _standing_still())
+        .where(
+            PAYMENT.c.expires_at <= datetime.now(UTC),
+            PAYMENT.c.payment_id.not_in(unattended.making_way(_FAILED)),
+            _standing_still(),
+        )
         .order_by(PAYMENT.c.expires_at)
         .limit(BATCH)
     )
     with db.engine.connect() as connection:
         due = list(connection.execute(query).scalars())
     ended = sum(_end(payment_id) for payment_id in due)
-    return {"ended": ended, "more": int(ended > 0 and len(due) == BATCH)}
+    return {"ended": ended, "more": len(due) // BATCH}
 
 
 def _standing_still() -> ColumnElement[bool]:
@@ -60,16 +66,16 @@ def _standing_still() -> ColumnElement[bool]:
     waiting = and_(
         PAYMENT.c.status == PaymentStatus.REQUIRES_ACTION,
         PAYMENT.c.provider.not_in(by_themselves),
-        not_(voiding),
     )
-    return or_(voidable, surplus, waiting)
+    # Whatever the status: money may be held, or come in, while the end of the wait is asked for.
+    return and_(or_(voidable, surplus, waiting), not_(voiding))
 
 
 def _end(payment_id: int) -> bool:
     return unattended.carry_out(
         payment_id=payment_id,
         begin=lambda connection: _begin(connection, payment_id),
-        failed="not_ended",
+        failed=_FAILED,
     )
 
 

@@ -19,6 +19,8 @@ from payment_service.services.moves.transitions import OPEN
 BATCH = 20
 """Few at once: each is a call to a provider."""
 
+_FAILED = "not_given_back"
+
 _LOOK_AGAIN = timedelta(minutes=1)
 """At a refund that is under way; it costs one query of our own."""
 
@@ -26,13 +28,14 @@ _LOOK_AGAIN = timedelta(minutes=1)
 def run_once() -> dict[str, int]:
     """Asks for the refunds that are due. Any number of workers may run it at once: each takes a
     payment under its lock. `more` says that more may be due: whatever was seen to has got a later
-    time."""
+    time, and what could not be begun makes way."""
     query = (
         select(TRANSACTION.c.payment_id, TRANSACTION.c.number)
         .where(
             TRANSACTION.c.due_at <= datetime.now(UTC),
             TRANSACTION.c.cause == PAID_TWICE,
             TRANSACTION.c.type == TransactionType.CHARGE,
+            TRANSACTION.c.payment_id.not_in(unattended.making_way(_FAILED)),
         )
         .order_by(TRANSACTION.c.due_at)
         .limit(BATCH)
@@ -40,14 +43,14 @@ def run_once() -> dict[str, int]:
     with db.engine.connect() as connection:
         due = list(connection.execute(query))
     asked = sum(_give_back(payment_id, number) for payment_id, number in due)
-    return {"asked": asked, "more": int(asked > 0 and len(due) == BATCH)}
+    return {"asked": asked, "more": len(due) // BATCH}
 
 
 def _give_back(payment_id: int, number: int) -> bool:
     return unattended.carry_out(
         payment_id=payment_id,
         begin=lambda connection: _begin(connection, payment_id, number),
-        failed="not_given_back",
+        failed=_FAILED,
     )
 
 

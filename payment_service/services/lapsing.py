@@ -12,26 +12,33 @@ from payment_service.domain.callers import WORKER
 from payment_service.domain.four_eyes import RequestState
 from payment_service.extensions import db
 from payment_service.services import refunds_asked_for as asked
+from payment_service.services.moves import unattended
 from payment_service.services.moves.refund_holds import REQUEST
 
 log = structlog.get_logger(__name__)
 
 BATCH = 50
 
+_FAILED = "request_not_lapsed"
+
 
 def run_once() -> dict[str, int]:
     """Lapses what is over. Any number of workers may run it at once: each takes a payment and its
-    request under lock, and whoever comes second finds it closed."""
+    request under lock, and whoever comes second finds it closed. What can't be lapsed makes way."""
     query = (
         select(REQUEST.c.request_id)
-        .where(REQUEST.c.state == RequestState.OPEN, REQUEST.c.expires_at <= datetime.now(UTC))
+        .where(
+            REQUEST.c.state == RequestState.OPEN,
+            REQUEST.c.expires_at <= datetime.now(UTC),
+            REQUEST.c.request_id.not_in(unattended.making_way(_FAILED)),
+        )
         .order_by(REQUEST.c.expires_at)
         .limit(BATCH)
     )
     with db.engine.connect() as connection:
         due = list(connection.execute(query).scalars())
     lapsed = sum(map(_lapse, due))
-    return {"lapsed": lapsed, "more": int(lapsed > 0 and len(due) == BATCH)}
+    return {"lapsed": lapsed, "more": len(due) // BATCH}
 
 
 def lapse_all(payment_ids: Collection[int] | None = None) -> int:
@@ -50,7 +57,7 @@ def lapse_all(payment_ids: Collection[int] | None = None) -> int:
 
 def _lapse(request_id: int, *, early: bool = False) -> bool:
     try:
-        with db.engine.begin() as connection:
+        with unattended.trying(_FAILED, request_id), db.engine.begin() as connection:
             payment, request = asked.locked(connection, request_id)
             if request["state"] != RequestState.OPEN:
                 return False
@@ -59,6 +66,6 @@ def _lapse(request_id: int, *, early: bool = False) -> bool:
             asked.end(connection, payment, request, RequestState.LAPSED, WORKER, None)
     except Exception:
         # One that goes wrong must not keep the others waiting.
-        log.exception("request_not_lapsed", request_id=request_id)
+        log.exception(_FAILED, request_id=request_id)
         return False
     return True
