@@ -164,6 +164,21 @@ def test_one_payment_that_fits_ends_no_alarm(desk: Desk) -> None:
     assert BAR in desk.get("/admin/").text
 
 
+def test_what_is_said_of_one_payment_explains_no_other(desk: Desk) -> None:
+    """The walk over everything found it, too, and may have found others."""
+    whole = broken(desk.app)
+    payment_id = row(desk.app, "SELECT max(payment_id) AS id FROM payments")["id"]
+    with desk.app.app_context():
+        one = jobs.ask_verify(by=MAKER, payment_id=payment_id)
+        job_items.run_once({JobKind.VERIFY: audit.verify_item})
+        chain_alarm.explain(job_id=one, why="Known", by=MAKER)
+        found = chain_alarm.standing()
+        assert found
+        assert found.job_id == whole
+        chain_alarm.explain(job_id=whole, why="Known", by=MAKER)
+        assert chain_alarm.standing() is None
+
+
 @pytest.mark.parametrize(
     ("by", "why", "refused"),
     [

@@ -1,4 +1,4 @@
-"""Whether the last walk over the hash chains found something that does not fit, and nobody has
+"""Whether the last walks over the hash chains found something that does not fit, and nobody has
 written down why yet. Each page of the operators says so until an admin does."""
 
 from __future__ import annotations
@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import exists, func, select
 
 from payment_service.domain.acts import Act
 from payment_service.domain.jobs import BadJob, ItemState, JobKind, UnknownJob
@@ -27,17 +27,17 @@ _NOTED = exists(
         ENTRY.c.object == "job:" + JOB.c.job_id.cast(ENTRY.c.object.type),
     )
 )
-# What fits is known of a walk over everything only; what does not, of any.
-_LAST = (
-    select(JOB.c.job_id, ITEM.c.state, ITEM.c.error, ITEM.c.ended_at)
+_ENDED = (
+    select(JOB.c.job_id, ITEM.c.error, ITEM.c.ended_at)
     .join_from(JOB, ITEM, _OF_JOB)
-    .where(
-        JOB.c.kind == JobKind.VERIFY,
-        ITEM.c.state != ItemState.OPEN,
-        or_(ITEM.c.key == EVERYTHING, ITEM.c.state == ItemState.FAILED),
-    )
+    .where(JOB.c.kind == JobKind.VERIFY, ITEM.c.state != ItemState.OPEN)
     .order_by(JOB.c.job_id.desc(), ITEM.c.number.desc())
-    .limit(1)
+)
+# What fits is known of a walk over everything only; what does not, of any.
+_LAST_WHOLE = _ENDED.with_only_columns(JOB.c.job_id).where(ITEM.c.key == EVERYTHING).limit(1)
+_FOUND = _ENDED.where(
+    ITEM.c.state == ItemState.FAILED,
+    JOB.c.job_id >= func.coalesce(_LAST_WHOLE.correlate(None).scalar_subquery(), 0),
 )
 
 
@@ -51,16 +51,14 @@ class ChainAlarm:
 
 
 def standing() -> ChainAlarm | None:
-    """What the last walk found, unless it fits or somebody has written down why."""
-    last = _LAST.subquery("last")
+    """The newest of what the last walk over everything found, and others after it, that nobody has
+    written down why yet: what is said of one payment explains none of the others."""
     with db.engine.connect() as connection:
-        row = connection.execute(select(last)).one_or_none()
-        if row is None or row.state != ItemState.FAILED:
-            return None
-        noted = select(JOB.c.job_id).join(ITEM, _OF_JOB).where(JOB.c.job_id == row.job_id, _NOTED)
-        if connection.execute(noted).first() is not None:
-            return None
-    return ChainAlarm(row.job_id, row.error, row.ended_at)
+        for row in connection.execute(_FOUND).all():
+            noted = select(JOB.c.job_id).join(ITEM, _OF_JOB).where(JOB.c.job_id == row.job_id)
+            if connection.execute(noted.where(_NOTED)).first() is None:
+                return ChainAlarm(row.job_id, row.error, row.ended_at)
+    return None
 
 
 def explain(*, job_id: int, why: str, by: By) -> None:
