@@ -23,8 +23,9 @@ from payment_service.domain.jobs import (
     UnknownJob,
 )
 from payment_service.domain.operators import By, Role
-from payment_service.services import bulk, job_items, jobs
+from payment_service.services import audit, audit_reading, audit_rows, bulk, job_items, jobs
 from payment_service.services import worker as beats
+from payment_service.services.audit_reading import Books
 from payment_service.services.bulk import Chosen
 from payment_service.services.jobs import Job
 from tests.books import at_once, execute, row, rows
@@ -417,6 +418,39 @@ def test_what_is_being_done_while_it_is_stopped_is_finished(app: Flask) -> None:
 
     step(app, {JobKind.RESEND: does})
     assert read(app, job_id).state is JobState.ENDED
+
+
+def test_a_walk_over_all_chains_leaves_off_and_begins_anew(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As often as it is stopped: only what never comes to an end is given up."""
+    for _ in range(3):
+        pay(app)
+    does = {JobKind.VERIFY: audit.verify_item}
+    walked: list[int] = []
+    check = audit_rows.check
+
+    def stopped_at_the_first(books: Books) -> Any:
+        walked.append(books.payment_id)
+        jobs.stop(job_id=job_id, by=OPERATOR)
+        return check(books)
+
+    monkeypatch.setattr(audit_reading, "CHUNK", 1)
+    with app.app_context():
+        job_id = jobs.ask_verify(by=OPERATOR)
+    for turn in range(1, job_items.MOST_TRIES + 2):
+        with monkeypatch.context() as now:
+            now.setattr(audit_rows, "check", stopped_at_the_first)
+            assert step(app, does) == {"done": 0, "failed": 0, "more": 0}
+        assert len(walked) == turn
+        job = read(app, job_id)
+        assert (job.state, job.left) == (JobState.STOPPED, 1)
+        with app.app_context():
+            jobs.go_on(job_id=job_id, by=OPERATOR)
+    assert step(app, does)["done"] == 1
+    job = read(app, job_id)
+    assert job.state is JobState.ENDED
+    assert str(job.items[0].said).startswith("3 payments, ")
 
 
 # -- Killed, and twice at once

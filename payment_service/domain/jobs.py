@@ -62,6 +62,10 @@ class JobOver(Refused):
     """The job has ended."""
 
 
+class JobStopped(Exception):
+    """The job was stopped in the middle of an item, which is begun anew when the job goes on."""
+
+
 class RoleTooLow(Refused):
     """The operator's role does not reach that far."""
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from payment_service.domain.callers import Caller
 from payment_service.domain.errors import DomainError
-from payment_service.domain.jobs import ItemState, JobItem, JobKind, JobState
+from payment_service.domain.jobs import ItemState, JobItem, JobKind, JobState, JobStopped
 from payment_service.domain.operators import Refused
 from payment_service.domain.vocabulary import Actor
 from payment_service.extensions import db
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 Does = Callable[[JobItem], str]
 """Does one item, and says what was done. What it raises of Refused and DomainError is why it can't
-be done, and is kept for whoever asked."""
+be done, and is kept for whoever asked. After JobStopped the item is open as before."""
 
 LEASE_SECONDS = {JobKind.VERIFY: 3600.0}
 """A hundred million payments are walked in less than an hour."""
@@ -86,6 +86,9 @@ def _step(kind: JobKind, do: Does) -> ItemState | None:
     except _LATER:
         log.exception("job_item_put_off", job_id=leased.item.job_id, key=leased.item.key)
         return None
+    except JobStopped:
+        give_back(leased)
+        return None
     mark(leased, state, told)
     log.info("job_item", job_id=leased.item.job_id, key=leased.item.key, state=str(state))
     return state
@@ -125,11 +128,22 @@ def _done(leased: Leased, do: Does) -> tuple[ItemState, str]:
         return ItemState.DONE, do(leased.item)
     except (Refused, DomainError) as error:
         return ItemState.FAILED, str(error)
-    except _LATER:
+    except (*_LATER, JobStopped):
         raise
     except Exception as error:
         log.exception("job_item_failed", job_id=leased.item.job_id, key=leased.item.key)
         return ItemState.FAILED, f"Something went wrong here ({type(error).__name__})."
+
+
+def give_back(leased: Leased) -> None:
+    """The item is as it was before it was begun."""
+    item = leased.item
+    which = (ITEM.c.job_id == item.job_id) & (ITEM.c.key == item.key)
+    which &= ITEM.c.due_at == leased.leased_until
+    values = {"due_at": func.now(), "attempts": ITEM.c.attempts - 1}
+    with db.engine.begin() as connection:
+        connection.execute(update(ITEM).where(which).values(values))
+    log.info("job_item_given_back", job_id=item.job_id, key=item.key)
 
 
 def mark(leased: Leased, state: ItemState, told: str) -> None:

@@ -22,6 +22,7 @@ from payment_service.domain.jobs import (
     JobKind,
     JobOver,
     JobState,
+    JobStopped,
     RoleTooLow,
     UnknownJob,
 )
@@ -148,8 +149,9 @@ def ask_verify(
 
 
 def stop(*, job_id: int, by: By) -> bool:
-    """Nothing more of the job is begun; the item that is being done is finished. False if it is
-    stopped already. Raises RoleTooLow, UnknownJob, JobOver. Commits."""
+    """Nothing more of the job is begun; the item that is being done is finished, and a walk over
+    all chains leaves off. False if it is stopped already. Raises RoleTooLow, UnknownJob, JobOver.
+    Commits."""
     return _turn(job_id, by, JobState.OPEN, JobState.STOPPED, Act.JOB_STOPPED)
 
 
@@ -181,6 +183,14 @@ def hold(connection: Connection, job_id: int) -> JobState:
     if (state := connection.execute(query).scalar()) is None:
         raise UnknownJob(f"There is no job {job_id}.")
     return JobState(state)
+
+
+def expect_not_stopped(job_id: int) -> None:
+    """For what does an item that takes long. Raises JobStopped, if it is to leave off."""
+    with db.engine.connect() as connection:
+        state = connection.execute(select(JOB.c.state).where(JOB.c.job_id == job_id)).scalar()
+    if state == JobState.STOPPED:
+        raise JobStopped
 
 
 def read(*, job_id: int) -> Job:
