@@ -880,6 +880,13 @@ MUTANTS = (
         ("tests/test_four_eyes.py",),
     ),
     Mutant(
+        "four eyes: what went back already is not approved once more",
+        f"{SERVICES}/moves/evidence.py",
+        "        payment = refund_holds.make_room(connection, payment, transaction)",
+        "        pass",
+        ("tests/test_four_eyes_room.py",),
+    ),
+    Mutant(
         "four eyes: an operator's day, one act at a time",
         f"{SERVICES}/acting.py",
         "FOR NO KEY UPDATE OF o",

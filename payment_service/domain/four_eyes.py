@@ -22,7 +22,7 @@ class RequestState(StrEnum):
     APPROVED = "APPROVED"
     DECLINED = "DECLINED"
     WITHDRAWN = "WITHDRAWN"  # by who had asked
-    LAPSED = "LAPSED"  # nobody decided in time
+    LAPSED = "LAPSED"  # nobody decided in time, or its room was gone
 
 
 LAPSES_AFTER = timedelta(days=7)

@@ -162,7 +162,8 @@ def approve(
             approved = Approved(request, decision)
             move = refunds.begin_approved(connection, payment=payment, approved=approved,
                                           caller=caller, key=key)  # fmt: skip
-            refund_holds.turn_into(connection, approved, move)
+            assert move.refund is not None
+            refund_holds.turn_into(connection, approved, refund=move.refund, caller=caller)
             asked.write(connection, Act.APPROVAL_GIVEN, request, caller, decision)
             return move
 

@@ -16,7 +16,14 @@ from payment_service.domain.vocabulary import ASKS, DEAD, TransactionStatus
 from payment_service.extensions import db
 from payment_service.models import Contradiction
 from payment_service.providers.contract import Result
-from payment_service.services.moves import due, outcomes, paid_twice, rows, transitions
+from payment_service.services.moves import (
+    due,
+    outcomes,
+    paid_twice,
+    refund_holds,
+    rows,
+    transitions,
+)
 from payment_service.services.moves.operations import providers
 from payment_service.services.moves.rows import PaymentChanges, TransactionRow
 from payment_service.services.moves.transitions import Change
@@ -69,6 +76,8 @@ def accept_locked(
     if verdict is Verdict.DECLINED and result.still_open and was_sent:
         # The payer was sent on while the provider was asked, and may go on: only a void ends that.
         return None
+    if refund is not None and verdict is Verdict.APPROVED:
+        payment = refund_holds.make_room(connection, payment, transaction)
     change = outcomes.plan(
         payment=payment,
         transaction=transaction,

@@ -13,12 +13,12 @@ from typing import Any, TypedDict, cast
 
 from sqlalchemy import Connection, insert, select, update
 
-from payment_service.domain.callers import Caller
+from payment_service.domain.callers import WORKER, Caller
 from payment_service.domain.four_eyes import LAPSES_AFTER, RequestState
+from payment_service.domain.vocabulary import TransactionStatus
 from payment_service.models import RefundRequest
-from payment_service.services.moves import transitions
-from payment_service.services.moves.rows import PaymentRow
-from payment_service.services.moves.steps import Move
+from payment_service.services.moves import paid_twice, rows, transitions
+from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.transitions import News
 
 REQUEST = RefundRequest.__table__
@@ -93,19 +93,45 @@ def give_back(
     return _close(connection, request, state, caller, moment, decision)
 
 
-def turn_into(connection: Connection, approved: Approved, move: Move) -> None:
+def turn_into(
+    connection: Connection, approved: Approved, *, refund: RefundRow, caller: Caller
+) -> None:
     """What was held is held by the refund from here on, which was begun in this transaction."""
-    begun, refund = move.transaction["created_at"], move.refund
-    assert refund is not None
     _close(
         connection,
         approved.request,
         RequestState.APPROVED,
-        move.caller,
-        begun,
+        caller,
+        refund["created_at"],
         approved.decision,
         refund_id=refund["refund_id"],
     )
+
+
+def make_room(connection: Connection, payment: PaymentRow, given: TransactionRow) -> PaymentRow:
+    """The locked payment as it stands once a refund finds its room again that had failed, and of
+    which its provider says by now that it was `given`.
+
+    Nothing is held for it any more. Where the payment's open request holds what it needs, that one
+    lapses: approved, it would give back once more what went back already. It is no act of
+    anybody's, so the payment's events tell of it, and the audit log does not.
+    """
+    if given["status"] != TransactionStatus.FAILED or paid_twice.is_beside(given):
+        return payment
+    if payment["refunded"] + payment["refund_pending"] + given["amount"] <= payment["captured"]:
+        return payment
+    request = find_open(connection, payment["payment_id"])
+    if request is None:
+        return payment
+    why = (
+        f"The refund {given['reference']} had counted as failed, and was given after all: there is"
+        " no room for this one. Ask anew for what is still to go back."
+    )
+    lapsed = RequestState.LAPSED
+    give_back(
+        connection, payment=payment, request=request, state=lapsed, caller=WORKER, decision=why
+    )
+    return rows.read_payment(connection, payment["payment_id"]) or payment
 
 
 def read(connection: Connection, request_id: int, *, lock: bool = False) -> RefundRequestRow | None:
