@@ -39,8 +39,10 @@ def why_not_alone(
             f" {above} {currency}."
         )
     daily = settings().operator_daily_limit.of(currency)
+    if daily is None:
+        return None
     spent = _of_day(connection, currency, operator)
-    if daily is not None and four_eyes.is_over(daily, spent, amount, currency):
+    if four_eyes.is_over(daily, spent, amount, currency):
         given = money.format_amount(spent, currency)
         return (
             f"You gave back {given} {currency} alone today; above {daily} {currency} a second"
