@@ -10,6 +10,7 @@ from flask import Flask
 
 from payment_service.config import ByCurrency
 from payment_service.domain.operators import Role
+from payment_service.services import lapsing
 from tests.books import a_charged_payment, at_once, execute, payment_row, post, rows
 from tests.desk import a_while_ago
 from tests.fixtures import MakeApp
@@ -245,6 +246,10 @@ def test_nobody_decided_in_time(app: Flask, asker: Seat, approver: Seat) -> None
     assert answer.status_code == 409
     assert "Nobody decided on this request" in told(answer)
     assert sums(app, paid) == ("SUCCESS", 0, 6000)
+    with app.app_context():
+        lapsing.run_once()
+    assert "it lapsed by itself" in approver.get(page).text
+    assert (state(app, page), sums(app, paid)) == (("LAPSED", "worker"), ("SUCCESS", 0, 0))
 
 
 # Forged
