@@ -14,6 +14,7 @@ from payment_service.extensions import db
 from payment_service.providers.contract import Operation, Result
 from payment_service.services import expiry, holds
 from payment_service.services.moves import unattended
+from tests.books import execute
 from tests.clocks import is_open, look_up
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.patience import CLOCKLESS
@@ -207,6 +208,25 @@ def test_those_that_can_not_even_be_begun_make_way(
     assert run(app, expiry.run_once)["ended"] == 2
     found = [client.get(f"/v1/payments/{payment_id}").json["status"] for payment_id in ids]
     assert found == ["EXPIRED"] * 3
+
+
+def test_what_is_being_voided_takes_no_other_s_place(
+    app: Flask, hold: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its status: the void's outcome ends it."""
+    while run(app, expiry.run_once)["ended"]:
+        pass  # what the tests above left
+    token = f"card-{a_key()}"
+    first = hold(payment_token=token)["payment_id"]
+    arm(sandbox, "void", "do_and_lose_answer", match={"token": token})
+    over(app, first)
+    assert run(app, expiry.run_once)["ended"] == 1
+    query = "UPDATE payments SET status = :status WHERE payment_id = :id"
+    execute(app, query, status="AUTHORIZED", id=first)
+    monkeypatch.setattr(expiry, "BATCH", 1)
+    over(app, hold()["payment_id"])
+    assert run(app, expiry.run_once)["ended"] == 1
+    execute(app, query, status="PROCESSING", id=first)
 
 
 def test_a_hold_that_can_not_be_voided_stands_and_is_not_hammered(
