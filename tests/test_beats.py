@@ -89,7 +89,8 @@ def test_a_database_that_does_not_take_it_stops_no_beat(own: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "silence"), [("totals", 60), ("reaping", 300), ("relay-order", 60)]
+    ("name", "silence"),
+    [("totals", 60), ("reaping", 300), ("relay-order", 60), ("verifying", 3600)],
 )
 def test_silent_is_what_did_not_come_for_five_periods_and_a_minute(
     own: Flask, name: str, silence: int

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from payment_service.domain.jobs import JobKind
-from payment_service.domain.operators import Role
+from payment_service.domain.operators import By, Role
 from payment_service.services import bulk, job_items, jobs
 from tests.books import execute, row
 from tests.desk import KEYS, Desk
@@ -236,6 +236,25 @@ def test_a_silent_worker_is_told(desk: Desk, beat: str | None, told: str | None)
     assert told is None or told in page
     worked(desk.app)
     assert "waits for the worker" not in desk.get(where).text
+
+
+def test_a_walk_waits_for_a_worker_that_is_gone(desk: Desk) -> None:
+    """Its own beat may be at a walk for an hour: the other one tells."""
+    with desk.app.app_context():
+        job_id = jobs.ask_verify(by=By("cli:somebody"))
+    execute(desk.app, "DELETE FROM worker_beats")
+    for beat, ago in (("verifying", "10 minutes"), ("jobs", "0 s")):
+        execute(
+            desk.app,
+            "INSERT INTO worker_beats (beat, host, last_at, counts)"
+            " VALUES (:beat, 'here', now() - CAST(:ago AS interval), '{}')",
+            beat=beat,
+            ago=ago,
+        )
+    where = f"/admin/jobs/{job_id}"
+    assert "waits for the worker" not in desk.get(where).text
+    execute(desk.app, "UPDATE worker_beats SET last_at = now() - interval '10 minutes'")
+    assert "waits for the worker" in desk.get(where).text
 
 
 def test_all_chains_are_verified_by_a_job(desk: Desk) -> None:

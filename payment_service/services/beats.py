@@ -51,6 +51,10 @@ WRITTEN_EVERY = 5.0
 PERIODS_TO_SILENCE, LEAST_SILENCE = 5, timedelta(seconds=60)
 """A beat is silent that was not written for five of its periods, and for a minute at least: it is
 written each 5 s, and a run that waits for a provider's time-out takes half a minute and is well."""
+LONGEST_WALK = timedelta(hours=1)
+WALKS = frozenset({"audit-digest", "verifying"})
+"""Beats that may walk over all payments; a hundred million are walked in less than an hour, at the
+end of which such a beat is written. A worker that is gone is seen by the others."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +120,14 @@ def read(*, now: datetime | None = None) -> list[BeatStanding]:
 def _standing(beat: str, seconds: float, row: Any, now: datetime) -> BeatStanding:
     if row is None:
         return BeatStanding(beat, seconds, None, None, {}, None, is_silent=True)
-    silence = max(timedelta(seconds=PERIODS_TO_SILENCE * seconds), LEAST_SILENCE)
+    least = LONGEST_WALK if beat in WALKS else LEAST_SILENCE
+    silence = max(timedelta(seconds=PERIODS_TO_SILENCE * seconds), least)
     silent = now - row.last_at > silence
     return BeatStanding(beat, seconds, row.last_at, row.host, row.counts, row.error, silent)
 
 
 def silent_for(kind: JobKind | None = None) -> BeatStanding | None:
-    """The beat that does jobs of this kind, if it is silent: until it comes, they wait."""
-    beat = "verifying" if kind is JobKind.VERIFY else "jobs"
-    return next((one for one in read() if one.beat == beat and one.is_silent), None)
+    """The beat that does jobs of this kind, or the one beside it in the same worker, if it is
+    silent: until it comes, they wait."""
+    beats = {"jobs", "verifying"} if kind is JobKind.VERIFY else {"jobs"}
+    return next((one for one in read() if one.beat in beats and one.is_silent), None)
