@@ -71,6 +71,16 @@ def test_a_form_that_comes_again_writes_once(app: Flask, now: Current, payment: 
     )
 
 
+def test_a_form_that_the_back_button_brings_again_writes_what_is_new(
+    app: Flask, now: Current, payment: int
+) -> None:
+    key = a_key()
+    first = add(app, now, payment, "The rider called.", key)
+    assert add(app, now, payment, "He called again.", key) != first
+    assert add(app, now, payment, " The rider called. ", key) == first
+    assert texts(app, now, payment) == ["The rider called.", "He called again."]
+
+
 @pytest.mark.parametrize(
     "text",
     ["", " \n ", "x" * (LONGEST + 1), "a\0b", "a\x1bb", "\ud800", "card 4111 1111 1111 1111"],

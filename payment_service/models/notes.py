@@ -13,8 +13,8 @@ from payment_service.models import columns
 
 
 class PaymentNote(db.Model):  # type: ignore[name-defined]
-    """`form_key` is that of the form it was sent by: a form that comes twice writes once. The
-    database refuses UPDATE, DELETE and TRUNCATE."""
+    """`form_key` stands for the form it was sent by and what was written in it: a form that comes
+    twice writes once. The database refuses UPDATE, DELETE and TRUNCATE."""
 
     __tablename__ = "payment_notes"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,10 +54,12 @@ class Note:
 
 
 def add(now: Current, *, payment_id: int, text: str, form_key: str) -> int:
-    """Writes a note and gives its number; a form that comes again gives that of the first time.
+    """Writes a note and gives its number; a form that comes again gives that of the first time,
+    unless something else is written in it: then the back button brought it, and it is another note.
     Raises BadNote, PaymentNotFound, NotAllowed, OutOfReach. Commits."""
     rights.expect(now, Deed.NOTE)
     plain = notes.checked(text)
+    once_key = hashlib.sha256(f"{form_key} {payment_id} {plain}".encode()).hexdigest()
     with db.session.begin():
         there = select(PAYMENT.c.payment_id).where(PAYMENT.c.payment_id == payment_id)
         if db.session.execute(there).first() is None:
@@ -64,7 +67,7 @@ def add(now: Current, *, payment_id: int, text: str, form_key: str) -> int:
         adding = insert(NOTE).values(
             payment_id=payment_id,
             operator_id=now.operator_id,
-            form_key=form_key,
+            form_key=once_key,
             text=plain,
             at=func.clock_timestamp(),
         )
@@ -82,7 +85,7 @@ def add(now: Current, *, payment_id: int, text: str, form_key: str) -> int:
             )
             return int(added)
         before = select(NOTE.c.note_id).where(
-            NOTE.c.operator_id == now.operator_id, NOTE.c.form_key == form_key
+            NOTE.c.operator_id == now.operator_id, NOTE.c.form_key == once_key
         )
         return int(db.session.execute(before).scalar_one())
 
