@@ -244,6 +244,10 @@ def test_a_form_that_comes_twice_saves_once(desk: Desk) -> None:
     name = a_key()
     for _ in range(2):
         assert save(desk, name, status="FAILED").status_code == 303
+    page = desk.get(LIST).text
+    assert "The view is saved." in page
+    assert "already" not in page
+    save(desk, name, status="CANCELLED")
     assert "You have a view of this name already." in desk.get(LIST).text
     assert list(saved(desk)) == [name]
 
@@ -388,6 +392,16 @@ WHOLE = {
 
 FEW = ("contradicted", "refunds of 90 days", "Stuck now", "Refunded this week")
 """Looked up one by one; a walk through the list would end late where few fit."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", [*WINDOWED, *WHOLE])
+def test_newer_rows_are_found_without_a_scan(filled: Flask, what: str) -> None:
+    args = {**WINDOWED, **WHOLE}[what]
+    with filled.app_context():
+        cursor = Cursor(datetime.now(UTC) - timedelta(minutes=1), 4000)
+        plan = browsing.plan(asked(args, KOLKATA).filters, cursor, back=True)
+    assert not [line for line in plan if "Seq Scan on" in line], plan
 
 
 @pytest.mark.slow

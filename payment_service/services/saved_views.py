@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Row, func, insert, or_, select, update
 from sqlalchemy import delete as delete_from
-from sqlalchemy import func, insert, or_, select, update
 
 from payment_service.domain import saved_views
 from payment_service.domain.pages import Deed
@@ -74,13 +74,17 @@ def listed(now: Current) -> Views:
 
 
 def save(now: Current, *, name: str, query: Mapping[str, str]) -> int:
-    """Keeps the filters under a name, for the operator alone; gives the view's number. Raises
-    BadView, NameTaken, TooManyViews, NotAllowed, OutOfReach. Commits."""
+    """Keeps the filters under a name, for the operator alone; gives the view's number, which is
+    that of the first time where both are kept already. Raises BadView, NameTaken, TooManyViews,
+    NotAllowed, OutOfReach. Commits."""
     rights.expect(now, Deed.KEEP_VIEWS)
     plain, kept = saved_views.checked_name(name), saved_views.checked_query(query)
     with db.session.begin():
         _hold(now)
-        _expect_free(now, plain)
+        if (same := _of_name(now, plain)) is not None:
+            if same.query == kept:
+                return int(same.view_id)
+            raise _taken()
         own = select(func.count()).where(VIEW.c.operator_id == now.operator_id)
         if db.session.execute(own).scalar_one() >= MOST:
             raise TooManyViews(f"You have {MOST} views, which is as many as one may have.")
@@ -95,7 +99,8 @@ def rename(now: Current, *, view_id: int, name: str) -> None:
     plain = saved_views.checked_name(name)
     with db.session.begin():
         _hold(now)
-        _expect_free(now, plain, but=view_id)
+        if (same := _of_name(now, plain)) is not None and same.view_id != view_id:
+            raise _taken()
         _expect_one(update(VIEW).where(*_own(now, view_id)).values(name=plain))
 
 
@@ -126,11 +131,13 @@ def _hold(now: Current) -> None:
     db.session.execute(own.with_for_update(key_share=True))
 
 
-def _expect_free(now: Current, name: str, but: int | None = None) -> None:
-    same = select(VIEW.c.view_id).where(VIEW.c.operator_id == now.operator_id, VIEW.c.name == name)
-    found = db.session.execute(same).scalar_one_or_none()
-    if found is not None and found != but:
-        raise NameTaken("You have a view of this name already.")
+def _of_name(now: Current, name: str) -> Row[Any] | None:
+    same = select(VIEW).where(VIEW.c.operator_id == now.operator_id, VIEW.c.name == name)
+    return db.session.execute(same).one_or_none()
+
+
+def _taken() -> NameTaken:
+    return NameTaken("You have a view of this name already.")
 
 
 def _expect_one(change: Any) -> None:
