@@ -4,6 +4,7 @@ have a browser do."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -63,6 +64,7 @@ HALF = "half"
 TABLE: dict[tuple[str, str], Role | str | None] = {
     ("GET", "/admin/"): VIEWER,
     ("GET", "/admin/payments"): VIEWER,
+    ("GET", "/admin/payments/newer"): VIEWER,
     ("GET", "/admin/payments/999999999"): VIEWER,
     ("GET", "/admin/payments/999999999/story"): VIEWER,
     ("GET", "/admin/payments/999999999/receipt"): VIEWER,
@@ -754,6 +756,35 @@ def test_what_no_form_has_a_place_for(make_app: MakeApp, error: Exception, statu
     assert answer.status_code == status
     sign_of_a_page(answer)
     assert (escape(str(error)) in answer.text) is (status != 303)
+
+
+def test_a_page_of_an_error_says_what_was_done_and_names_the_request(make_app: MakeApp) -> None:
+    app = make_app(**KEYS)
+    desk = Desk(app).join()
+
+    def failing(error: Exception) -> Callable[[], None]:
+        def fail() -> None:
+            raise error
+
+        return fail
+
+    unsure = "Whether it was done is not sure"
+    for view, error, told in (
+        ("admin.me", RuntimeError("x"), None),
+        ("admin.set_preferences", RuntimeError("x"), unsure),
+        ("admin.set_preferences", Refused("This can't be done"), "be done. Nothing was done."),
+        ("admin.set_preferences", Refused("Nothing was done yet."), "Nothing was done yet."),
+    ):
+        app.view_functions[view] = failing(error)
+        path = "/admin/me" if told is None else "/admin/me/preferences"
+        answer = desk.get(path) if told is None else desk.post(path, page="/admin/")
+        assert f"<code>{answer.headers['X-Request-ID']}</code>" in answer.text
+        assert (told or "") in answer.text
+        assert (unsure in answer.text) is (told == unsure)
+        assert answer.text.count("Nothing was done") == (told not in (None, unsure))
+    # Nobody who is not known gets any further.
+    answer = Desk(app).send("/admin/me/preferences")
+    assert (answer.status_code, answer.text.count("Nothing was done.")) == (400, 1)
 
 
 def test_too_many_requests_is_a_page(make_app: MakeApp) -> None:
