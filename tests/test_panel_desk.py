@@ -160,6 +160,27 @@ def test_who_has_this_edition_gets_none(viewer: Desk, monkeypatch: pytest.Monkey
     assert other.headers["ETag"] != tag
 
 
+def test_what_a_page_asks_by_itself_keeps_no_session_open(own: Flask) -> None:
+    """An hour of a desk that nobody sits at, and one of a desk that is looked at."""
+    by_itself = {"X-By-Itself": "yes"}
+    for headers, is_in in (({}, True), (by_itself, False)):
+        desk = Desk(own).join()
+        for path in ("/admin/now", "/admin/payments"):
+            a_while_unused(desk, 20)
+            assert desk.get(path, headers=headers).status_code in (200, 303)
+        assert desk.is_in() == is_in
+
+
+def a_while_unused(desk: Desk, minutes: int) -> None:
+    execute(
+        desk.app,
+        "UPDATE operator_sessions SET seen_at = seen_at - make_interval(mins => :minutes) WHERE"
+        " operator_id = (SELECT operator_id FROM operators WHERE email = :email)",
+        minutes=minutes,
+        email=desk.email,
+    )
+
+
 def monkeypatched_reads(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Has the desk stand still, but for what is put into the answer."""
     told: dict[str, Any] = {"needs": ()}

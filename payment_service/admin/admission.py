@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 _CHANGE_NOTHING = ("GET", "HEAD", "OPTIONS")
 _FORM = "application/x-www-form-urlencoded"
+_BY_ITSELF = "X-By-Itself"
+"""The header that panel.js gives to what it asks for while nobody does anything."""
 _csrf = CSRFProtect()
 
 
@@ -109,8 +111,10 @@ def may_see(role: Role) -> bool:
     return found is not None and found.reach is Reach.ALL and is_at_least(found.role, role)
 
 
-def _of_cookie(_: Request) -> LoggedIn | None:
-    found = sessions.current(cookies.token())
+def _of_cookie(sent: Request) -> LoggedIn | None:
+    """What a page asks for by itself is no use of the session: a desk that nobody sits at would
+    stay open for ever."""
+    found = sessions.current(cookies.token(), in_use=_BY_ITSELF not in sent.headers)
     return LoggedIn(found) if found else None
 
 

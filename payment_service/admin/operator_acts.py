@@ -1,5 +1,5 @@
-"""What an admin does to operators. The services do it only for who has shown within the last minutes
-who it is."""
+"""What an admin does to operators. The services do it only for who has just shown who it
+is."""
 
 from __future__ import annotations
 

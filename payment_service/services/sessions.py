@@ -142,9 +142,10 @@ _CURRENT = text("""
 """)
 
 
-def current(token: str | None) -> Current | None:
+def current(token: str | None, *, in_use: bool = True) -> Current | None:
     """Who holds the cookie with this value; None if it opens nothing: it is unknown, ended, idle
-    or old, or its operator or his way in is disabled. Writes `seen_at` at most once a minute."""
+    or old, or its operator or his way in is disabled. Where somebody uses the session, writes
+    `seen_at` at most once a minute."""
     if not token:
         return None
     idle, longest = settings().session_idle_seconds, settings().session_max_seconds
@@ -158,7 +159,7 @@ def current(token: str | None) -> Current | None:
         return None
     if found.reach != Reach.ALL and row["now"] - found.created_at > _seconds(UNSURE_SECONDS):
         return None
-    if row["now"] - row["seen_at"] > min(_seconds(SEEN_SECONDS), _seconds(idle) / 4):
+    if in_use and row["now"] - row["seen_at"] > min(_seconds(SEEN_SECONDS), _seconds(idle) / 4):
         _seen(found.session_id)
     return found
 
