@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browsing import PHONE, chromium, serving
 from tests.clocks import look_up
 from tests.desk import KEYS
-from tests.fixtures import MakeApp
+from tests.fixtures import MakeApp, a_number
 from tests.panelled import (
     Heard,
     asked_at,
@@ -27,7 +27,7 @@ from tests.panelled import (
     until_it_says,
 )
 from tests.patience import CLOCKLESS
-from tests.sandbox_calls import arm
+from tests.sandbox_calls import arm, eventually
 from tests.sandbox_server import Sandbox
 
 pytestmark = pytest.mark.slow
@@ -114,9 +114,44 @@ def test_a_lost_answer_goes_from_processing_to_success_on_its_page(
     expect(page.locator("dl[data-fresh]")).to_contain_text("RCP-")
     assert page.evaluate("window.loaded") == 1
 
-    # And that was all.
+    # And that was all; nothing of it was somebody at work.
     expect(page.get_by_role("button", name="Pause")).to_be_hidden()
     assert never_asks(page)
+    by_script = [request for request in heard.asked if request.resource_type == "fetch"]
+    assert any(not request.url.endswith("/story") for request in by_script)
+    assert all("x-by-itself" in request.headers for request in by_script)
+    assert heard.said == []
+
+
+def test_a_list_says_that_there_are_newer_rows(house: House, page: Page) -> None:
+    rider = a_number()
+    first = created(house.app, rider_id=rider)["payment_id"]
+    heard = Heard(page)
+    page.clock.install(time=1_000_000_000)
+    page.clock.pause_at(1_000_000_001)
+    page.goto(f"/admin/payments?rider_id={rider}")
+    page.evaluate("window.loaded = 1")
+    link = page.locator("[data-newer]")
+    expect(link).to_have_text("Refresh")
+    asked = len(heard.asked)
+    hide(page, True)
+    page.clock.run_for(600_000)
+    assert len(heard.asked) == asked
+    hide(page, False)
+    second = created(house.app, rider_id=rider)["payment_id"]
+    where = page.locator("table.list").bounding_box()
+
+    def says() -> bool:
+        page.clock.run_for(15_000)
+        return link.inner_text() == "1 newer: show"
+
+    eventually(says)
+    assert page.locator("table.list").bounding_box() == where
+    assert page.evaluate("window.loaded") == 1
+    by_script = [request for request in heard.asked if request.resource_type == "fetch"]
+    assert by_script and all("x-by-itself" in request.headers for request in by_script)
+    link.click()
+    expect(page.locator("table.list tbody th a")).to_have_text([str(second), str(first)])
     assert heard.said == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from html import unescape
@@ -14,6 +15,7 @@ from markupsafe import escape
 
 from payment_service.domain.operators import Role
 from payment_service.services import browsing, explanations
+from tests.books import execute
 from tests.desk import KEYS, Desk
 from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.test_admin_pages import no_script_but_ours, sign_of_a_page
@@ -238,6 +240,90 @@ def test_hostile_text_is_text(desk: Desk) -> None:
     answer = desk.get(LIST, query_string={"provider": HOSTILE * 50})
     assert no_script_but_ours(answer.text)
     assert "<img" not in answer.text
+
+
+def test_long_text_of_others_is_text(desk: Desk) -> None:
+    """Longer than what callers may send: a provider's words, and what an import brought."""
+    one = created(desk.app, rider_id=a_number())
+    text = f"{HOSTILE}\U0001f695\U0001f469\u200d\U0001f467 =cmd|{'x' * 5000}"
+    execute(
+        desk.app,
+        "UPDATE payments SET description = :text, failure_message = :text,"
+        " metadata = CAST(:metadata AS json) WHERE payment_id = :id",
+        id=one["payment_id"],
+        text=text,
+        metadata=json.dumps({text[:200]: text}),
+    )
+    for path in (f"{LIST}/{one['payment_id']}", f"{LIST}?rider_id={one['rider_id']}"):
+        page = desk.get(path)
+        assert page.status_code == 200
+        assert no_script_but_ours(page.text)
+        assert "<img" not in page.text
+        assert len(page.data) < 60 * 1024
+    page = desk.get(f"{LIST}/{one['payment_id']}").text
+    assert str(escape(text)) in page
+
+
+# What came in since
+
+
+def newer(desk: Desk, **filters: str | int) -> str | None:
+    """The address by which the list asks for newer rows."""
+    found = re.search(r'data-newer="([^"]*)"', desk.get(LIST, query_string=filters).text)
+    return unescape(found.group(1)) if found else None
+
+
+def test_a_list_is_told_of_newer_rows_that_fit(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsing, "ROWS", 3)
+    rider = a_number()
+    one = paid(desk.app, rider_id=rider)["payment_id"]
+    watched = newer(desk, rider_id=rider, method="CARD")
+    assert watched
+    assert desk.get(watched).status_code == 204
+    created(desk.app, rider_id=rider, method="UPI")
+    created(desk.app)
+    assert desk.get(watched).status_code == 204
+    for says in ("1 newer: show", "2 newer: show", "3 or more newer: show"):
+        paid(desk.app, rider_id=rider)
+        told = desk.get(watched)
+        assert (told.text, told.mimetype) == (says, "text/plain")
+    paid(desk.app, rider_id=rider)
+    assert desk.get(watched).text == "3 or more newer: show"
+    # The link that says so leads to the first page, where they are.
+    page = desk.get(link(desk.get(f"{LIST}?rider_id={rider}&method=CARD").text, "Refresh")).text
+    assert len(rows(page)) == 3
+    assert one not in rows(page)
+
+
+def test_an_empty_list_is_told_as_well(desk: Desk) -> None:
+    rider = a_number()
+    watched = newer(desk, rider_id=rider)
+    assert watched
+    one = created(desk.app, rider_id=rider)["payment_id"]
+    assert desk.get(watched).text == "1 newer: show"
+    assert rows(desk.get(f"{LIST}?rider_id={rider}").text) == [one]
+
+
+def test_nothing_is_asked_where_new_rows_do_not_come_in_on_top(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browsing, "ROWS", 1)
+    rider = a_number()
+    for _ in range(3):
+        created(desk.app, rider_id=rider)
+    first = desk.get(f"{LIST}?rider_id={rider}").text
+    assert "data-newer" in first
+    second = desk.get(link(first, "Older"))
+    assert "data-newer" not in second.text
+    assert link(second.text, "Refresh") == f"{LIST}?rider_id={rider}"
+    for name in ("stuck", "refunded", "contradicted"):
+        assert newer(desk, **{name: "yes"}) is None
+    assert newer(desk, provider="x" * 200) is None
+
+
+@pytest.mark.parametrize("query", ["", "?than=x", "?than=MTAw", "?than="])
+def test_a_row_that_the_list_did_not_have_is_refused(desk: Desk, query: str) -> None:
+    assert desk.get(f"{LIST}/newer{query}").status_code == 422
 
 
 # Sizes

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
-from flask import current_app, request, url_for
+from flask import Response, abort, current_app, request, url_for
 from flask_admin import expose
 from marshmallow import ValidationError
 
 from payment_service.admin.admission import may_see, now
 from payment_service.admin.many_payments import all_that_fit, export_of
 from payment_service.admin.payment_filters import DAYS, Asked, asked
+from payment_service.admin.shown import newer_rows
 from payment_service.admin.views import Page
 from payment_service.domain.pages import MAY, Deed
 from payment_service.domain.payment_filters import FILTERS, IDS, LABELS, WITHIN
@@ -19,6 +21,10 @@ from payment_service.schemas.lists import Cursor
 from payment_service.services import browsing, saved_views
 from payment_service.services.browsing import Leaf
 from payment_service.statements import TookTooLong
+
+_COMES_LATER = frozenset({"stuck", "refunded", "contradicted"})
+"""Filters that a payment fits some time after it was created; in the list it stands where it was
+created, which need not be on top."""
 
 
 class Payments(Page):
@@ -44,11 +50,25 @@ class Payments(Page):
             here=_here,
             newer=_way(wanted, "newer", leaf),
             older=_way(wanted, "older", leaf),
+            watched=None if narrow else _watched(wanted, leaf),
             may_act=may_see(MAY[Deed.RESOLVE]),
             all_that_fit=all_that_fit(wanted),
             export=export_of(wanted),
         )
         return page, 422 if wanted.wrong else 200
+
+    @expose("/newer")
+    def newer(self) -> Response:
+        """What the page asks by itself: whether rows came in above its first one. 204 for none."""
+        wanted = asked(request.args, now().timezone)
+        try:
+            than = Cursor.read(request.args.get("than", ""))
+            count = 0 if wanted.wrong else browsing.newer_than(filters=wanted.filters, cursor=than)
+        except (ValidationError, TookTooLong):
+            abort(422, "This can't be told.")
+        if not count:
+            return Response(status=204)
+        return Response(newer_rows(count, browsing.ROWS), mimetype="text/plain")
 
 
 def _providers(wanted: Asked) -> list[str]:
@@ -81,6 +101,17 @@ def _here(without: str = "", **changed: str) -> str:
     kept = {name: text for name, text in request.args.items() if name in FILTERS and text}
     kept = {name: text for name, text in kept.items() if name != without} | changed
     return url_for("admin_payments.index", **kept)  # type: ignore[arg-type]
+
+
+def _watched(wanted: Asked, leaf: Leaf) -> str | None:
+    """The address that tells of newer rows; None where new ones don't come in on top, or where the
+    page does not begin there."""
+    if wanted.wrong or leaf.newer or not _COMES_LATER.isdisjoint(wanted.chosen):
+        return None
+    top = Cursor(datetime.now(UTC), 0)
+    if leaf.rows:
+        top = Cursor(leaf.rows[0]["created_at"], leaf.rows[0]["payment_id"])
+    return url_for("admin_payments.newer", than=str(top), **wanted.chosen)  # type: ignore[arg-type]
 
 
 def _way(wanted: Asked, name: str, leaf: Leaf) -> str | None:

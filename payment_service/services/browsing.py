@@ -60,9 +60,18 @@ def look_through(
     return Leaf(rows, first if cursor else None, last if more or back else None)
 
 
-def plan(filters: Mapping[str, Any], older: Cursor | None = None) -> list[str]:
-    """How PostgreSQL would find that page."""
-    query, values = _asked(filters, older, False)
+def newer_than(*, filters: Mapping[str, Any], cursor: Cursor) -> int:
+    """How many payments that fit stand above that row of the list; of more than ROWS, ROWS. Raises
+    TookTooLong."""
+    query, values = _asked(filters, cursor, True)
+    return len(query.rows_within(SECONDS, **values)[:ROWS])
+
+
+def plan(
+    filters: Mapping[str, Any], cursor: Cursor | None = None, *, back: bool = False
+) -> list[str]:
+    """How PostgreSQL would find the page after the cursor; with `back`, the one before it."""
+    query, values = _asked(filters, cursor, back)
     return query.plan(**values)
 
 

@@ -69,6 +69,27 @@
     });
   }
 
+  // What the page asks for by itself; the server does not take it for somebody at work.
+  const byItself = (address, headers) => fetch(address, {
+    headers: { "X-By-Itself": "yes", ...headers }, cache: "no-store", redirect: "manual",
+  });
+
+  // A list asks each 15 s whether there are rows above its first one.
+  for (const link of all("[data-newer]")) {
+    const look = async () => {
+      if (document.hidden) return;
+      try {
+        const answer = await byItself(link.dataset.newer);
+        if (answer.status === 200) link.textContent = await answer.text();
+        else if (answer.status !== 204 && answer.status < 500) clearInterval(asking);
+        if (answer.type === "opaqueredirect") link.textContent = "You are logged out: refresh";
+      } catch {
+        // The network is away for a moment; it is asked again.
+      }
+    };
+    const asking = setInterval(look, 15000);
+  }
+
   // How long it is until the next step. The server says in how many seconds, so that nobody's clock
   // has to be right.
   const counting = () => {
@@ -108,9 +129,7 @@
   async function ask() {
     asking = true;
     try {
-      const answer = await fetch(live.dataset.story, {
-        headers: { "If-None-Match": `"${tag}"` }, cache: "no-store", redirect: "manual",
-      });
+      const answer = await byItself(live.dataset.story, { "If-None-Match": `"${tag}"` });
       if (answer.type === "opaqueredirect") stop("You are logged out. Refresh the page.");
       else if (answer.status === 200) await show(await answer.text(), answer.headers);
       else if (answer.status !== 304 && answer.status < 500) stop("Refresh the page.");
@@ -137,7 +156,7 @@
 
   // What else of the page depends on the status: what can be done now, the receipt.
   async function renew() {
-    const answer = await fetch(location.pathname, { cache: "no-store", redirect: "manual" });
+    const answer = await byItself(location.pathname);
     if (answer.status !== 200) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of all("[data-fresh]")) {
