@@ -44,9 +44,10 @@ class _ByLabel(Select):
 
     @classmethod
     def render_option(cls, value: Any, label: Any, selected: Any, **more: Any) -> Markup:
-        if value != label:
-            return super().render_option(value, label, selected, **more)
-        return Markup("<option{}>{}</option>").format(" selected" if selected else "", label)
+        if value == label:
+            return Markup("<option{}>{}</option>").format(" selected" if selected else "", label)
+        option: Markup = super().render_option(value, label, selected, **more)
+        return option
 
 
 _SHORT = Length(max=254, message="That is too long.")

@@ -144,8 +144,7 @@ _CURRENT = text("""
 
 def current(token: str | None, *, in_use: bool = True) -> Current | None:
     """Who holds the cookie with this value; None if it opens nothing: it is unknown, ended, idle
-    or old, or its operator or his way in is disabled. Where somebody uses the session, writes
-    `seen_at` at most once a minute."""
+    or old, or its operator or his way in is disabled. Use is written down once a minute."""
     if not token:
         return None
     idle, longest = settings().session_idle_seconds, settings().session_max_seconds
