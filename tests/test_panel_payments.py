@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from markupsafe import escape
 
+from payment_service.admin import refunds
 from payment_service.domain.operators import Role
 from payment_service.services import browsing, explanations
 from tests.books import execute
@@ -302,6 +303,33 @@ def test_an_empty_list_is_told_as_well(desk: Desk) -> None:
     one = created(desk.app, rider_id=rider)["payment_id"]
     assert desk.get(watched).text == "1 newer: show"
     assert rows(desk.get(f"{LIST}?rider_id={rider}").text) == [one]
+
+
+def test_the_list_of_refunds_is_told_of_newer_ones(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refunds, "SHOWN", 2)
+
+    def refund() -> None:
+        payment, key = paid(desk.app)["payment_id"], {"Idempotency-Key": a_key()}
+        client = desk.app.test_client()
+        answer = client.post(f"/v1/payments/{payment}/refund", json={}, headers=key)
+        assert answer.status_code == 200, answer.text
+
+    for _ in range(3):
+        refund()
+    address = "/admin/refunds?status=SUCCESS"
+    first = desk.get(address).text
+    watched = re.search(r'data-newer="([^"]*)"', first)
+    assert watched
+    newest, failed = unescape(watched[1]), unescape(watched[1]).replace("SUCCESS", "FAILED")
+    assert desk.get(newest).status_code == 204
+    for says in ("1 newer: show", "2 or more newer: show", "2 or more newer: show"):
+        refund()
+        assert desk.get(newest).text == says
+    assert desk.get(failed).status_code == 204
+    assert link(first, "Refresh") == address
+    assert "data-newer" not in desk.get(link(first, "Older")).text
 
 
 def test_nothing_is_asked_where_new_rows_do_not_come_in_on_top(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, abort, current_app, request, url_for
 from flask_admin import expose
 from marshmallow import ValidationError
 
+from payment_service.admin import newer
 from payment_service.admin.admission import may_see, now
 from payment_service.admin.many_payments import all_that_fit, export_of
 from payment_service.admin.payment_filters import DAYS, Asked, asked
-from payment_service.admin.shown import newer_rows
 from payment_service.admin.views import Page
 from payment_service.domain.pages import MAY, Deed
 from payment_service.domain.payment_filters import FILTERS, IDS, LABELS, WITHIN
@@ -60,15 +59,12 @@ class Payments(Page):
     @expose("/newer")
     def newer(self) -> Response:
         """What the page asks by itself: whether rows came in above its first one. 204 for none."""
-        wanted = asked(request.args, now().timezone)
+        wanted, than = asked(request.args, now().timezone), newer.than()
         try:
-            than = Cursor.read(request.args.get("than", ""))
             count = 0 if wanted.wrong else browsing.newer_than(filters=wanted.filters, cursor=than)
-        except (ValidationError, TookTooLong):
-            abort(422, "This can't be told.")
-        if not count:
-            return Response(status=204)
-        return Response(newer_rows(count, browsing.ROWS), mimetype="text/plain")
+        except TookTooLong:
+            abort(422, "This takes too long to be told.")
+        return newer.told(count, browsing.ROWS)
 
 
 def _providers(wanted: Asked) -> list[str]:
@@ -108,10 +104,8 @@ def _watched(wanted: Asked, leaf: Leaf) -> str | None:
     page does not begin there."""
     if wanted.wrong or leaf.newer or not _COMES_LATER.isdisjoint(wanted.chosen):
         return None
-    top = Cursor(datetime.now(UTC), 0)
-    if leaf.rows:
-        top = Cursor(leaf.rows[0]["created_at"], leaf.rows[0]["payment_id"])
-    return url_for("admin_payments.newer", than=str(top), **wanted.chosen)  # type: ignore[arg-type]
+    top = newer.top(leaf.rows, "created_at", "payment_id")
+    return url_for("admin_payments.newer", than=top, **wanted.chosen)  # type: ignore[arg-type]
 
 
 def _way(wanted: Asked, name: str, leaf: Leaf) -> str | None:

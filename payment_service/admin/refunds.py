@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import request, url_for
+from flask import Response, request, url_for
 from flask_admin import expose
 from marshmallow import ValidationError
 
-from payment_service.admin import views
+from payment_service.admin import newer, views
 from payment_service.domain.vocabulary import RefundStatus
 from payment_service.schemas.lists import Cursor, Page
 from payment_service.services import listings
@@ -25,8 +26,7 @@ class Refunds(views.Page):
 
     @expose()
     def index(self) -> str:
-        asked = request.args.get("status", "").upper()
-        status = asked if asked in (*RefundStatus, ALL) else RefundStatus.PENDING
+        status = _status()
         found = listings.list_refunds(page=_page(), filters=_filters(status))
         older = found["next_cursor"]
         return self.render(
@@ -36,7 +36,25 @@ class Refunds(views.Page):
             days=DAYS if _is_done(status) else None,
             first=_here(status) if request.args.get("cursor") else None,
             older=_here(status, older) if older else None,
+            here=_here(status),
+            watched=None if request.args.get("cursor") else _watched(status, found["refunds"]),
         )
+
+    @expose("/newer")
+    def newer(self) -> Response:
+        filters = _filters(_status())
+        count = listings.newer_than("refunds", filters=filters, cursor=newer.than(), most=SHOWN)
+        return newer.told(count, SHOWN)
+
+
+def _status() -> str:
+    asked = request.args.get("status", "").upper()
+    return asked if asked in (*RefundStatus, ALL) else RefundStatus.PENDING
+
+
+def _watched(status: str, shown: Sequence[Mapping[str, Any]]) -> str:
+    top = newer.top(shown, "created_at", "refund_id")
+    return url_for("admin_refunds.newer", status=status, than=top)
 
 
 def _page() -> Page:

@@ -51,11 +51,6 @@ def share_of(minor: int, whole: int) -> str:
     return f"{percent:g} %"
 
 
-def newer_rows(count: int, most: int) -> str:
-    """What a link to newer rows says, where nobody counts beyond `most`."""
-    return f"{f'{most} or more' if count >= most else count} newer: show"
-
-
 def since(moment: datetime, *, now: datetime | None = None) -> str:
     """How long ago it was, or how long it is till then: "3 min ago", "in 2 hours", "now"."""
     away = moment - (now or datetime.now(UTC))

@@ -13,6 +13,7 @@ from payment_service.services.moves.rows import PAYMENT, TRANSACTION
 _COLUMN_OF = {
     **dict.fromkeys(("created_from", "created_to"), "created_at"),
     **dict.fromkeys(("at_from", "at_to"), "at"),
+    "received_from": "received_at",
 }
 
 Filter = ColumnElement[bool] | Any

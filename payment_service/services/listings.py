@@ -64,6 +64,15 @@ def list_acts(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
     return _page("acts", page, filters, None)
 
 
+def newer_than(noun: str, *, filters: Mapping[str, Any], cursor: Cursor, most: int) -> int:
+    """How many rows that fit stand above that row of the list; of more than `most`, `most`."""
+    _, moment, key = _OF_NOUN[noun]
+    since = {**filters, f"{moment.name.removesuffix('_at')}_from": cursor.created_at}
+    rows = _page(noun, Page(most, 0, None, total=False), since, None)[noun]
+    top = (cursor.created_at, cursor.row_id)
+    return sum((row[moment.name], row[key.name]) > top for row in rows)
+
+
 def list_refunds_of(*, payment_id: int, page: Page, rider: int | None = None) -> Mapping[str, Any]:
     """A page of one payment's refunds. Raises PaymentNotFound."""
     return _page("refunds", page, {"payment_id": payment_id}, rider, of_payment=True)
