@@ -58,6 +58,21 @@ def replays(app: Flask, webhook: int) -> int:
     return len(rows(app, f"SELECT 1 FROM audit_log WHERE {where}", object=f"webhook:{webhook}"))
 
 
+def test_the_list_is_told_of_newer_ones_that_fit(house: Flask, operator: Desk) -> None:
+    told(house)
+    for query, says in (("?provider=signed", "2 newer: show"), ("?status=APPLIED", None)):
+        found = re.search(r'data-newer="([^"]*)"', operator.get(PAGE + query).text)
+        assert found
+        watched = unescape(found[1])
+        assert operator.get(watched).status_code == 204
+        told(house), told(house)
+        answer = operator.get(watched)
+        assert answer.text == says if says else answer.status_code == 204
+    assert "data-newer" not in operator.get(f"{PAGE}?older=MTAwLjE").text
+    assert operator.get(f"{PAGE}/newer?than=x").status_code == 422
+    assert operator.get(f"{PAGE}/newer?than=MTAwLjE&status=x").status_code == 422
+
+
 def test_by_provider_status_and_payment(house: Flask, operator: Desk) -> None:
     payment = pending(house.test_client(), provider="signed")
     assert tell(house.test_client(), an_event(f"{payment['reference']}-1")).status_code == 202

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import request, url_for
+from flask import Response, abort, request, url_for
 from flask_admin import expose
 from marshmallow import ValidationError
 
+from payment_service.admin import newer
 from payment_service.admin.views import Page
 from payment_service.domain.vocabulary import WebhookStatus
 from payment_service.schemas.lists import Cursor
@@ -24,7 +26,7 @@ class Webhooks(Page):
 
     @expose()
     def index(self) -> Any:
-        chosen = {name: text for name in NAMES if (text := request.args.get(name, "").strip())}
+        chosen = _chosen()
         filters, wrong = _read(chosen)
         found = None if wrong else listings.list_webhooks(page=_part(), filters=filters)
         older = found and found["next_cursor"]
@@ -42,12 +44,32 @@ class Webhooks(Page):
                 name: _way({k: v for k, v in chosen.items() if k != name}) for name in chosen
             },
             older=_way(chosen, older=older) if older else None,
+            watched=_watched(chosen, found["webhooks"]) if found else None,
         )
         return page, 422 if wrong else 200
+
+    @expose("/newer")
+    def newer(self) -> Response:
+        filters, wrong = _read(_chosen())
+        if wrong:
+            abort(422, "; ".join(wrong))
+        count = listings.newer_than("webhooks", filters=filters, cursor=newer.than(), most=ROWS)
+        return newer.told(count, ROWS)
 
     @expose("/refused")
     def refused(self) -> str:
         return self.render("admin/webhooks_refused.html", refusals=webhook_refusals.last())
+
+
+def _chosen() -> dict[str, str]:
+    return {name: text for name in NAMES if (text := request.args.get(name, "").strip())}
+
+
+def _watched(chosen: dict[str, str], shown: Sequence[Mapping[str, Any]]) -> str | None:
+    if "older" in request.args:
+        return None
+    top = newer.top(shown, "received_at", "webhook_id")
+    return url_for("admin_webhooks.newer", than=top, **chosen)  # type: ignore[arg-type]
 
 
 def _read(chosen: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
