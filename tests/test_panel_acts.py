@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from decimal import Decimal
 from html import unescape
+from io import StringIO
 from typing import Any
 from urllib.parse import urlencode
 
@@ -99,6 +101,18 @@ def test_a_refund_is_shown_once_more_and_then_done(
     (made,) = refunds(app, paid)
     assert (made["reason"], made["caller"]) == ("Detour: By the river", seat.name)
     assert len(at_provider(sandbox, "refunds", payment_row(app, paid)["reference"])) == 1
+
+
+def test_who_gave_it_back_is_told_wherever_refunds_are(app: Flask, seat: Seat) -> None:
+    paid = a_payment(app)
+    seat.act(path(paid, "refund"), of(paid, "10.00"), why="Detour")
+    assert seat.name in seat.get("/admin/refunds?status=ALL").text
+    (row,) = csv.DictReader(StringIO(seat.get(f"/admin/refunds.csv?payment_id={paid}").text))
+    assert row["caller"] == seat.name
+    story = seat.get(path(paid)).text
+    assert "Asked sandbox to give back" in story
+    assert f"by {seat.name}" in story
+    assert "by caller" not in story
 
 
 def test_a_form_that_is_sent_twice_is_done_once(app: Flask, seat: Seat) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from payment_service.admin.shown import amount_in
 from payment_service.admin.words import OF_EVENT, OF_OUTCOME, OF_VERB
 from payment_service.domain import money
+from payment_service.domain.vocabulary import Actor
 from payment_service.services.timeline import Moment, Timeline
 
 
@@ -69,7 +70,9 @@ def _line(moment: Moment) -> Line:
         what = _asked(what, details)
     elif moment["kind"] == "delivery":
         what = f"{details.pop('sink', '')}: {what.rpartition(': ')[2]}"
-    who = details.pop("caller", None) or moment["actor"] or ""
+    # Who had the provider asked is told by the event of it: a caller, or an operator.
+    asked = moment["kind"] == "transaction" and moment["actor"] == Actor.CALLER
+    who = details.pop("caller", None) or ("" if asked else moment["actor"]) or ""
     more = {name.replace("_", " ").capitalize(): value for name, value in details.items()}
     return Line(moment["at"], str(who), what, moment["reason"], more)
 

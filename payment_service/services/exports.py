@@ -87,7 +87,7 @@ LAYOUTS = {
         (
             *("refund_id", "payment_id", "status", "amount", "currency", "reason"),
             *("provider_reference", "failure_code", "failure_message", "created_at"),
-            *("updated_at", "completed_at"),
+            *("updated_at", "completed_at", "caller"),
         ),
     ),
     Sheet.AUDIT: Layout(

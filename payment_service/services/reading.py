@@ -89,7 +89,7 @@ SHOWN_OF_PAYMENT = _all_but(
     *("live", "rare_status", "parent_payment_id", "share", "authorized", "refund_pending"),
     *("imported", "caller", "payment_token", "fare", "version", "audit_head"),
 )
-SHOWN_OF_REFUND = _all_but(REFUND, "transaction_number", "caller")
+SHOWN_OF_REFUND = _all_but(REFUND, "transaction_number")
 SHOWN_OF_WEBHOOK = _all_but(WEBHOOK, "body", "headers")
 SHOWN_OF_ACT = _all_but(ACT, "chain")
 _REQUESTS = Listed(
