@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import BigInteger
 
 from payment_service.admin import find
 from payment_service.domain.notes import LONGEST
 from payment_service.domain.operators import Role
+from payment_service.services import finding_queries
 from payment_service.telemetry import requests
 from tests.books import execute
 from tests.desk import KEYS, Desk
 from tests.fixtures import MakeApp, a_key, a_number
 from tests.logged import logged
 from tests.test_admin_pages import no_script_but_ours, sign_of_a_page
-from tests.test_panel_payments import HOSTILE, LIST, created, paid, rows
+from tests.test_panel_payments import HOSTILE, LIST, created, paid, rows, sleeping
 
 FIND = "/admin/find"
 KEY = re.compile(r'name="form_key" value="([^"]+)"')
@@ -132,6 +134,33 @@ def test_what_is_looked_for_is_not_in_the_log(desk: Desk) -> None:
         look_for(desk, secret)
     assert [line["path"] for line in lines] == [FIND]
     assert secret not in repr(lines)
+
+
+@pytest.mark.parametrize("what", ["what is there", "what is beside it"])
+def test_what_takes_too_long_says_narrow_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """And the box finds again afterwards."""
+    one = paid(desk.app)
+    number = one["payment_id"] if what == "what is there" else 9223372036854775807
+    quick = finding_queries._payments
+    slow = lambda place, *where: quick(place, *where, sleeping())  # noqa: E731
+    with monkeypatch.context() as patched:
+        patched.setattr(finding_queries, "SECONDS", 0.05)
+        patched.setattr(finding_queries, "_payments", slow)
+        beside = finding_queries._beside("payment_id", BigInteger)
+        if what == "what is there":
+            finding_queries.statement.cache_clear()
+        else:
+            patched.setattr(finding_queries, "_payments", quick)
+        patched.setitem(finding_queries._NEAREST, "payment_id", beside)
+        answer = look_for(desk, f"payment:{number}")
+    finding_queries.statement.cache_clear()
+    assert answer.status_code == 200
+    assert "Narrow it" in answer.text
+    assert "What can be found" in answer.text
+    assert f'value="payment:{number}"' in answer.text
+    assert look_for(desk, f"payment:{one['payment_id']}").status_code == 303
 
 
 @pytest.mark.parametrize("role", Role)

@@ -13,6 +13,7 @@ from payment_service.admin.views import Page
 from payment_service.domain.finding import Kind
 from payment_service.services import finding
 from payment_service.services.finding import Hit
+from payment_service.statements import TookTooLong
 
 SHOWN = 200
 """Characters that the box takes, and shows again."""
@@ -27,7 +28,10 @@ class Find(Page):
     @expose()
     def index(self) -> Any:
         pasted = request.args.get("q", "")
-        finds = finding.find(now(), pasted=pasted)
+        try:
+            finds = finding.find(now(), pasted=pasted)
+        except TookTooLong:
+            return self.render(narrow=True, asked_for=pasted[:SHOWN])
         if finds.one and (page := page_of(finds.one)):
             return see(page)
         whole = {

@@ -79,7 +79,8 @@ class Finds:
 
 def find(now: Current, *, pasted: str) -> Finds:
     """Looks for all that the text may be, in one round trip; one more where nothing is found.
-    Whatever is pasted, there is an answer. Raises NotAllowed, OutOfReach and Disconnected."""
+    Whatever is pasted, there is an answer, unless the database takes longer than it is given.
+    Raises TookTooLong, NotAllowed, OutOfReach and Disconnected."""
     rights.expect(now, Deed.READ)
     sought = finding.read(pasted)
     readings = sought.readings
