@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from tests.bench.world import Servers
 
-_STATEMENTS = (
+STATEMENTS = (
     """
     INSERT INTO payments (payment_id, order_id, rider_id, driver_id, amount, currency, authorized,
         captured, refunded, method, provider, status, reference, caller, provider_reference,
@@ -74,11 +74,11 @@ _STATEMENTS = (
 
 def fill(servers: Servers, database: str, rows: int) -> None:
     """Writes the rows, brings the planner's figures up to date, and writes all to disk."""
-    for statement in _STATEMENTS:
+    for statement in STATEMENTS:
         servers.query(database, statement.format(rows=rows))
 
 
-_EVENTS = """
+EVENTS = """
     INSERT INTO events (payment_id, seq, type, from_status, to_status, actor, occurred_at, body,
         chain)
     SELECT payment_id, 1, 'payment.succeeded', 'PROCESSING', status, 'caller', created_at, body,
@@ -134,7 +134,7 @@ _DELTAS = """
 
 def tell(servers: Servers, database: str, rows: int) -> None:
     """One event of each of the first so many payments, as a charge writes it."""
-    servers.query(database, _EVENTS.format(rows=rows))
+    servers.query(database, EVENTS.format(rows=rows))
 
 
 def owe(servers: Servers, database: str, sinks: Iterable[str], rows: int) -> None:
