@@ -22,6 +22,7 @@ from payment_service.services import (
     cases,
     explanations,
     fitting,
+    provider_answers,
     receipts,
     timeline,
 )
@@ -110,7 +111,7 @@ def _shown(case: Mapping[str, Any], told: Timeline) -> dict[str, Any]:
         "case": case,
         "explained": explained.payment,
         "next_in": _seconds_till(explained.payment.next_at),
-        "chapters": story.chapters(told),
+        "chapters": story.chapters(told, provider_answers.of(case["payment_id"])),
         "settled": case["status"] in SETTLED and told["next"] is None,
         "edition": hashlib.sha256(said.encode()).hexdigest()[:32],
     }

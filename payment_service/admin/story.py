@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from payment_service.admin.shown import amount_in
-from payment_service.admin.words import OF_EVENT, OF_OUTCOME, OF_VERB
+from payment_service.admin.words import OF_EVENT, OF_FOUND, OF_OUTCOME, OF_VERB
 from payment_service.domain import money
 from payment_service.domain.vocabulary import Actor
 from payment_service.services.timeline import Moment, Timeline
@@ -16,13 +16,15 @@ from payment_service.services.timeline import Moment, Timeline
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that happened: when, by whom, what; and what else is known of it, by its name."""
+    """One thing that happened: when, by whom, what; what else is known of it, by its name; and the
+    provider's own words, masked."""
 
     at: datetime
     who: str
     what: str
     reason: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+    answer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ _BEGINS = ("payment.created", "payment.imported")
 _ASKS = ("payment.processing", "payment.requires_action", "payment.noted")
 
 
-def chapters(told: Timeline) -> list[Chapter]:
-    """Those that there are, in the order in which a payment lives."""
+def chapters(told: Timeline, answers: Mapping[str, str]) -> list[Chapter]:
+    """Those that there are, in the order in which a payment lives. `answers` are by the reference
+    of what was asked."""
     found: dict[str, list[Line]] = {name: [] for name in _ORDER}
     for moment in told["events"]:
-        found[_chapter(moment)].append(_line(moment))
+        found[_chapter(moment)].append(_line(moment, answers))
     return [Chapter(name, lines) for name, lines in found.items() if lines]
 
 
@@ -54,13 +57,14 @@ def _chapter(moment: Moment) -> str:
         return _HEARD
     if "refund" in what:
         return _REFUNDED
-    if kind == "transaction" or what in _ASKS:
+    if kind in ("transaction", "lookup") or what in _ASKS:
         return _ASKED
     return _CREATED if what in _BEGINS else _SETTLED
 
 
-def _line(moment: Moment) -> Line:
+def _line(moment: Moment, answers: Mapping[str, str]) -> Line:
     details = dict(moment["details"])
+    answer = answers.get(str(details.get("reference")))
     what = moment["what"]
     if moment["kind"] == "event":
         what = OF_EVENT.get(what, what)
@@ -68,13 +72,15 @@ def _line(moment: Moment) -> Line:
         details.pop("to_status", None)
     elif moment["kind"] == "transaction":
         what = _asked(what, details)
+    elif moment["kind"] == "lookup":
+        what, details = _looked_up(details), {}
     elif moment["kind"] == "delivery":
         what = f"{details.pop('sink', '')}: {what.rpartition(': ')[2]}"
     # Who had the provider asked is told by the event of it: a caller, or an operator.
     asked = moment["kind"] == "transaction" and moment["actor"] == Actor.CALLER
     who = details.pop("caller", None) or ("" if asked else moment["actor"]) or ""
     more = {name.replace("_", " ").capitalize(): value for name, value in details.items()}
-    return Line(moment["at"], str(who), what, moment["reason"], more)
+    return Line(moment["at"], str(who), what, moment["reason"], more, answer)
 
 
 def _asked(what: str, details: dict[str, Any]) -> str:
@@ -87,7 +93,19 @@ def _asked(what: str, details: dict[str, Any]) -> str:
     ended = OF_OUTCOME.get(status, status.lower())
     lookups = details.pop("lookups", 0)
     looked = f" Looked up {_times(lookups)}." if lookups else ""
-    return f"{said} {amount}: {ended}.{looked}"
+    return f"{said} {amount}: {ended}.{_answered(details)}{looked}"
+
+
+def _looked_up(details: Mapping[str, Any]) -> str:
+    """Looked up request 1: the provider has not seen it, after 38 ms."""
+    found = OF_FOUND.get(details["found"], details["found"])
+    return f"Looked up request {details['number']}: {found}, after {details['ms']} ms."
+
+
+def _answered(details: dict[str, Any]) -> str:
+    """How long it took over HTTP, where it was asked so."""
+    ms, status = details.pop("answered_ms", None), details.pop("http_status", None)
+    return "" if ms is None else f" Answered in {ms} ms, HTTP {status}."
 
 
 def _times(count: int) -> str:

@@ -42,3 +42,12 @@ OF_OUTCOME = {
     "SUCCESS": "done",
     "FAILED": "refused",
 }
+OF_FOUND = {
+    "APPROVED": "it was done",
+    "DECLINED": "it was refused",
+    "PENDING": "the provider is not sure yet",
+    "REQUIRES_ACTION": "the payer must act",
+    "EXPIRED": "the payer's time is over",
+    "NOT_FOUND": "the provider has not seen it",
+    "UNKNOWN": "no certain answer came",
+}

@@ -74,6 +74,20 @@ class Purpose(StrEnum):
     ARREARS = "ARREARS"
 
 
+class Found(StrEnum):
+    """What a look-up found."""
+
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"
+    PENDING = "PENDING"
+    REQUIRES_ACTION = "REQUIRES_ACTION"
+    EXPIRED = "EXPIRED"
+    NOT_FOUND = "NOT_FOUND"
+    """The provider has not seen the request."""
+    UNKNOWN = "UNKNOWN"
+    """No certain answer came."""
+
+
 class Actor(StrEnum):
     """Who made a status move."""
 

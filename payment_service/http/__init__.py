@@ -15,6 +15,7 @@ from structlog.contextvars import get_contextvars
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 from urllib3.exceptions import HTTPError
 
+from payment_service.http import hearing
 from payment_service.http.connections import Adapter, bounded
 from payment_service.json_objects import each_once
 
@@ -103,6 +104,7 @@ def call(
     elif form is not None:
         kind, data = "application/x-www-form-urlencoded", urlencode(form).encode()
     whom = tls or Tls()
+    hearing.calls()
     request = requests.PreparedRequest()
     with bounded(timeout) as attempt:
         try:
@@ -114,7 +116,9 @@ def call(
                 verify=whom.ca or True,
                 cert=(whom.cert, whom.key) if whom.cert and whom.key else None,
             ) as response:
-                return Response(response.status_code, response.headers, _read(response))
+                answer = Response(response.status_code, response.headers, _read(response))
+                hearing.answered(answer.status, answer.body)
+                return answer
         except (requests.RequestException, HTTPError, OSError) as error:
             what = f"{method} {_shown(url)}"
             if not attempt.sent:

@@ -9,6 +9,7 @@ from payment_service.models.contradictions import Contradiction
 from payment_service.models.events import Delivery, Event, SinkTotal
 from payment_service.models.idempotency import IdempotencyKey
 from payment_service.models.jobs import Job, JobItem
+from payment_service.models.lookups import Lookup
 from payment_service.models.notes import PaymentNote
 from payment_service.models.operators import (
     LogInTry,
@@ -39,6 +40,7 @@ __all__ = [
     "Job",
     "JobItem",
     "LogInTry",
+    "Lookup",
     "Operator",
     "OperatorInvite",
     "OperatorSession",

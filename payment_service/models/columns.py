@@ -119,9 +119,11 @@ def key_id(column: str) -> ColumnElement[str]:
     return literal_column(f"split_part(encode({column}, 'escape'), ':', 1)", Text)
 
 
-def key_index(table: str, column: str) -> Index:
-    """By the key's id: the service asks at its start which keys the rows need."""
-    return Index(f"ix_{table}_{column}_key", key_id(column))
+def key_index(table: str, column: str, *, sparse: bool = False) -> Index:
+    """By the key's id: the service asks at its start which keys the rows need. A `sparse` one is of
+    those rows alone that have something there."""
+    where = text(f"{column} IS NOT NULL") if sparse else None
+    return Index(f"ix_{table}_{column}_key", key_id(column), postgresql_where=where)
 
 
 def one_of(column: str, words: type[StrEnum] | Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.models import columns
+from payment_service.models.columns import Encrypted, Sealed, Secret
 
 
 class Transaction(db.Model):  # type: ignore[name-defined]
@@ -28,6 +29,10 @@ class Transaction(db.Model):  # type: ignore[name-defined]
     `send_before` fences the sender: nobody sends after it. `due_at` is when resolution asks next,
     and null where nothing is open; until `leased_until` a worker asks. The key (payment_id, number)
     also makes `reference` unique.
+
+    `answered_ms`, `http_status` and `answer` are what came back over HTTP when it was asked;
+    look-ups have rows of their own. Without a CHECK: nothing that a provider says may keep an
+    outcome out.
     """
 
     __tablename__ = "transactions"
@@ -60,6 +65,11 @@ class Transaction(db.Model):  # type: ignore[name-defined]
     lookups: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     not_found_at: Mapped[datetime | None] = columns.optional_moment()
     leased_until: Mapped[datetime | None] = columns.optional_moment()
+    answered_ms: Mapped[int | None] = mapped_column(Integer)
+    http_status: Mapped[int | None] = mapped_column(SmallInteger)
+    answer: Mapped[Sealed | Secret | None] = mapped_column(
+        Encrypted("transactions.answer", key="reference")
+    )
 
     __table_args__ = (
         CheckConstraint(columns.one_of("type", TransactionType), name="type"),
@@ -78,5 +88,6 @@ class Transaction(db.Model):  # type: ignore[name-defined]
             "provider_reference",
             postgresql_where=text("provider_reference IS NOT NULL"),
         ),
+        columns.key_index("transactions", "answer", sparse=True),
         {"postgresql_with": {"fillfactor": 70}},
     )

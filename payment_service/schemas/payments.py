@@ -190,7 +190,9 @@ class TimelineEntrySchema(own.AnswerSchema):
 
     at = own.UTCTime()
     kind = fields.String(
-        validate=validate.OneOf(["event", "transaction", "delivery", "webhook", "operator"])
+        validate=validate.OneOf(
+            ["event", "transaction", "lookup", "delivery", "webhook", "operator"]
+        )
     )
     what = fields.String()
     actor = fields.String(allow_none=True)

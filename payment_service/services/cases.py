@@ -9,7 +9,12 @@ from sqlalchemy import BigInteger, bindparam, select
 
 from payment_service.domain.errors import PaymentNotFound
 from payment_service.queries import Listed, Query
-from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
+from payment_service.services.moves.rows import (
+    PAYMENT,
+    REFUND,
+    TRANSACTION,
+    TRANSACTION_COLUMNS,
+)
 
 LAST = 10
 """Payments of one rider beside the one that is looked at."""
@@ -22,7 +27,7 @@ _CASE = Query(
     ).where(PAYMENT.c.payment_id == _ID),
     lists={
         "transactions": Listed(
-            list(TRANSACTION.c),
+            TRANSACTION_COLUMNS,
             TRANSACTION.c.payment_id == PAYMENT.c.payment_id,
             order=[TRANSACTION.c.number],
         ),

@@ -92,7 +92,7 @@ def _names(column: Column[Any]) -> list[str]:
     """The ids of the keys that a column's rows need: a step of the index for each."""
     with db.engine.connect() as connection:
         key = columns.key_id(column.name)
-        asked = select(func.min(key)).select_from(column.table)
+        asked = select(func.min(key)).select_from(column.table).where(column.is_not(None))
         names: list[str] = []
         name = connection.scalar(asked)
         while name is not None:

@@ -97,7 +97,7 @@ _REQUESTS = Listed(
         TRANSACTION,
         *("payment_id", "number", "amount_approved", "provider_account", "provider_reference"),
         *("fee", "failure_message", "cause", "request_id", "occurred_at", "send_before", "due_at"),
-        *("lookups", "not_found_at", "leased_until"),
+        *("lookups", "not_found_at", "leased_until", "answered_ms", "http_status", "answer"),
     ),
     TRANSACTION.c.payment_id == PAYMENT.c.payment_id,
     order=[TRANSACTION.c.number],

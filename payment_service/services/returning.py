@@ -17,6 +17,7 @@ from payment_service.extensions import db
 from payment_service.models import Contradiction, Delivery, Event, ImportSeal, total_deltas
 from payment_service.services import audit_reading, audit_rows
 from payment_service.services.moves import total_changes
+from payment_service.services.moves.lookups import LOOKUP
 from payment_service.services.moves.refund_holds import REQUEST
 from payment_service.services.moves.rows import (
     PAYMENT,
@@ -35,8 +36,8 @@ CHUNK = 100
 EVENT = Event.__table__
 # In this order, because the later ones point to the earlier ones.
 TABLES = (
-    *(PAYMENT, ImportSeal.__table__, TRANSACTION, REFUND, REQUEST, EVENT, Delivery.__table__),
-    Contradiction.__table__,
+    *(PAYMENT, ImportSeal.__table__, TRANSACTION, LOOKUP, REFUND, REQUEST, EVENT),
+    *(Delivery.__table__, Contradiction.__table__),
 )
 
 _PAGE = text("""

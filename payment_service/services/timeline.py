@@ -1,5 +1,5 @@
-"""A payment's time line: events, requests to providers, deliveries and webhooks, oldest first, and
-what will happen next by itself."""
+"""A payment's time line: events, requests to providers and their look-ups, deliveries and webhooks,
+oldest first, and what will happen next by itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypedDict, cast
 
-from sqlalchemy import BigInteger, bindparam, select
+from sqlalchemy import BigInteger, bindparam, func, select
 
 from payment_service.config import settings
 from payment_service.domain import coming, money
@@ -18,10 +18,12 @@ from payment_service.domain.vocabulary import ASKS, Actor, Trust
 from payment_service.models import Delivery, Event
 from payment_service.queries import Listed, Query
 from payment_service.services import reading, upcoming
+from payment_service.services.moves.lookups import LOOKUP
 from payment_service.services.moves.refund_holds import ASKED, NOT_APPROVED
 from payment_service.services.moves.rows import (
     PAYMENT,
     TRANSACTION,
+    TRANSACTION_COLUMNS,
     EventRow,
     PaymentRow,
     TransactionRow,
@@ -59,6 +61,16 @@ class Timeline(TypedDict):
     next: Coming | None
 
 
+# Of each request the newest: what is stuck is looked up for ever.
+LOOK_UPS = 20
+_EACH = LOOKUP.alias()
+_LAST_LOOK_UP = (
+    select(func.max(_EACH.c.n))
+    .where(_EACH.c.payment_id == LOOKUP.c.payment_id, _EACH.c.number == LOOKUP.c.number)
+    .correlate(LOOKUP)
+    .scalar_subquery()
+)
+
 _READ = Query(
     "read_timeline",
     select(
@@ -74,9 +86,15 @@ _READ = Query(
             order=[EVENT.c.seq],
         ),
         "transactions": Listed(
-            list(TRANSACTION.c),
+            TRANSACTION_COLUMNS,
             TRANSACTION.c.payment_id == PAYMENT.c.payment_id,
             order=[TRANSACTION.c.number],
+        ),
+        "lookups": Listed(
+            [column for column in LOOKUP.c if column.name != "answer"],
+            LOOKUP.c.payment_id == PAYMENT.c.payment_id,
+            LOOKUP.c.n > _LAST_LOOK_UP - LOOK_UPS,
+            order=[LOOKUP.c.number, LOOKUP.c.n],
         ),
         # Who heard what, and who is still to hear it. Those done long ago are reaped.
         "deliveries": Listed(
@@ -103,9 +121,11 @@ def tell(*, payment_id: int, rider: int | None = None) -> Timeline:
         raise PaymentNotFound(f"there is no payment {payment_id}")
     payment = cast(PaymentRow, found)
     transactions: list[TransactionRow] = found["transactions"]
+    kinds = {row["number"]: row["type"].lower() for row in transactions}
     moments = [
         *(_event(row, json.loads(row["body"])["data"]) for row in found["events"]),
         *(_asked(row, payment) for row in transactions),
+        *(_looked_up(row, kinds[row["number"]]) for row in found["lookups"]),
         *map(_owed, found["deliveries"]),
         *map(_heard, found["webhooks"]),
     ]
@@ -189,8 +209,26 @@ def _asked(row: TransactionRow, payment: PaymentRow) -> Moment:
         fee=None if fee is None else money.format_amount(fee, row["currency"]),
         next_action=payment["next_action"] if waits else None,
         failure_code=row["failure_code"],
+        answered_ms=row.get("answered_ms"),
+        http_status=row.get("http_status"),
         lookups=row["lookups"] or None,
         unresolved_for_long=_alarming(row) or None,
+    )
+
+
+def _looked_up(row: Mapping[str, Any], kind: str) -> Moment:
+    found = row["found"].lower().replace("_", " ")
+    return _moment(
+        row["asked_at"],
+        "lookup",
+        f"look-up {row['n']} of {kind} {row['number']}: {found}",
+        None,
+        None,
+        reference=row["reference"],
+        number=row["number"],
+        n=row["n"],
+        found=row["found"],
+        ms=row["ms"],
     )
 
 

@@ -14,7 +14,8 @@ from payment_service.domain.vocabulary import WebhookStatus
 from payment_service.extensions import db
 from payment_service.models.columns import Sealed
 from payment_service.models.keyring import NoKey, NotGenuine
-from payment_service.services import notices, webhook_bodies
+from payment_service.providers import masked_bodies
+from payment_service.services import notices
 from payment_service.services.reading import WEBHOOK
 
 
@@ -30,7 +31,7 @@ def get(*, webhook_id: int) -> Mapping[str, Any]:
         raise WebhookNotFound(f"there is no webhook {webhook_id}")
     sealed: Sealed = row["body"]
     try:
-        body = webhook_bodies.masked(notices.body_of(sealed.opened(webhook_id)))
+        body = masked_bodies.masked(notices.body_of(sealed.opened(webhook_id)))
     except (NoKey, NotGenuine) as error:
         body = f"can't be opened: {error}"
     return {**row, "body": body}

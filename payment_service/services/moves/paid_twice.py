@@ -140,7 +140,8 @@ def _beside(charge: TransactionRow, number: int, other: Result, moment: datetime
         "lookups": 0,
         "not_found_at": None,
     }
-    del row["transaction_id"]
+    for name in ("transaction_id", "answered_ms", "http_status"):
+        row.pop(name, None)
     return cast(TransactionRow, row)
 
 

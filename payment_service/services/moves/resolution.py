@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from flask import Flask, current_app
@@ -14,11 +14,20 @@ from sqlalchemy import case, func, text, update
 from payment_service.config import settings
 from payment_service.domain.callers import WORKER, Caller
 from payment_service.domain.states import Verdict
-from payment_service.domain.vocabulary import ASKS, TransactionStatus
+from payment_service.domain.vocabulary import ASKS, Found, TransactionStatus
 from payment_service.extensions import db
-from payment_service.providers.contract import Outcome, OutcomeUnknown, Result
+from payment_service.http import hearing
+from payment_service.providers.contract import Operation, Outcome, OutcomeUnknown, Result
 from payment_service.providers.provider import Provider
-from payment_service.services.moves import evidence, outcomes, pages, paid_twice, rows, unsure
+from payment_service.services.moves import (
+    evidence,
+    lookups,
+    outcomes,
+    pages,
+    paid_twice,
+    rows,
+    unsure,
+)
 from payment_service.services.moves.operations import operation_of, providers
 from payment_service.services.moves.rows import TRANSACTION, PaymentRow, TransactionRow
 from payment_service.services.moves.transitions import OPEN
@@ -99,9 +108,11 @@ def resolve(*, payment_id: int, number: int, caller: Caller = WORKER, anyway: bo
     earlier = [row for row in transactions if row["number"] != number]
     ends_at = _end_of_wait(payment, transaction, provider)
     over = ends_at is not None and ends_at <= datetime.now(UTC)
-    try:
-        result = provider.lookup(operation_of(payment, transaction, earlier, said))
-    except OutcomeUnknown:
+    operation = operation_of(payment, transaction, earlier, said)
+    with hearing.listening() as answer:
+        result = _looked_up(provider, operation)
+    lookups.note(transaction, answer, result or Found.NOT_FOUND)
+    if result is Found.UNKNOWN:
         no_later_than = None if over else ends_at
         return _ask_again(transaction, "unknown", caller, no_later_than=no_later_than, heard=False)
     waits = transaction["status"] == TransactionStatus.REQUIRES_ACTION
@@ -133,6 +144,13 @@ def resolve(*, payment_id: int, number: int, caller: Caller = WORKER, anyway: bo
             payment_id=payment_id, number=number, known_as=known_as, result=result
         )
     return moved or _ask_again(transaction, "no_news", caller, found=True)
+
+
+def _looked_up(provider: Provider, operation: Operation) -> Result | Literal[Found.UNKNOWN] | None:
+    try:
+        return provider.lookup(operation)
+    except OutcomeUnknown:
+        return Found.UNKNOWN
 
 
 def _end_of_wait(

@@ -89,6 +89,9 @@ class TransactionRow(TypedDict):
     lookups: int
     not_found_at: datetime | None
     leased_until: datetime | None
+    answered_ms: NotRequired[int | None]  # what came back when it was asked: only its finish knows
+    http_status: NotRequired[int | None]
+    answer: NotRequired[bytes | None]  # sealed; not read with the others
 
 
 class RefundRow(TypedDict):
@@ -161,6 +164,7 @@ class PaymentChanges(TypedDict, total=False):
 PAYMENT = Payment.__table__
 TRANSACTION = Transaction.__table__
 REFUND = Refund.__table__
+TRANSACTION_COLUMNS = [column for column in TRANSACTION.c if column.name != "answer"]
 _GENERATED = {"live", "rare_status"}
 PAYMENT_COLUMNS = [column for column in PAYMENT.c if column.name not in _GENERATED]
 
@@ -177,7 +181,7 @@ def read_payment(
 def read_transactions(connection: Connection, payment_id: int) -> list[TransactionRow]:
     """The payment's requests to providers, oldest first."""
     query = (
-        select(TRANSACTION)
+        select(*TRANSACTION_COLUMNS)
         .where(TRANSACTION.c.payment_id == payment_id)
         .order_by(TRANSACTION.c.number)
     )
@@ -221,7 +225,7 @@ def payment_row(found: Mapping[Any, Any]) -> PaymentRow:
 
 
 def transaction_row(found: Mapping[Any, Any]) -> TransactionRow:
-    """A row of transactions, read with all its columns."""
+    """A row of transactions, read with TRANSACTION_COLUMNS."""
     return cast(TransactionRow, dict(found))
 
 

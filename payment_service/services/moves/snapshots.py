@@ -28,6 +28,12 @@ UNSEEN = {
     ("transactions", "lookups"): "the worker's look-ups since the last news, for the next pause",
     ("transactions", "not_found_at"): "when a look-up first found nothing; one more must follow",
     ("transactions", "leased_until"): "the end of a look-up that is under way",
+    ("transactions", "answered_ms"): "how long the provider took, for people",
+    ("transactions", "http_status"): "the status that it answered with, for people",
+    (
+        "transactions",
+        "answer",
+    ): "what it answered, masked, for people; sealed anew with each key",
     ("refund_requests", "expires_at"): "when it lapses, which gives nothing to anybody",
 }
 """Columns whose change audit does not see, and why. The worker writes them without an event."""

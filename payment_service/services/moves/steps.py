@@ -25,11 +25,13 @@ from payment_service.domain.payers import Said
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
 from payment_service.extensions import db
+from payment_service.http import hearing
 from payment_service.idempotency import Key
 from payment_service.providers.contract import NotSent, Outcome, OutcomeUnknown, Result
 from payment_service.services.moves import (
     answers,
     evidence,
+    heard,
     outcomes,
     pages,
     rows,
@@ -37,6 +39,7 @@ from payment_service.services.moves import (
     unsure,
 )
 from payment_service.services.moves.answers import Ending
+from payment_service.services.moves.heard import HeardColumns
 from payment_service.services.moves.operations import new_transaction, operation_of, providers
 from payment_service.services.moves.rows import (
     TRANSACTION,
@@ -129,27 +132,34 @@ def carry_out(move: Move) -> Ending:
 
     Raises ProviderUnavailable if surely nothing was sent to anyone.
     """
+    with hearing.listening() as answer:
+        said = _ask(move)
+    result = said if isinstance(said, Result) else None
+    kept = heard.columns(answer, move.transaction, result)
+    if isinstance(said, NotSent):
+        return _not_sent(move, said, kept)
+    return finish(move, result, kept) if result else _leave_open(move, kept)
+
+
+def _ask(move: Move) -> Result | NotSent | OutcomeUnknown:
     provider = providers().find(move.transaction["provider"])
+    if provider is None:
+        return NotSent(f"{move.transaction['provider']} is not on here")
     try:
-        if provider is None:
-            raise NotSent(f"{move.transaction['provider']} is not on here")
-        result = provider.ask(operation_of(move.payment, move.transaction, move.earlier, move.said))
-    except NotSent as error:
-        return _not_sent(move, error)
-    except OutcomeUnknown:
-        return _leave_open(move)
-    return finish(move, result)
+        return provider.ask(operation_of(move.payment, move.transaction, move.earlier, move.said))
+    except (NotSent, OutcomeUnknown) as error:
+        return error
 
 
-def finish(move: Move, result: Result) -> Ending:
-    """Writes the outcome together with the caller's answer, and gives both."""
+def finish(move: Move, result: Result, kept: HeardColumns) -> Ending:
+    """Writes the outcome together with what was heard and the caller's answer, and gives it."""
     verdict = outcomes.verdict_of(result, move.transaction)
     if verdict is None:
-        return _leave_open(move, result)
+        return _leave_open(move, kept, result)
     payment_id, number = move.payment["payment_id"], move.transaction["number"]
     change = outcomes.plan(
         payment=move.payment,
-        transaction=move.transaction,
+        transaction={**move.transaction, **kept},
         refund=move.refund,
         verdict=verdict,
         result=result,
@@ -174,12 +184,13 @@ def finish(move: Move, result: Result) -> Ending:
         if evidence.accept_locked(connection, verdict=verdict, **about) is None:
             # A webhook was quicker, and may not have had the id or the page that this brings.
             unsure.keep_locked(connection, **about)
+        heard.write(connection, move.transaction, kept)
         return answers.tell_locked(connection, payment_id=payment_id, number=number, key=move.key)
 
 
-def _leave_open(move: Move, said: Result | None = None) -> Ending:
+def _leave_open(move: Move, kept: HeardColumns, said: Result | None = None) -> Ending:
     """Nobody knows yet, and resolution asks again soon. Retries look up from now on. What the
-    provider `said` all the same is kept."""
+    provider `said` all the same is kept, and what was heard of it."""
     again = datetime.now(UTC) + timedelta(seconds=settings().resolution_first_lookup_seconds)
     payment_id, number = move.payment["payment_id"], move.transaction["number"]
     with db.engine.begin() as connection:
@@ -196,17 +207,19 @@ def _leave_open(move: Move, said: Result | None = None) -> Ending:
             )
             .values(due_at=again)
         )
+        heard.write(connection, move.transaction, kept)
         if move.key:
             idempotency.release(connection, move.key)
     return answers.tell(payment_id=payment_id, number=number, key=move.key)
 
 
-def _not_sent(move: Move, error: NotSent) -> Ending:
+def _not_sent(move: Move, error: NotSent, kept: HeardColumns) -> Ending:
     """Surely nobody was asked: the next provider in line is, or all is given back and the key is
     free again, unless its retry was told something by now."""
     payment_id, number = move.payment["payment_id"], move.transaction["number"]
     with db.engine.begin() as connection:
         if move.fallbacks and (again := _reroute(connection, move)):
+            heard.write(connection, move.transaction, kept)
             next_move: Move | None = again
         else:
             next_move = None
@@ -218,6 +231,7 @@ def _not_sent(move: Move, error: NotSent) -> Ending:
                 result=Result(Outcome.DECLINED, failure_message=str(error)),
                 caller=move.caller,
             )
+            heard.write(connection, move.transaction, kept)
             freed = move.key is None or idempotency.free(connection, move.key)
     if next_move:
         return carry_out(next_move)

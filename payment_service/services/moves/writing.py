@@ -27,6 +27,9 @@ _OUTCOME = (
 )
 """What a change writes of a request whose outcome it is."""
 
+_HEARD = ("answered_ms", "http_status", "answer")
+"""What came back when it was asked; what was kept of that stays."""
+
 _END = (
     *("status", "provider_reference", "failure_code", "failure_message"),
     *("completed_at", "updated_at"),
@@ -83,7 +86,8 @@ def _applying(name: str, more: str = "") -> Statement:
         FROM l WHERE payments.payment_id = :payment_id
     ), t AS (
         UPDATE transactions SET
-            {", ".join(f"{name} = :t_{name}" for name in _OUTCOME)}
+            {", ".join(f"{name} = :t_{name}" for name in _OUTCOME)},
+            {", ".join(f"{name} = COALESCE(:t_{name}, {name})" for name in _HEARD)}
         FROM l WHERE transactions.payment_id = :payment_id AND transactions.number = :number
     {more}), e AS (
         INSERT INTO events (payment_id, occurred_at, chain, {", ".join(_TOLD)})
@@ -126,7 +130,7 @@ APPLY_PAGE = _applying(
     """,
 )
 
-_NO_TRANSACTION = dict.fromkeys(("number", *(f"t_{name}" for name in _OUTCOME)))
+_NO_TRANSACTION = dict.fromkeys(("number", *(f"t_{name}" for name in (*_OUTCOME, *_HEARD))))
 _NO_KEY = dict.fromkeys(("caller", "operation", "key", "answer_status", "answer_body"))
 
 
@@ -135,7 +139,9 @@ def transaction_values(transaction: TransactionRow | None) -> Mapping[str, objec
     if transaction is None:
         return _NO_TRANSACTION
     row: Mapping[str, object] = transaction
-    return {"number": transaction["number"], **{f"t_{name}": row[name] for name in _OUTCOME}}
+    outcome = {f"t_{name}": row[name] for name in _OUTCOME}
+    heard = {f"t_{name}": row.get(name) for name in _HEARD}
+    return {"number": transaction["number"], **outcome, **heard}
 
 
 def refund_values(refund: RefundRow) -> Mapping[str, object]:

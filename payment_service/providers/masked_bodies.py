@@ -1,9 +1,11 @@
-"""A webhook's body as operators may read it: what its names say to be no secret and nobody's, and
-masks for all else. A list of what to hide would miss the next provider's word for a name."""
+"""What a provider sent, a webhook's body or an answer, as operators may read it: what its names say
+to be no secret and nobody's, and masks for all else. A list of what to hide would miss the next
+provider's word for a name."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,6 +14,8 @@ from payment_service.json_objects import each_once
 from payment_service.telemetry import masking
 
 MASKED = "[masked]"
+_FIELD = re.compile(r"[\w.\[\]-]{1,100}")
+"""What a form's field is called. A page of HTML has an = somewhere, too."""
 
 SHOWN = frozenset(
     {
@@ -23,6 +27,7 @@ SHOWN = frozenset(
         *("paymentreference", "payeepaymentreference", "originalpaymentreference"),
         *("errorcode", "declinecode", "failurecode", "reason", "channel", "nbcb", "paydate"),
         *("datecreated", "datepaid", "paidat", "declinedat", "decliningreason"),
+        *("kind", "amountminor", "feeminor", "createdat", "capture", "chargereference"),
     }
 )
 """Names in lower case, without what parts their words."""
@@ -35,8 +40,14 @@ def masked(body: bytes) -> Any:
         return _of(json.loads(text, object_pairs_hook=each_once, parse_float=str), None)
     except (ValueError, RecursionError):
         pass
-    if form := parse_qsl(text):
+    form = parse_qsl(text)
+    if form and all(_FIELD.fullmatch(name) for name, _ in form):
         return {_name(name): _leaf(value, name) for name, value in form}
+    return only_its_size(body)
+
+
+def only_its_size(body: bytes) -> str:
+    """Of what can't be masked member by member."""
     return f"{MASKED} {len(body)} bytes"
 
 
