@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Callable
@@ -9,21 +10,23 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import Connection, TextClause, text
 
 from payment_service import http
+from payment_service.domain.callers import Caller
 from payment_service.domain.operators import Role
 from payment_service.domain.vocabulary import Found
 from payment_service.extensions import db
 from payment_service.http import hearing
-from payment_service.providers.contract import Outcome, Result
-from payment_service.services import provider_answers
+from payment_service.services import audit, keys, provider_answers
 from payment_service.services.moves import heard, lookups, resolution, rows
 from tests.desk import KEYS, Desk
 from tests.fixtures import MakeApp, a_key
 from tests.panelled import lost, paid
-from tests.sandbox_calls import arm
+from tests.patience import PATIENCE
+from tests.sandbox_calls import arm, decide, eventually
 from tests.sandbox_server import Sandbox
+from tests.sisters import apps_on
 
 Scalar = Callable[..., Any]
 
@@ -112,15 +115,17 @@ def test_a_refund_has_its_own(house: Flask) -> None:
     assert list(answers_of(house, payment_id)) == [row.reference]
 
 
-def test_a_later_outcome_leaves_what_was_heard(house: Flask) -> None:
-    told = paid(house, payment_token="tok_pending")
+def test_a_later_outcome_leaves_what_was_heard(house: Flask, sandbox: Sandbox) -> None:
+    told = paid(house, payment_token="tok_requires_action")
     before = request_of(house, told["payment_id"])
+    assert before.status == "REQUIRES_ACTION"
     assert before.http_status is not None
     assert before.answer is not None
-    with house.app_context(), db.engine.begin() as connection:
-        transaction = rows.read_transactions(connection, told["payment_id"])[0]
-    assert "answer" not in transaction
-    assert transaction["answered_ms"] == before.answered_ms
+    assert decide(sandbox, before.reference, "approve").ok
+    assert look_up(house, told["payment_id"])
+    after = request_of(house, told["payment_id"])
+    assert after.status == "SUCCESS"
+    assert after[2:] == before[2:]
 
 
 def test_without_a_key_the_outcome_is_kept_without_the_answer(make_app: MakeApp) -> None:
@@ -215,27 +220,39 @@ def test_a_look_up_counts_without_its_note(
     assert look_ups_of(house, payment_id) == []
 
 
-def test_two_at_once_are_two(house: Flask, sandbox: Sandbox) -> None:
+def test_two_at_once_are_two(make_app: MakeApp, fresh_database: str, sandbox: Sandbox) -> None:
     """The second, which had counted before the first was written, takes the next number."""
-    payment_id = lost(house, sandbox)["payment_id"]
-    with house.app_context(), db.engine.begin() as connection:
-        transaction = rows.read_transactions(connection, payment_id)[0]
-    together = threading.Barrier(2)
+    app = apps_on(fresh_database, make_app)(**KEYS)
+    payment_id = lost(app, sandbox)["payment_id"]
+    first = text(
+        "INSERT INTO lookups (payment_id, number, n, reference, asked_at, ms, found)"
+        " SELECT payment_id, number, 1, reference || '/1', now(), 5, 'PENDING' FROM transactions"
+        " WHERE payment_id = :id"
+    )
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    moved: list[bool] = []
+    second = threading.Thread(target=lambda: moved.append(look_up(app, payment_id)))
+    with app.app_context():
+        with db.engine.begin() as connection:
+            connection.execute(first, {"id": payment_id})
+            second.start()
+            with db.engine.connect() as watching:
+                eventually(lambda: _by_now(watching, waiting))
+        second.join(PATIENCE)
+    assert moved == [True]
+    assert [(row.n, row.found) for row in look_ups_of(app, payment_id)] == [
+        (1, Found.PENDING),
+        (2, Found.APPROVED),
+    ]
 
-    def note() -> None:
-        with house.app_context():
-            with hearing.listening() as found:
-                hearing.calls()
-                hearing.answered(200, b"{}")
-            together.wait(30)
-            lookups.note(transaction, found, Result(Outcome.PENDING))
 
-    threads = [threading.Thread(target=note) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert [row.n for row in look_ups_of(house, payment_id)] == [1, 2]
+def _by_now(connection: Connection, query: TextClause) -> Any:
+    """As it is now: a transaction sees pg_stat_activity as it was at its first look."""
+    connection.rollback()
+    return connection.execute(query).scalar_one()
 
 
 def test_who_was_not_asked_is_not_noted(house: Flask, sandbox: Sandbox) -> None:
@@ -297,3 +314,44 @@ def test_callers_hear_of_look_ups_and_riders_do_not(house: Flask) -> None:
     assert found["what"] == "look-up 1 of charge 1: pending"
     assert found["details"]["found"] == "PENDING"
     assert "answer" not in found["details"]
+
+
+def test_what_is_old_is_reaped(make_app: MakeApp, fresh_database: str) -> None:
+    """And the request stays; what is young stays whole."""
+    app = apps_on(fresh_database, make_app)(**KEYS, webhook_keep_days=30)
+    old, young = (paid(app, payment_token="tok_pending")["payment_id"] for _ in range(2))
+    for payment_id in (old, young):
+        look_up(app, payment_id)
+    aged = (
+        "UPDATE transactions SET created_at = created_at - interval '31 days'"
+        " WHERE payment_id = :id",
+        "UPDATE lookups SET asked_at = asked_at - interval '31 days' WHERE payment_id = :id",
+    )
+    with app.app_context():
+        with db.engine.begin() as connection:
+            for statement in aged:
+                connection.execute(text(statement), {"id": old})
+        assert provider_answers.reap() == {"reaped": 2, "more": 0}
+        assert provider_answers.reap() == {"reaped": 0, "more": 0}
+    assert answers_of(app, old) == {}
+    assert look_ups_of(app, old) == []
+    assert request_of(app, old).http_status == 201
+    assert len(answers_of(app, young)) == 2
+
+
+def test_answers_go_under_the_newest_key(make_app: MakeApp, fresh_database: str) -> None:
+    app = apps_on(fresh_database, make_app)(**KEYS)
+    payment_id = paid(app, payment_token="tok_pending")["payment_id"]
+    look_up(app, payment_id)
+    before = answers_of(app, payment_id)
+    assert len(before) == 2
+    newer = "k2:" + base64.b64encode(b"2" * 16 + bytes(range(16))).decode()
+    keys_now = f"{newer},{KEYS['encryption_keys']}"
+    later = make_app(**KEYS | {"encryption_keys": keys_now}, database_url=fresh_database)
+    with later.app_context():
+        assert keys.needed() == {("transactions.answer", "k1"): 1, ("lookups.answer", "k1"): 1}
+        assert keys.rotate(caller=Caller("cli:test"), progress=False).rows == 2
+        assert keys.needed() == {("transactions.answer", "k2"): 1, ("lookups.answer", "k2"): 1}
+        audited = audit.verify()
+    assert audited.broken == ()
+    assert answers_of(later, payment_id) == before

@@ -89,5 +89,10 @@ class Transaction(db.Model):  # type: ignore[name-defined]
             postgresql_where=text("provider_reference IS NOT NULL"),
         ),
         columns.key_index("transactions", "answer", sparse=True),
+        Index(
+            "ix_transactions_answer_created_at",
+            "created_at",
+            postgresql_where=text("answer IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": 70}},
     )

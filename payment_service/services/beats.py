@@ -40,6 +40,7 @@ PERIODS = {
     "webhooks": 1.0,
     "reaping-webhooks": 60.0,
     "reaping-hours": 60.0,
+    "reaping-answers": 60.0,
     "jobs": 1.0,
     "verifying": 1.0,
 }

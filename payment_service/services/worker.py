@@ -24,6 +24,7 @@ from payment_service.services import (
     giving_back,
     job_items,
     lapsing,
+    provider_answers,
     totals,
     webhooks,
 )
@@ -57,6 +58,7 @@ RUNS: dict[str, RunOnce] = {
     "webhooks": webhooks.run_once,
     "reaping-webhooks": webhooks.reap,
     "reaping-hours": totals.reap,
+    "reaping-answers": provider_answers.reap,
     "jobs": partial(job_items.run_once, bulk.DOES),
     # By itself: a walk over all chains may take an hour, and nobody's job waits for it.
     "verifying": partial(job_items.run_once, {JobKind.VERIFY: audit.verify_item}),
