@@ -2058,6 +2058,20 @@ MUTANTS = (
         ("tests/test_heard.py",),
     ),
     Mutant(
+        "heard: who was slower keeps what was heard",
+        f"{SERVICES}/moves/steps.py",
+        "        heard.write(connection, move.transaction, kept)\n        return answers.tell_locked",
+        "        return answers.tell_locked",
+        ("tests/test_heard.py",),
+    ),
+    Mutant(
+        "heard: what was surely not done keeps what was heard",
+        f"{SERVICES}/moves/steps.py",
+        "            heard.write(connection, move.transaction, kept)\n            freed =",
+        "            freed =",
+        ("tests/test_heard.py",),
+    ),
+    Mutant(
         "look-ups: one goes on without its note",
         f"{SERVICES}/moves/lookups.py",
         "    except Exception:",

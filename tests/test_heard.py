@@ -13,15 +13,17 @@ from flask import Flask
 from sqlalchemy import Connection, TextClause, text
 
 from payment_service import http
-from payment_service.domain.callers import Caller
+from payment_service.domain.callers import WORKER, Caller
 from payment_service.domain.operators import Role
 from payment_service.domain.vocabulary import Found
 from payment_service.extensions import db
 from payment_service.http import hearing
+from payment_service.providers.contract import Outcome, Result
 from payment_service.services import audit, keys, provider_answers
-from payment_service.services.moves import heard, lookups, resolution, rows
+from payment_service.services.moves import heard, lookups, resolution, rows, steps
+from payment_service.services.moves.steps import Move
 from tests.desk import KEYS, Desk
-from tests.fixtures import MakeApp, a_key
+from tests.fixtures import MakeApp, a_key, an_order
 from tests.panelled import lost, paid
 from tests.patience import PATIENCE
 from tests.sandbox_calls import arm, decide, eventually
@@ -126,6 +128,39 @@ def test_a_later_outcome_leaves_what_was_heard(house: Flask, sandbox: Sandbox) -
     after = request_of(house, told["payment_id"])
     assert after.status == "SUCCESS"
     assert after[2:] == before[2:]
+
+
+def test_who_was_slower_keeps_what_was_heard(house: Flask) -> None:
+    """The payment moved while its answer was on the way."""
+    payment_id = paid(house)["payment_id"]
+    with house.app_context():
+        with db.engine.begin() as connection:
+            payment = rows.read_payment(connection, payment_id)
+            (request,) = rows.read_transactions(connection, payment_id)
+            assert payment is not None
+            connection.execute(
+                text("UPDATE transactions SET answered_ms = NULL WHERE payment_id = :id"),
+                {"id": payment_id},
+            )
+        begun = {"status": "PROCESSING", "version": 1}
+        move = Move({**payment, **begun}, {**request, "status": "PROCESSING"}, WORKER)  # type: ignore[typeddict-item]
+        approved = Result(Outcome.APPROVED, request["provider_reference"])
+        ending = steps.finish(move, approved, {"answered_ms": 7, "http_status": 299})
+    assert ending.payment["status"] == "SUCCESS"
+    row = request_of(house, payment_id)
+    assert (row.status, row.answered_ms, row.http_status) == ("SUCCESS", 7, 299)
+
+
+def test_what_was_surely_not_done_keeps_what_was_heard(house: Flask, sandbox: Sandbox) -> None:
+    token = a_key()
+    arm(sandbox, "charge", "too_many_requests", match={"token": token})
+    order = an_order(payment_token=token)
+    answer = house.test_client().post(
+        "/v1/payments/charge", json=order, headers={"Idempotency-Key": a_key()}
+    )
+    assert answer.status_code == 503
+    row = request_of(house, answer.json["payment_id"])
+    assert (row.status, row.http_status) == ("FAILED", 429)
 
 
 def test_without_a_key_the_outcome_is_kept_without_the_answer(make_app: MakeApp) -> None:
@@ -274,7 +309,8 @@ def test_the_story_tells_it_to_viewers(house: Flask, sandbox: Sandbox) -> None:
     told = paid(house, payment_token="tok_decline_insufficient_funds")
     ms = request_of(house, told["payment_id"]).answered_ms
     page = desk.get(f"/admin/payments/{told['payment_id']}").text
-    assert f"Answered in {ms} ms, HTTP 402." in page
+    why = "refused. There was not enough money in the account."
+    assert f"{why} Answered in {ms} ms, HTTP 402." in page
     assert "<summary>What it answered</summary>" in page
     assert "insufficient_funds" in page
     assert "[masked]" in page

@@ -10,6 +10,7 @@ from typing import Any
 from payment_service.admin.shown import amount_in
 from payment_service.admin.words import OF_EVENT, OF_FOUND, OF_OUTCOME, OF_VERB
 from payment_service.domain import money
+from payment_service.domain.reasons import reason_of
 from payment_service.domain.vocabulary import Actor
 from payment_service.services.timeline import Moment, Timeline
 
@@ -93,7 +94,9 @@ def _asked(what: str, details: dict[str, Any]) -> str:
     ended = OF_OUTCOME.get(status, status.lower())
     lookups = details.pop("lookups", 0)
     looked = f" Looked up {_times(lookups)}." if lookups else ""
-    return f"{said} {amount}: {ended}.{_answered(details)}{looked}"
+    code = details.get("failure_code")
+    why = f" {reason_of(code).why}" if code else ""
+    return f"{said} {amount}: {ended}.{why}{_answered(details)}{looked}"
 
 
 def _looked_up(details: Mapping[str, Any]) -> str:

@@ -169,9 +169,9 @@ def finish(move: Move, result: Result, kept: HeardColumns) -> Ending:
     )
     if change:
         ending = answers.written(answers.of_change(change, move.earlier), move.key)
-        kept = answers.to_keep(ending)
+        answer = answers.to_keep(ending)
         with hot() as connection:
-            if transitions.apply_unless_moved(connection, change, key=move.key, answer=kept):
+            if transitions.apply_unless_moved(connection, change, key=move.key, answer=answer):
                 return ending
     # It moves nothing from here, or the payment moved meanwhile.
     with db.engine.begin() as connection:
