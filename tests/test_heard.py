@@ -19,7 +19,7 @@ from payment_service.domain.vocabulary import Found
 from payment_service.extensions import db
 from payment_service.http import hearing
 from payment_service.providers.contract import Outcome, Result
-from payment_service.services import audit, keys, provider_answers
+from payment_service.services import audit, keys, provider_answers, timeline
 from payment_service.services.moves import heard, lookups, resolution, rows, steps
 from payment_service.services.moves.steps import Move
 from tests.desk import KEYS, Desk
@@ -350,6 +350,26 @@ def test_callers_hear_of_look_ups_and_riders_do_not(house: Flask) -> None:
     assert found["what"] == "look-up 1 of charge 1: pending"
     assert found["details"]["found"] == "PENDING"
     assert "answer" not in found["details"]
+    with house.app_context():
+        riders = timeline.tell(payment_id=payment_id, rider=101)["events"]
+    assert {entry["kind"] for entry in riders} == {"event", "transaction"}
+    assert not any("http_status" in entry["details"] for entry in riders)
+
+
+def test_only_the_newest_look_ups_are_told(house: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    payment_id = paid(house, payment_token="tok_pending")["payment_id"]
+    look_up(house, payment_id)
+    more = text(
+        "INSERT INTO lookups (payment_id, number, n, reference, asked_at, ms, found)"
+        " SELECT payment_id, number, n + m, reference || m, asked_at + m * interval '1 s', 5, found"
+        " FROM lookups, generate_series(1, 30) m WHERE payment_id = :id"
+    )
+    with house.app_context():
+        with db.engine.begin() as connection:
+            connection.execute(more, {"id": payment_id})
+        told = timeline.tell(payment_id=payment_id)["events"]
+    numbers = [entry["details"]["n"] for entry in told if entry["kind"] == "lookup"]
+    assert numbers == list(range(12, 32))
 
 
 def test_what_is_old_is_reaped(make_app: MakeApp, fresh_database: str) -> None:

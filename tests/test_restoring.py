@@ -19,6 +19,7 @@ from payment_service.outbox import relay
 from payment_service.providers import sandbox as provider
 from payment_service.providers.contract import Operation
 from payment_service.services import audit_log, invites, rebuilding, sessions, totals
+from payment_service.services.moves import resolution
 from scripts.postgres import call
 from tests.books import a_charged_payment, a_pending_payment, a_trip, post
 from tests.fixtures import a_key, a_number
@@ -28,7 +29,7 @@ from tests.restoring import House, a_hold
 from tests.sandbox_calls import arm, eventually, get
 
 TABLES = ("payments", "transactions", "refunds", "events", "deliveries", "idempotency_keys",
-          "sink_totals", "refund_requests", "contradictions")  # fmt: skip
+          "sink_totals", "refund_requests", "contradictions", "lookups")  # fmt: skip
 
 ASKED_NEXT = ["due_at", "lookups", "not_found_at", "leased_until"]
 
@@ -127,6 +128,9 @@ def test_what_moved_since_the_backup_comes_back_as_it_was(house: House, tmp_path
         relay.run_once()
     house.rows("INSERT INTO contradictions SELECT payment_id, max(seq), now() FROM events"
                f" WHERE payment_id = {refunded['payment_id']} GROUP BY 1")  # fmt: skip
+    with house.app.app_context():
+        resolution.resolve(payment_id=refunded["payment_id"], number=1, anyway=True)
+    assert house.rows("SELECT n, found FROM lookups") == [(1, "APPROVED")]
     stood, counted = tables(house), sums(house)
     at_provider = len(get(house.sandbox, "/psp/charges")["charges"])
 

@@ -16,8 +16,8 @@ from payment_service.models.keyring import NoKey, NotGenuine
 from payment_service.services.moves.lookups import LOOKUP
 from payment_service.services.moves.rows import TRANSACTION
 
-SHOWN = 20_000
-"""Characters of a payment's answers, so that its page stays small; the newest come first."""
+SHOWN = 10_000
+"""Characters of a payment's answers, so that its page stays below 60 KB; the newest come first."""
 REAPED_AT_ONCE = 1000
 LATER = "too long to be shown beside the later ones"
 
