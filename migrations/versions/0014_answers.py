@@ -13,10 +13,6 @@ KEY_OF_ANSWER = sa.literal_column("split_part(encode(answer, 'escape'), ':', 1)"
 
 
 def upgrade() -> None:
-    # Without defaults and CHECKs: no row is written or read.
-    op.add_column("transactions", sa.Column("answered_ms", sa.Integer(), nullable=True))
-    op.add_column("transactions", sa.Column("http_status", sa.SmallInteger(), nullable=True))
-    op.add_column("transactions", sa.Column("answer", sa.LargeBinary(), nullable=True))
     op.create_table(
         "lookups",
         sa.Column("payment_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -32,11 +28,6 @@ def upgrade() -> None:
             "found IN ('APPROVED', 'DECLINED', 'PENDING', 'REQUIRES_ACTION', 'EXPIRED', 'NOT_FOUND', 'UNKNOWN')",
             name=op.f("ck_lookups_found"),
         ),
-        sa.ForeignKeyConstraint(
-            ["payment_id", "number"],
-            ["transactions.payment_id", "transactions.number"],
-            name=op.f("fk_lookups_payment_id_number_transactions"),
-        ),
         sa.PrimaryKeyConstraint("payment_id", "number", "n", name=op.f("pk_lookups")),
         sa.UniqueConstraint("reference", name=op.f("uq_lookups_reference")),
     )
@@ -47,6 +38,18 @@ def upgrade() -> None:
         [KEY_OF_ANSWER],
         unique=False,
         postgresql_where=sa.text("answer IS NOT NULL"),
+    )
+    # Last, because charges wait from here to the commit. Without defaults and CHECKs: no row is
+    # written or read.
+    op.add_column("transactions", sa.Column("answered_ms", sa.Integer(), nullable=True))
+    op.add_column("transactions", sa.Column("http_status", sa.SmallInteger(), nullable=True))
+    op.add_column("transactions", sa.Column("answer", sa.LargeBinary(), nullable=True))
+    op.create_foreign_key(
+        op.f("fk_lookups_payment_id_number_transactions"),
+        "lookups",
+        "transactions",
+        ["payment_id", "number"],
+        ["payment_id", "number"],
     )
 
 
