@@ -1,5 +1,4 @@
-"""What providers answered: how long it took, its HTTP status, and what it said, encrypted; a row for each
-look-up."""
+"""What providers answered: how long it took, its HTTP status, and the body; a row for each look-up."""
 
 import sqlalchemy as sa
 from alembic import op
