@@ -910,8 +910,8 @@ MUTANTS = (
     Mutant(
         "four eyes: a restore that can't know lapses what waits",
         f"{SERVICES}/restoring.py",
-        "    report.lapsed = _lapse_unknown(report)",
-        "    report.lapsed = 0",
+        "        report.lapsed = _lapse_unknown(there, report)",
+        "        report.lapsed = 0",
         ("tests/test_restoring_requests.py",),
     ),
     Mutant(

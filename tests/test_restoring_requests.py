@@ -8,6 +8,7 @@ import pytest
 from payment_service.domain.callers import Caller
 from payment_service.domain.four_eyes import Decided
 from payment_service.domain.operators import Role
+from payment_service.services import lapsing
 from payment_service.services.moves.refund_holds import RefundRequestRow
 from tests.books import a_charged_payment, payment_row
 from tests.four_eyes import (
@@ -126,4 +127,23 @@ def test_what_does_not_come_back_is_not_approved_again(
     assert (given(house, changed), sums(house, changed)[1:]) == ([6000], (6000, 0))
     approves(house.app, in_session(deciding), waiting)
     assert given(house, waiting) == [6000]
+    books_agree(house)
+
+
+def test_of_a_payment_that_is_gone_nothing_is_approved_again(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody deleted it, which is why the backup is brought back. There would be room."""
+    asking, deciding = people(house)
+    deleted, waiting = (asked(house, in_session(asking), "40.00") for _ in range(2))
+    file = house.backup()
+    approves(house.app, in_session(deciding), deleted)
+    for table in ("refund_requests", "refunds", "transactions", "payments"):
+        house.rows(f"DELETE FROM {table} WHERE payment_id = {deleted['payment_id']}")
+    house.restore(file)
+    assert "1 refunds that waited for a decision are lapsed" in capfd.readouterr().out
+    found = stands(house.app, deleted)
+    assert (found["state"], found["decision"]) == ("LAPSED", lapsing.RESTORED)
+    assert (given(house, deleted), sums(house, deleted)[1:]) == ([4000], (4000, 0))
+    assert stands(house.app, waiting)["state"] == "OPEN"
     books_agree(house)

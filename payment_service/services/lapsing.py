@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 BATCH = 50
 
 _FAILED = "request_not_lapsed"
+RESTORED = "A backup was restored, and nobody here knows what was decided since it was made."
+"""What is said to requests that lapse because of it."""
 
 
 def run_once() -> dict[str, int]:
@@ -41,6 +43,13 @@ def run_once() -> dict[str, int]:
     return {"lapsed": lapsed, "more": len(due) // BATCH}
 
 
+def waiting() -> set[int]:
+    """The payments of which a refund waits for a decision."""
+    query = select(REQUEST.c.payment_id).where(REQUEST.c.state == RequestState.OPEN)
+    with db.engine.connect() as connection:
+        return set(connection.execute(query).scalars())
+
+
 def lapse_all(payment_ids: Collection[int] | None = None) -> int:
     """Lapses all that wait for a decision, of these payments if any are named, before their time.
 
@@ -52,10 +61,11 @@ def lapse_all(payment_ids: Collection[int] | None = None) -> int:
         query = query.where(REQUEST.c.payment_id.in_(payment_ids))
     with db.engine.connect() as connection:
         found = list(connection.execute(query.order_by(REQUEST.c.request_id)).scalars())
-    return sum(_lapse(request_id, early=True) for request_id in found)
+    return sum(_lapse(request_id, early=RESTORED) for request_id in found)
 
 
-def _lapse(request_id: int, *, early: bool = False) -> bool:
+def _lapse(request_id: int, *, early: str | None = None) -> bool:
+    """`early` is why it lapses before its time."""
     try:
         with unattended.trying(_FAILED, request_id), db.engine.begin() as connection:
             payment, request = asked.locked(connection, request_id)
@@ -63,7 +73,7 @@ def _lapse(request_id: int, *, early: bool = False) -> bool:
                 return False
             if request["expires_at"] > datetime.now(UTC) and not early:
                 return False
-            asked.end(connection, payment, request, RequestState.LAPSED, WORKER, None)
+            asked.end(connection, payment, request, RequestState.LAPSED, WORKER, early)
     except Exception:
         # One that goes wrong must not keep the others waiting.
         log.exception(_FAILED, request_id=request_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ PAGE = 5000
 _NEWEST = text("""
     SELECT payment_id, reference FROM payments ORDER BY payment_id DESC LIMIT 100
 """)
+_KNOWN = text("SELECT payment_id FROM payments WHERE payment_id = ANY(:ids)")
 _SAME = text("""
     SELECT count(*) FROM payments
     JOIN json_to_recordset(CAST(:rows AS json)) AS n(payment_id bigint, reference text)
@@ -60,6 +61,11 @@ def why_unreadable(replaced: Connection) -> str | None:
     if newest and not known:
         return "it knows none of the backup's newest payments"
     return None
+
+
+def known(replaced: Connection, payment_ids: Collection[int]) -> set[int]:
+    """Those of the payments that it has."""
+    return set(replaced.execute(_KNOWN, {"ids": list(payment_ids)}).scalars())
 
 
 def rows_of(connection: Connection, table: Table, ids: list[int]) -> str:

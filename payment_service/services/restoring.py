@@ -149,8 +149,8 @@ def look_back(*, replaced: str, folder: Path) -> RestoreReport:
             )
         if not report.unreadable:
             _bring_back(there, report)
-    # Before providers are asked: what was given since finds its room again.
-    report.lapsed = _lapse_unknown(report)
+        # Before providers are asked: what was given since finds its room again.
+        report.lapsed = _lapse_unknown(there, report)
     _ask_lists(report, (report.backup_of or BEGINNING) - CLOCKS_DIFFER, folder)
     report.looked_up = _look_up_all()
     with db.engine.connect() as connection:
@@ -178,13 +178,17 @@ def _bring_back(there: Connection, report: RestoreReport) -> None:
     report.acts, report.acts_refused = returning_acts.bring_acts_back(there)
 
 
-def _lapse_unknown(report: RestoreReport) -> int:
+def _lapse_unknown(there: Connection, report: RestoreReport) -> int:
     """Of requests for refunds that the backup has open: those of which nobody here knows whether
-    they were decided since."""
+    they were decided since, because their payment is not there any more or is not believed."""
     with db.engine.connect() as connection:
         if not connection.scalar(_REQUESTS):
             return 0
-    return lapsing.lapse_all(None if report.unreadable else list(report.refused))
+    if report.unreadable:
+        return lapsing.lapse_all()
+    waiting = lapsing.waiting()
+    gone = waiting - replaced_database.known(there, waiting)
+    return lapsing.lapse_all(gone | report.refused.keys())
 
 
 def _look_up_all() -> int:
