@@ -118,7 +118,7 @@ class Statement:
         Within a SQLAlchemy connection's transaction it is part of that. Raises Disconnected, and
         psycopg2's other errors.
         """
-        rows = self._all(connection, values)
+        rows = self.rows(connection, values)
         return rows[0] if rows else None
 
     def read(
@@ -131,14 +131,14 @@ class Statement:
         """
         try:
             with hot(pool) as connection:
-                return self._all(connection, values, within)
+                return self.rows(connection, values, within)
         except NotConnected:
             raise  # nor is there one a moment later, and the host may be silent for seconds
         except Disconnected as error:
             if getattr(error.__cause__, "pgcode", None) in _GAVE_UP:
                 raise
             with hot(pool) as connection:
-                return self._all(connection, values, within)
+                return self.rows(connection, values, within)
 
     def plan(self, values: Mapping[str, object], pool: str = HOT) -> list[str]:
         """How PostgreSQL would run it for these values, as EXPLAIN says; nothing is run."""
@@ -148,7 +148,7 @@ class Statement:
                 cursor.execute("EXPLAIN " + self._plain, values)
                 return [str(line) for (line,) in cursor.fetchall()]
 
-    def _all(
+    def rows(
         self,
         connection: PoolProxiedConnection | Connection,
         values: Mapping[str, object],

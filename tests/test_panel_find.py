@@ -143,17 +143,17 @@ def test_what_takes_too_long_says_narrow_it(
     """And the box finds again afterwards."""
     one = paid(desk.app)
     number = one["payment_id"] if what == "what is there" else 9223372036854775807
-    quick = finding_queries._payments
+    quick = finding_queries.payments
     slow = lambda place, *where: quick(place, *where, sleeping())  # noqa: E731
     with monkeypatch.context() as patched:
         patched.setattr(finding_queries, "SECONDS", 0.05)
-        patched.setattr(finding_queries, "_payments", slow)
-        beside = finding_queries._beside("payment_id", BigInteger)
+        patched.setattr(finding_queries, "payments", slow)
+        beside = finding_queries.beside("payment_id", BigInteger)
         if what == "what is there":
             finding_queries.statement.cache_clear()
         else:
-            patched.setattr(finding_queries, "_payments", quick)
-        patched.setitem(finding_queries._NEAREST, "payment_id", beside)
+            patched.setattr(finding_queries, "payments", quick)
+        patched.setitem(finding_queries.NEAREST, "payment_id", beside)
         answer = look_for(desk, f"payment:{number}")
     finding_queries.statement.cache_clear()
     assert answer.status_code == 200

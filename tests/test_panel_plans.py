@@ -102,7 +102,7 @@ def explained(app: Flask) -> Iterator[Said]:
         if statement.lstrip().startswith(("SELECT", "WITH")):
             by_hand.append((statement, parameters))
 
-    run = Statement._all
+    run = Statement.rows
 
     def noted(
         self: Statement, connection: Any, values: Mapping[str, object], *more: Any
@@ -113,7 +113,7 @@ def explained(app: Flask) -> Iterator[Said]:
     with app.app_context():
         engines = list({id(one): one for one in db.engines.values()}.values())
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Statement, "_all", noted)
+        patched.setattr(Statement, "rows", noted)
         for engine in engines:
             event.listen(engine, "before_cursor_execute", listen)
         try:

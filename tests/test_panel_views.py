@@ -356,14 +356,14 @@ def filled(make_app: MakeApp, database_of_module: str) -> Iterator[Flask]:
         " FROM generate_series(1, 20000) AS n) AS drawn) AS made",
         "INSERT INTO refunds (payment_id, amount, currency, status, caller, created_at, updated_at)"
         " SELECT payment_id, 1000, 'INR', 'SUCCESS', 't', created_at, now() FROM payments"
-        " WHERE status = 'REFUNDED'",
+        " WHERE provider = 'p' AND status = 'REFUNDED'",
         "INSERT INTO transactions (payment_id, number, type, status, amount, currency, provider,"
         " reference, created_at, send_before, due_at)"
         " SELECT payment_id, 1, 'CHARGE', CASE WHEN payment_id % 1000 = 0 THEN 'PROCESSING' ELSE"
         " 'SUCCESS' END, 1, 'INR', 'p', reference, now() - interval '1 day', now(),"
-        " CASE WHEN payment_id % 1000 = 0 THEN now() END FROM payments",
+        " CASE WHEN payment_id % 1000 = 0 THEN now() END FROM payments WHERE provider = 'p'",
         "INSERT INTO contradictions (payment_id, seq, at) SELECT payment_id, 1, created_at"
-        " FROM payments WHERE payment_id % 20 = 0",
+        " FROM payments WHERE provider = 'p' AND payment_id % 20 = 0",
         "ANALYZE payments, transactions, refunds, contradictions",
     ):
         execute(own, statement)

@@ -98,6 +98,11 @@ class Encrypted(TypeDecorator[Secret | Sealed]):
         super().__init__()
         self.place, self.key = place, key
 
+    @property
+    def python_type(self) -> type[bytes]:
+        """Of what is kept, for who reads it as it is."""
+        return bytes
+
     def seal(self, secret: Secret) -> bytes:
         """What the column keeps, for statements that SQLAlchemy does not write. Raises NoKey."""
         return keyring().seal(secret.text, f"{self.place}/{secret.row}")

@@ -73,7 +73,7 @@ def nearest(reading: Reading) -> list[Row]:
     """The payments just below and just above a number or a reference that there is not.
     Raises TookTooLong."""
     column = "payment_id" if reading.kind == Kind.PAYMENT else "reference"
-    return _NEAREST[column].rows_within(SECONDS, v0=reading.value)
+    return NEAREST[column].rows_within(SECONDS, v0=reading.value)
 
 
 def _values(readings: Sequence[Reading]) -> dict[str, object]:
@@ -100,14 +100,14 @@ def _look_ups(kind: Kind, place: int) -> Iterator[Select[Any]]:
     if kind in _PLACE:
         same = PAYMENT.c[_PLACE[kind]] == number
         for live in (PAYMENT.c.live, not_(PAYMENT.c.live)):
-            yield _payments(place, same, live).order_by(*_NEWEST_FIRST)
+            yield payments(place, same, live).order_by(*_NEWEST_FIRST)
     elif kind in _COLUMN:
         value = word if kind == Kind.CALLER_REFERENCE else number
-        yield _payments(place, PAYMENT.c[_COLUMN[kind]] == value).order_by(*_NEWEST_FIRST)
+        yield payments(place, PAYMENT.c[_COLUMN[kind]] == value).order_by(*_NEWEST_FIRST)
     elif kind == Kind.PAYMENT:
-        yield _payments(place, PAYMENT.c.payment_id == number)
+        yield payments(place, PAYMENT.c.payment_id == number)
     elif kind == Kind.REFERENCE:
-        yield _payments(place, PAYMENT.c.reference == word)
+        yield payments(place, PAYMENT.c.reference == word)
     elif kind == Kind.REFUND:
         yield _refunds(place, REFUND.c.refund_id == number)
     elif kind == Kind.PROVIDER_REFERENCE:
@@ -136,7 +136,7 @@ def _columns(place: int, payment: FromClause, **others: Any) -> list[ColumnEleme
     return [own, *(column.label(name) for name, column in named.items())]
 
 
-def _payments(place: int, *where: ColumnElement[bool] | Any) -> Select[Any]:
+def payments(place: int, *where: ColumnElement[bool] | Any) -> Select[Any]:
     return select(*_columns(place, PAYMENT)).where(*where).limit(AT_MOST)
 
 
@@ -192,15 +192,15 @@ def _amounts(place: int) -> Select[Any]:
     return select(*_columns(place, recent)).where(fits).limit(AT_MOST)
 
 
-def _beside(column: str, kind: Any) -> Query:
+def beside(column: str, kind: Any) -> Query:
     own, value = PAYMENT.c[column], _given(0, kind)
-    below = _payments(0, own < value).order_by(own.desc()).limit(1)
-    above = _payments(0, own > value).order_by(own).limit(1)
+    below = payments(0, own < value).order_by(own.desc()).limit(1)
+    above = payments(0, own > value).order_by(own).limit(1)
     found = union_all(below, above).subquery("found")
     return Query(f"beside_{column}", select(*found.c), prepared=False)
 
 
-_NEAREST = {
-    "payment_id": _beside("payment_id", BigInteger),
-    "reference": _beside("reference", Text),
+NEAREST = {
+    "payment_id": beside("payment_id", BigInteger),
+    "reference": beside("reference", Text),
 }
