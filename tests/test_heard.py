@@ -182,7 +182,8 @@ def test_without_a_key_the_outcome_is_kept_without_the_answer(make_app: MakeApp)
         (b"[" * 5000, "[masked] 5000 bytes"),
         (b'{"status": "\\ud800"}', "?"),
         (b"\xff\xfe", "[masked] 2 bytes"),
-        (b"x" * (heard.LARGEST + 1), f"[masked] {heard.LARGEST + 1} bytes"),
+        (b"[" * 900 + b"]" * 900, "[masked] 1800 bytes"),
+        (b'{"status": "%s"}' % (b"x" * heard.LARGEST), f"[masked] {heard.LARGEST + 14} bytes"),
     ],
 )
 def test_a_body_is_masked_whatever_it_is(body: bytes, shown: str) -> None:
