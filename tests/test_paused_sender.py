@@ -79,6 +79,12 @@ def _an_hour_later(
     return _charge(service, key, order)
 
 
+def _states(pid: int) -> set[str]:
+    """Of the process' threads, as the kernel has them; T is one that stands."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return {(one / "stat").read_text().rpartition(")")[2].split()[0] for one in threads}
+
+
 def _pause_after_begin(books: Flask, pid: int, asking: threading.Thread) -> None:
     """Holds begin at a lock in the database, stops the process, and lets begin commit: the process
     then stands exactly between begin and call."""
@@ -91,5 +97,7 @@ def _pause_after_begin(books: Flask, pid: int, asking: threading.Thread) -> None
         asking.start()
         eventually(lambda: row(books, waiting)["n"])
         os.kill(pid, signal.SIGSTOP)
+        # The signal stops one thread, which stops the others: until then they would go on.
+        eventually(lambda: _states(pid) == {"T"})
     begun = "SELECT count(*) AS n FROM transactions WHERE status = 'PROCESSING'"
     eventually(lambda: row(books, begun)["n"])
