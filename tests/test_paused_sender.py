@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from flask import Flask
@@ -15,6 +16,7 @@ from sqlalchemy import text
 
 from payment_service.extensions import db
 from tests.books import execute, payments_of, row
+from tests.campaign.boundaries import stop
 from tests.clocks import an_hour_later
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.running_service import Service, running_service
@@ -79,12 +81,6 @@ def _an_hour_later(
     return _charge(service, key, order)
 
 
-def _states(pid: int) -> set[str]:
-    """Of the process' threads, as the kernel has them; T is one that stands."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return {(one / "stat").read_text().rpartition(")")[2].split()[0] for one in threads}
-
-
 def _pause_after_begin(books: Flask, pid: int, asking: threading.Thread) -> None:
     """Holds begin at a lock in the database, stops the process, and lets begin commit: the process
     then stands exactly between begin and call."""
@@ -96,8 +92,6 @@ def _pause_after_begin(books: Flask, pid: int, asking: threading.Thread) -> None
         connection.execute(text("LOCK TABLE idempotency_keys IN EXCLUSIVE MODE"))
         asking.start()
         eventually(lambda: row(books, waiting)["n"])
-        os.kill(pid, signal.SIGSTOP)
-        # The signal stops one thread, which stops the others: until then they would go on.
-        eventually(lambda: _states(pid) == {"T"})
+        stop(psutil.Process(pid))
     begun = "SELECT count(*) AS n FROM transactions WHERE status = 'PROCESSING'"
     eventually(lambda: row(books, begun)["n"])

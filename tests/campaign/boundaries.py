@@ -91,7 +91,7 @@ class Cells:
                 request = _Request(self.market.url, asked, hold.request_id)
                 worker = self._worker_of(request)
                 hold.victim(request.over)
-                _stop(worker)
+                stop(worker)
                 hold.release()
                 try:
                     row = holds.until(hold.row, request.over, "the end of begin")
@@ -136,7 +136,7 @@ class Cells:
             request = _Request(self.market.url, asked, hold.request_id)
             worker = self._worker_of(request)
             hold.victim(request.over)
-            _stop(worker)
+            stop(worker)
             try:
                 hold.release()
                 wanted = {"begin": "PROCESSING"}.get(place)
@@ -170,7 +170,7 @@ class Cells:
         if not done:
             worker.kill()
             return
-        _stop(worker)
+        stop(worker)
         try:
             with self.stage.connect() as connection:
                 row = holds.row_of(connection, request_id)
@@ -262,7 +262,7 @@ def _stands(row: dict[str, Any] | None, wanted: str | None) -> bool:
     return row["status"] == wanted if wanted else row["status"] != "PROCESSING"
 
 
-def _stop(process: psutil.Process) -> None:
+def stop(process: psutil.Process) -> None:
     """SIGSTOP, and wait until it has come: on a busy machine the first thread to see it may be
     late, and the others run on until then."""
     process.suspend()
