@@ -107,6 +107,7 @@ _DELIVERIES = """
     FROM generate_series(1, {rows}::bigint) AS payment_id
 """
 _STUCK = (
+    "DELETE FROM lookups WHERE reference LIKE 'PAY-20250101-S%'",
     "DELETE FROM transactions WHERE reference LIKE 'PAY-20250101-S%'",
     "DELETE FROM payments WHERE reference LIKE 'PAY-20250101-S%'",
     """
