@@ -42,14 +42,13 @@ def read_settings(**overrides: Any) -> Settings:
 
 def create_app(settings: Settings | None = None) -> Flask:
     """A wired app. Without `settings` they are read from the environment."""
-    from flask import Flask
-
     from payment_service import admin, api, cli, flask_settings, patient_redis
     from payment_service.api import auth, browser
     from payment_service.api.proxies import behind_proxies
     from payment_service.config import kinds
     from payment_service.domain import cards
     from payment_service.extensions import cache, db, migrate
+    from payment_service.flask_app import SynchronousFlask
     from payment_service.identity.sso import sign_on_of
     from payment_service.identity.tokens import tokens_of
     from payment_service.models.keyring import Keyring
@@ -57,7 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from payment_service.telemetry import logs, requests
 
     settings = settings or read_settings()
-    app = Flask(__name__, template_folder="../templates", static_folder="../static")
+    app = SynchronousFlask(__name__, template_folder="../templates", static_folder="../static")
     app.extensions["settings"] = settings
     app.extensions["providers"] = Registry(settings)
     app.extensions["tokens"] = tokens_of(settings)

@@ -35,6 +35,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "http",
             "telemetry",
             "embedded",
+            "flask_app",
             "flask_settings",
             "patient_redis",
             "problems",
