@@ -1,7 +1,8 @@
 """What refused webhooks do: python -m tests.bench.refused [--webhooks 100000] [--rate 100]
-[--seconds 15] [--limit "1000000 per second"]
+[--rounds 12] [--seconds 5] [--limit "1000000 per second"]
 
-Charges alone and beside webhooks at a constant rate, in alternating rounds; then all the rest of
+Charges alone and beside webhooks at a constant rate, in many short rounds by turns, because the
+machine is quicker in one minute than in the next; then all the rest of
 them as fast as they go. Before and after, what every table holds, and how many were counted. Each
 has a signature of nobody's. With the default `--limit` each is written down, which is the dearest
 case; with the service's own default of 60 a minute nearly all of one address are answered 429.
@@ -29,7 +30,6 @@ from tests.bench.world import Servers
 from tests.running_service import Service
 
 DATABASE = "payments_refused"
-ROUNDS = 3
 CONNECTIONS = 16
 KEEP = 1000
 """WEBHOOK_REFUSALS_KEEP: as many lines at most, however many come."""
@@ -46,7 +46,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--webhooks", type=int, default=100_000, help="in all")
     parser.add_argument("--rate", type=float, default=100.0, help="a second, beside charges")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each round of charges")
+    parser.add_argument("--rounds", type=int, default=12, help="of charges, of each kind")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each round of charges")
     parser.add_argument("--limit", default="1000000 per second", help="of refused ones")
     asked = parser.parse_args()
     require_wrk()
@@ -93,8 +94,10 @@ def measure(servers: Servers, service: Service, found: Report, asked: argparse.N
     sender = Sender(int(service.url.rsplit(":", 1)[1]))
     rounds = Rounds()
     charges.one_round(servers, service, CONNECTIONS, 1)  # warm
-    for _ in range(ROUNDS):
-        rounds.alone.append(charges.one_round(servers, service, CONNECTIONS, asked.seconds))
+    for number in range(2 * asked.rounds):
+        if number % 4 in (0, 3):  # neither kind is always the first of a pair
+            rounds.alone.append(charges.one_round(servers, service, CONNECTIONS, asked.seconds))
+            continue
         with sender.trickling(asked.rate):
             rounds.beside.append(charges.one_round(servers, service, CONNECTIONS, asked.seconds))
     for name, of in (("alone", rounds.alone), ("beside", rounds.beside)):
