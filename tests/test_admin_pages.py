@@ -67,6 +67,8 @@ TABLE: dict[tuple[str, str], Role | str | None] = {
     ("GET", "/admin/payments/newer"): VIEWER,
     ("GET", "/admin/refunds/newer"): VIEWER,
     ("GET", "/admin/webhooks/newer"): VIEWER,
+    ("GET", "/admin/audit/newer"): VIEWER,
+    ("GET", "/admin/approvals/newer"): VIEWER,
     ("GET", "/admin/payments/999999999"): VIEWER,
     ("GET", "/admin/payments/999999999/story"): VIEWER,
     ("GET", "/admin/payments/999999999/receipt"): VIEWER,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
@@ -76,6 +78,17 @@ def lapse(app: Flask, page: str) -> None:
 
 
 # Lists
+
+
+def test_the_last_page_is_told_of_requests_that_came_since(
+    app: Flask, asker: Seat, approver: Seat
+) -> None:
+    found = re.search(r'data-newer="([^"]*)"', approver.get(LIST).text)
+    assert found
+    watched = unescape(found[1])
+    assert approver.get(watched).status_code == 204
+    asked(app, asker)
+    assert approver.get(watched).text == "1 newer: show"
 
 
 def test_where_nothing_waits(make_app: MakeApp, fresh_database: str) -> None:

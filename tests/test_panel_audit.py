@@ -3,6 +3,8 @@ is broken and nobody has said why."""
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from payment_service.admin import audit as page_of_audit
 from payment_service.domain.jobs import BadJob, JobKind, UnknownJob
 from payment_service.domain.operators import By, NotAnAdmin, Role
 from payment_service.services import audit, chain_alarm, job_items, jobs
-from tests.books import execute, row
+from tests.books import execute, row, rows
 from tests.desk import KEYS, MAKER, Desk
 from tests.fixtures import MakeApp
 from tests.test_admin_pages import no_script_but_ours, sign_of_a_page
@@ -55,6 +57,26 @@ def broken(app: Flask) -> int:
 
 
 # The list
+
+
+def watched(desk: Desk, address: str) -> str:
+    """The address that the page asks for newer acts."""
+    found = re.search(r'data-newer="([^"]*)"', desk.get(address).text)
+    assert found
+    return unescape(found[1])
+
+
+def test_the_list_is_told_of_newer_acts_that_fit(pages: Flask, desk: Desk) -> None:
+    all_acts, others = watched(desk, LIST), watched(desk, f"{LIST}?act=operator_role_changed")
+    assert desk.get(all_acts).status_code == 204
+    verified(pages)
+    (count,) = rows(pages, "SELECT count(*) AS n FROM audit_log WHERE object LIKE 'job:%'")
+    assert count["n"] and desk.get(all_acts).text == f"{count['n']} newer: show"
+    assert desk.get(others).status_code == 204
+    assert "data-newer" not in desk.get(f"{LIST}?older=MTAwLjE").text
+    assert "data-newer" not in desk.get(f"{LIST}?to=2020-01-01").text
+    assert desk.get(f"{LIST}/newer?than=x").status_code == 422
+    assert desk.get(f"{LIST}/newer?than=MTAwLjE&act=x").status_code == 422
 
 
 def test_filters_stand_in_the_address(lister: Desk) -> None:

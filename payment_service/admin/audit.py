@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import request, url_for
+from flask import Response, abort, request, url_for
 from flask_admin import expose
 from marshmallow import ValidationError
 
+from payment_service.admin import newer
 from payment_service.admin.admission import may_see, now
 from payment_service.admin.days import begin_of
 from payment_service.admin.views import Page
@@ -33,7 +35,7 @@ class Audit(Page):
 
     @expose()
     def index(self) -> Any:
-        chosen = {name: text for name in NAMES if (text := request.args.get(name, "").strip())}
+        chosen = _chosen()
         filters, days, wrong = _asked(chosen)
         page = Part(limit=ROWS, offset=0, cursor=_cursor(), total=False)
         found = {} if wrong else listings.list_acts(page=page, filters=filters)
@@ -45,8 +47,10 @@ class Audit(Page):
             acts=found.get("acts", []),
             days=days,
             further=DAYS,
-            here=_here,
+            further_back=_here,
             older=_here(older=found["next_cursor"]) if found.get("has_more") else None,
+            here=_here(),
+            watched=_watched(chosen, found["acts"]) if found else None,
             newest=_here() if request.args.get("older") else None,
             export=_export(filters),
             last=next(iter(jobs.newest(kind=JobKind.VERIFY, limit=1)), None),
@@ -56,6 +60,25 @@ class Audit(Page):
             asked_key=new_token(),
         )
         return shown, 422 if wrong else 200
+
+    @expose("/newer")
+    def newer(self) -> Response:
+        filters, _, wrong = _asked(_chosen())
+        if wrong:
+            abort(422, "; ".join(wrong))
+        count = listings.newer_than("acts", filters=filters, cursor=newer.than(), most=ROWS)
+        return newer.told(count, ROWS)
+
+
+def _chosen() -> dict[str, str]:
+    return {name: text for name in NAMES if (text := request.args.get(name, "").strip())}
+
+
+def _watched(chosen: dict[str, str], shown: Sequence[Mapping[str, Any]]) -> str | None:
+    """The address that tells of newer acts; None where new ones don't come in on top."""
+    if "older" in request.args or "to" in chosen:
+        return None
+    return _here("newer", than=newer.top(shown, "at", "audit_id"))
 
 
 def _asked(chosen: dict[str, str]) -> tuple[dict[str, Any], int | None, list[str]]:
@@ -89,9 +112,9 @@ def _cursor() -> Cursor | None:
         return None
 
 
-def _here(**changed: Any) -> str:
+def _here(page: str = "index", **changed: Any) -> str:
     kept = {name: text for name, text in request.args.items() if name in (*NAMES, "days") and text}
-    return url_for("admin_audit.index", **(kept | changed))
+    return url_for(f"admin_audit.{page}", **(kept | changed))
 
 
 def _export(filters: dict[str, Any]) -> str:
