@@ -116,6 +116,8 @@ QUERIES = {
     "/admin/payments/newer": "than status",
     "/admin/refunds/newer": "than",
     "/admin/webhooks/newer": "than",
+    "/admin/approvals/newer": "after",
+    "/admin/audit/newer": "than act actor object",
     "/admin/payments.csv": "status provider",
 }
 
