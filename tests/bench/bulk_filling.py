@@ -32,14 +32,14 @@ _INDEXES = """
     WHERE indrelid::regclass::text = ANY (string_to_array('{tables}', ', '))
         AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
 """
-_REFUNDS = """
+REFUNDS = """
     INSERT INTO refunds (payment_id, amount, currency, status, caller, provider_reference,
         created_at, updated_at)
     SELECT payment_id, amount, currency, 'SUCCESS', caller, 're_' || payment_id,
         created_at + interval '1 hour', created_at
     FROM payments WHERE status = 'REFUNDED' ORDER BY payment_id
 """
-_CASH = """
+CASH = """
     UPDATE payments SET caller_reference = 'ride-' || payment_id, method = 'CASH'
     WHERE status = 'PENDING'
 """
@@ -86,7 +86,7 @@ def fill(servers: Servers, database: str, rows: int) -> None:
             cursor.execute("SET synchronous_commit = off")
             cursor.execute("SET maintenance_work_mem = '512MB'")
             with _indexes_behind(cursor):
-                for statement in (*filling.STATEMENTS[:-2], _REFUNDS, _CASH, _NUMBERED):
+                for statement in (*filling.STATEMENTS[:-2], REFUNDS, CASH, _NUMBERED):
                     cursor.execute(statement.format(rows=rows, number=NUMBER))
             for statement in (
                 filling.EVENTS.format(rows=min(TOLD, rows)),

@@ -27,24 +27,13 @@ from payment_service.domain.saved_views import BUILT_IN
 from payment_service.schemas.lists import Cursor
 from payment_service.services import browsing, finding
 from payment_service.statements import TookTooLong
-from tests.bench import filling, report, world
+from tests.bench import bulk_filling, filling, report, world
 from tests.bench.report import Report
 from tests.bench.world import Servers
 from tests.fixtures import ENCRYPTION_KEYS, IN_PRODUCTION
 from tests.operators import a_session, an_operator
 
 SMALL_ROWS = 5_000
-REFUNDS = """
-    INSERT INTO refunds (payment_id, amount, currency, status, caller, provider_reference,
-        created_at, updated_at)
-    SELECT payment_id, amount, currency, 'SUCCESS', caller, 're_' || payment_id,
-        created_at + interval '1 hour', created_at
-    FROM payments WHERE status = 'REFUNDED' ORDER BY payment_id
-"""
-OTHERS = """
-    UPDATE payments SET caller_reference = 'ride-' || payment_id, method = 'CASH'
-    WHERE status = 'PENDING'
-"""
 AIM_FIND_MS, AIM_PAGE_MS, AIM_RARE_MS = 30.0, 150.0, 2200.0
 RARE = "rare status, rare provider"
 
@@ -80,7 +69,7 @@ def measured(servers: Servers, database: str, rows: int, asks: int) -> dict[str,
 def filled(servers: Servers, database: str, rows: int) -> Flask:
     url = servers.migrated(database)
     filling.fill(servers, database, rows)
-    for statement in (REFUNDS, OTHERS, "VACUUM (ANALYZE)", "CHECKPOINT"):
+    for statement in (bulk_filling.REFUNDS, bulk_filling.CASH, "VACUUM (ANALYZE)", "CHECKPOINT"):
         servers.query(database, statement)
     return create_app(
         config.load(
