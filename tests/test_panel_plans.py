@@ -36,9 +36,13 @@ FILLING = (
     " 'INR', 'CARD', 'sandbox', CASE WHEN n % 100 = 0 THEN 'FAILED' ELSE 'SUCCESS' END,"
     " 'plan-' || n, 't', CASE WHEN n % 100 = 0 THEN 0 ELSE 100 END, CASE WHEN n % 100 = 0 THEN 0"
     f" ELSE 100 END, now() - n * interval '1 hour', now() {NUMBERS}",
+    "INSERT INTO payments (order_id, amount, currency, method, status, reference, caller,"
+    " created_at, updated_at) SELECT 10000 + n, 100, 'INR', CASE WHEN n % 10 = 0 THEN 'CASH' ELSE"
+    " 'CARD' END, 'PENDING', 'waits-' || n, 't', now() - n * interval '1 hour', now()"
+    " FROM generate_series(1, 500) AS n",
     "INSERT INTO transactions (payment_id, number, type, status, amount, currency, provider,"
     " reference, created_at, send_before) SELECT payment_id, 1, 'CHARGE', 'SUCCESS', 100, 'INR',"
-    " 'sandbox', reference, created_at, created_at FROM payments",
+    " 'sandbox', reference, created_at, created_at FROM payments WHERE status <> 'PENDING'",
     "INSERT INTO refunds (payment_id, amount, currency, status, caller, created_at, updated_at)"
     " SELECT payment_id, 1, 'INR', 'SUCCESS', 't', created_at, created_at FROM payments",
     "INSERT INTO refund_requests (payment_id, amount, currency, reason, asked_by, asked_at,"
@@ -129,21 +133,31 @@ def explained(app: Flask) -> Iterator[Said]:
 
 
 PAGES = {
-    "/admin/": ("ix_deliveries_parked", "ix_webhooks_status", "ix_transactions_due_at"),
-    "/admin/now": ("ix_deliveries_parked",),
+    "/admin/": (
+        *("ix_deliveries_parked", "ix_webhooks_status", "ix_transactions_due_at"),
+        *("ix_payments_cash_to_collect", "uq_refund_requests_open", "ix_contradictions_at"),
+    ),
+    "/admin/now": ("ix_deliveries_parked", "ix_payments_cash_to_collect"),
     "/admin/payments": ("ix_payments_created_at",),
+    "/admin/payments?status=FAILED": ("ix_payments_rare_status",),
+    "/admin/payments?rider_id=7": ("ix_payments_rider_id",),
+    "/admin/payments?contradicted=yes": ("ix_contradictions_at",),
     "/admin/payments/4711": ("pk_payments", "ix_payment_notes_payment_id"),
     "/admin/payments/4711/story": ("pk_payments", "ix_webhooks_payment_id"),
     "/admin/find?q=4711": ("pk_payments",),
+    "/admin/find?q=order:4700": ("uq_payments_live_order", "ix_payments_dead_order"),
+    "/admin/find?q=key:key-4711": ("ix_idempotency_keys_key",),
+    "/admin/find?q=1.00": ("ix_payments_created_at",),
     "/admin/refunds": ("ix_refunds_pending",),
     "/admin/refunds?status=SUCCESS": ("ix_refunds_created_at",),
-    "/admin/approvals": ("refund_requests", "pk_payments"),
-    "/admin/approvals/5001": ("pk_payments", "ix_refund_requests_asked_by"),
+    "/admin/approvals": ("uq_refund_requests_open", "pk_payments"),
+    "/admin/approvals/5001": ("pk_refund_requests", "pk_payments", "ix_refund_requests_asked_by"),
     "/admin/events": ("ix_deliveries_parked", "ix_deliveries_due", "ix_deliveries_done"),
     "/admin/webhooks": ("ix_webhooks_received_at",),
     "/admin/webhooks?provider=rare": ("uq_webhooks_provider_event_key",),
     "/admin/webhooks?status=FAILED": ("ix_webhooks_status",),
     "/admin/webhooks?payment_id=4711": ("ix_webhooks_payment_id",),
+    "/admin/webhooks/4711": ("pk_webhooks",),
     "/admin/keys?key=key-4711": ("ix_idempotency_keys_key",),
     "/admin/audit": ("audit_log", "ix_jobs_kind"),
     "/admin/audit?act=note_added": ("ix_audit_log_at",),
@@ -151,6 +165,10 @@ PAGES = {
     "/admin/jobs": ("pk_jobs", "pk_job_items"),
     "/admin/jobs/4711": ("pk_jobs", "pk_job_items"),
     "/admin/operators": (),
+    "/admin/operators/1": (),
+    "/admin/sessions": (),
+    "/admin/catalog": (),
+    "/admin/help": (),
     "/admin/health": (),
     "/admin/me": (),
 }
