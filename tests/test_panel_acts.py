@@ -137,6 +137,21 @@ def test_a_form_that_is_sent_twice_at_once_is_done_once(app: Flask, seat: Seat) 
     assert len(refunds(app, paid)) == 1
 
 
+def test_the_form_that_the_back_button_draws_again_is_done_once(app: Flask, seat: Seat) -> None:
+    """Its address names the form, so going back to it makes no new one."""
+    paid = a_payment(app)
+    first = seat.form(path(paid, "refund"))
+    drawn = f"{of(paid, '10.00')}&key={first['key']}&version={first['version']}"
+    for _ in range(2):
+        form = seat.form(drawn)
+        assert (form["key"], form["version"]) == (first["key"], first["version"])
+        assert seat.send(path(paid, "refund"), **form, why="Detour").status_code == 303
+    assert "nothing was done twice" in told(seat.get(path(paid)))
+    assert sums(app, paid) == ("PARTIALLY_REFUNDED", 1000, 0)
+    other = seat.form(of(paid, "10.00"))
+    assert other["key"] != first["key"]
+
+
 def test_what_is_under_way_is_told_and_not_done_twice(app: Flask, seat: Seat) -> None:
     paid = a_payment(app)
     form = seat.form(of(paid, "10.00"))
