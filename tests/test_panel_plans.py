@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -29,6 +30,9 @@ GROWN = frozenset(
     }
 )
 SCAN = re.compile(r"Seq Scan on (\w+)")
+WALK = re.compile(r"Index (?:Only )?Scan (?:Backward )?using (\w+) on (\w+)")
+FEW = frozenset({"ix_transactions_due_at", "uq_refund_requests_open", "ix_job_items_due"})
+"""Indexes of what still waits: few rows, however many there were."""
 NUMBERS = "FROM generate_series(1, 5000) AS n"
 FILLING = (
     "INSERT INTO payments (order_id, rider_id, amount, currency, method, provider, status,"
@@ -41,8 +45,9 @@ FILLING = (
     " 'CARD' END, 'PENDING', 'waits-' || n, 't', now() - n * interval '1 hour', now()"
     " FROM generate_series(1, 500) AS n",
     "INSERT INTO transactions (payment_id, number, type, status, amount, currency, provider,"
-    " reference, created_at, send_before) SELECT payment_id, 1, 'CHARGE', 'SUCCESS', 100, 'INR',"
-    " 'sandbox', reference, created_at, created_at FROM payments WHERE status <> 'PENDING'",
+    " reference, created_at, send_before, answer) SELECT payment_id, 1, 'CHARGE', 'SUCCESS', 100,"
+    " 'INR', 'sandbox', reference, created_at, created_at, 'k:x' FROM payments WHERE"
+    " status <> 'PENDING'",
     "INSERT INTO refunds (payment_id, amount, currency, status, caller, created_at, updated_at)"
     " SELECT payment_id, 1, 'INR', 'SUCCESS', 't', created_at, created_at FROM payments",
     "INSERT INTO refund_requests (payment_id, amount, currency, reason, asked_by, asked_at,"
@@ -90,6 +95,19 @@ def desk(make_app: MakeApp, database_of_module: str) -> Iterator[Desk]:
     for statement in FILLING:
         execute(app, statement)
     yield found
+
+
+def walked(plan: list[str]) -> set[str]:
+    """The tables of which an index is gone through from end to end for rows that fit a filter."""
+    found = set()
+    for place, line in enumerate(plan):
+        if not (walk := WALK.search(line)) or walk.group(1) in FEW:
+            continue
+        own = list(takewhile(lambda more: "->" not in more, plan[place + 1 :]))
+        about = [more.strip().partition(":")[0] for more in own]
+        if "Filter" in about and "Index Cond" not in about:
+            found.add(walk.group(2))
+    return found
 
 
 Said = list[tuple[str, list[str]]]
@@ -181,7 +199,7 @@ def test_no_page_scans_a_table_that_grows(desk: Desk, path: str) -> None:
         assert desk.get(path).status_code in (200, 303)
     assert said
     for statement, plan in said:
-        scanned = {table for line in plan for table in SCAN.findall(line)}
+        scanned = {table for line in plan for table in SCAN.findall(line)} | walked(plan)
         assert not scanned & GROWN, (statement, plan)
     lines = "\n".join(line for _, plan in said for line in plan)
     for index in PAGES[path]:
