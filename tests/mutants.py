@@ -1756,7 +1756,7 @@ MUTANTS = (
         f"{SERVICES}/chain_alarm.py",
         "func.coalesce(_LAST_WHOLE.correlate(None).scalar_subquery(), 0)",
         "0",
-        ("tests/test_panel_audit.py",),
+        ("tests/test_panel_audit.py::test_a_walk_over_everything_that_fits_ends_the_alarm",),
     ),
     Mutant(
         "chain alarm: an admin explains it",

@@ -177,6 +177,14 @@ def test_another_walk_that_finds_it_raises_the_bar_again(desk: Desk) -> None:
     assert BAR in desk.get("/admin/").text
 
 
+def test_a_walk_over_everything_that_fits_ends_the_alarm(desk: Desk) -> None:
+    broken(desk.app)
+    assert BAR in desk.get("/admin/").text
+    execute(desk.app, "UPDATE payments SET amount = amount - 1")
+    verified(desk.app)
+    assert BAR not in desk.get("/admin/").text
+
+
 def test_one_payment_that_fits_ends_no_alarm(desk: Desk) -> None:
     broken(desk.app)
     payment_id = created(desk.app)["payment_id"]
