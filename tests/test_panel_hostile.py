@@ -55,7 +55,7 @@ def test_in_each_field_it_is_text_on_each_page(house: House, text: str) -> None:
     missing = [
         (name, page)
         for name, page in sorted(places)
-        if page in read and not read[page].has(in_field(text, name))
+        if page not in FILES and not read[page].has(in_field(text, name))
     ]
     assert missing == []
 
