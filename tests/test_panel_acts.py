@@ -111,7 +111,7 @@ def test_who_gave_it_back_is_told_wherever_refunds_are(app: Flask, seat: Seat) -
     assert row["caller"] == seat.name
     story = seat.get(path(paid)).text
     assert "Asked sandbox to give back" in story
-    assert f"by {seat.name}" in story
+    assert f"by <bdi>{seat.name}</bdi>" in story
     assert "by caller" not in story
 
 
