@@ -117,10 +117,10 @@ def paid(app: Flask, **changes: Any) -> Any:
     return answer.json
 
 
-def lost(app: Flask, sandbox: Sandbox) -> Any:
+def lost(app: Flask, sandbox: Sandbox, **changes: Any) -> Any:
     """A payment that the sandbox took, and whose answer was lost on the way."""
     token = a_key()
     arm(sandbox, "charge", "do_and_lose_answer", match={"token": token})
-    found = paid(app, payment_token=token)
+    found = paid(app, payment_token=token, **changes)
     assert found["status"] == "PROCESSING"
     return found

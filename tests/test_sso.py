@@ -69,7 +69,7 @@ class Visitor:
         return self.get(FIRST, allow_redirects=False).status_code == 200
 
     def role(self) -> str:
-        found = re.search(r"<p>[^<]*, (\w+)\. Times are in ", self.get(FIRST).text)
+        found = re.search(r", (\w+)\. Times are in ", self.get(FIRST).text)
         assert found
         return found.group(1)
 
