@@ -688,8 +688,9 @@ def test_my_password(pages: Flask) -> None:
 
 
 def test_how_pages_look(desk: Desk) -> None:
-    def choose(timezone: str, theme: str) -> Any:
-        return desk.post("/admin/me/preferences", page="/admin/me", timezone=timezone, theme=theme)
+    def choose(timezone: str, theme: str, numbers: str = "receipt") -> Any:
+        sent = {"timezone": timezone, "theme": theme, "numbers": numbers}
+        return desk.post("/admin/me/preferences", page="/admin/me", **sent)
 
     assert "data-theme" not in desk.get("/admin/").text
     assert choose("Asia/Kolkata", "dark").status_code == 303
@@ -700,8 +701,8 @@ def test_how_pages_look(desk: Desk) -> None:
     minutes = [int(number) for number in when.groups()]
     ahead = (minutes[2] - minutes[0]) * 60 + minutes[3] - minutes[1]
     assert ahead % (24 * 60) == 330
-    for timezone, theme in (("Mars/Base", "dark"), ("UTC", "pink")):
-        assert choose(timezone, theme).status_code == 422
+    for wrong in (("Mars/Base", "dark"), ("UTC", "pink"), ("UTC", "dark", "xx_XX")):
+        assert choose(*wrong).status_code == 422
     assert 'data-theme="dark"' in desk.get("/admin/").text
 
 

@@ -216,6 +216,7 @@ OPERATOR = {"email": "'a@b'", "name": "''", "role": "'viewer'", "created_by": "'
         ({"email": "'A@b'"}, "ck_operators_email"),
         ({"role": "'owner'"}, "ck_operators_role"),
         ({"theme": "'pink'"}, "ck_operators_theme"),
+        ({"numbers": "'xx_XX'"}, "ck_operators_numbers"),
         ({"issuer": "'i'"}, "ck_operators_identity"),
         ({"subject": "'s'"}, "ck_operators_identity"),
         ({"email": "NULL"}, "ck_operators_known"),

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 
-from payment_service.domain.operators import Busy, By, How, OutOfReach, Role, Theme
+from payment_service.domain.operators import Busy, By, How, Numbers, OutOfReach, Role, Theme
 from payment_service.identity import passwords
 from payment_service.services import operators, own_settings, sessions
 from payment_service.services.sessions import Current
@@ -310,6 +310,8 @@ def test_the_panel_is_as_one_likes_it(app: Flask) -> None:
     person = an_operator(app)
     came = begun(person)
     with app.app_context():
-        own_settings.set_preferences(person.now(came), timezone="Asia/Kolkata", theme=Theme.DARK)
+        own_settings.set_preferences(
+            person.now(came), timezone="Asia/Kolkata", theme=Theme.DARK, numbers=Numbers.DE_DE
+        )
     now = person.now(came)
-    assert (now.timezone, now.theme) == ("Asia/Kolkata", Theme.DARK)
+    assert (now.timezone, now.theme, now.numbers) == ("Asia/Kolkata", Theme.DARK, Numbers.DE_DE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,9 @@ from flask_admin import expose
 from payment_service.admin import LINKS, READING, admission
 from payment_service.admin.shown import amount_in, since
 from payment_service.admin.views import Page
-from payment_service.domain.operators import Reach, Role
+from payment_service.config import ByCurrency
+from payment_service.domain.operators import Numbers, Reach, Role
+from tests.books import a_pending_payment
 from tests.desk import KEYS, Desk
 from tests.fixtures import MakeApp
 
@@ -236,6 +239,21 @@ def test_macros_take_hostile_text_as_text(pages: Flask) -> None:
 def test_ages(away: int, words: str) -> None:
     now = datetime(2026, 1, 2, tzinfo=UTC)
     assert since(now + timedelta(seconds=away), now=now) == words
+
+
+def test_amounts_are_written_as_the_operator_chose(make_app: MakeApp) -> None:
+    high = ByCurrency(Decimal(10_000_000), {})
+    app = make_app(**KEYS, operator_mfa="optional", max_amount=high)
+    desk = Desk(app).join()
+    made = a_pending_payment(app.test_client(), amount="1234567.89")
+    payment, me = f"/admin/payments/{made['payment_id']}", "/admin/me"
+    choices = dict(re.findall(r'value="(\w+)">([^<]+)</option>', desk.get(me).text))
+    for numbers in Numbers:
+        sent = {"timezone": "UTC", "theme": "auto", "numbers": numbers}
+        assert desk.post("/admin/me/preferences", page=me, **sent).status_code == 303
+        wanted = "12,34,567.89" if numbers is Numbers.RECEIPT else choices[numbers]
+        told = re.sub(r"[\u00a0\u202f]", " ", desk.get(payment).text)
+        assert f"{wanted} INR" in told
 
 
 def test_amounts_have_their_currency_s_decimals(app: Flask) -> None:

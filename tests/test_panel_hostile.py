@@ -151,7 +151,7 @@ SENT: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("/admin/catalog/{offer}/edit", OFFER + "?is_active=no&position=1", "position is_active", {}),
     ("/admin/bulk/ask", ME, "key kind asked_key reason", {"kind": "RESOLVE", "key": "1"}),
     ("/admin/audit/explain/{alarm}", AUDIT, "why", {}),
-    ("/admin/me/preferences", ME, "timezone theme", {}),
+    ("/admin/me/preferences", ME, "timezone theme numbers", {}),
 )
 
 # What is shown again, so that it can be mended, or is kept and shown. The rest is told to be wrong.

@@ -20,12 +20,22 @@ from wtforms import (
 from wtforms.validators import InputRequired, Length, StopValidation
 from wtforms.widgets import Select
 
-from payment_service.domain.operators import Role, Theme
+from payment_service.domain.operators import Numbers, Role, Theme
 
 _THEMES = [
     SelectChoice(Theme.AUTO, "As the browser"),
     SelectChoice(Theme.LIGHT, "Light"),
     SelectChoice(Theme.DARK, "Dark"),
+]
+_NUMBERS = [
+    SelectChoice(Numbers.RECEIPT, "As on receipts"),
+    SelectChoice(Numbers.EN_IN, "12,34,567.89"),
+    SelectChoice(Numbers.EN_GB, "1,234,567.89"),
+    SelectChoice(Numbers.DE_DE, "1.234.567,89"),
+    SelectChoice(
+        Numbers.DE_CH, "1\N{RIGHT SINGLE QUOTATION MARK}234\N{RIGHT SINGLE QUOTATION MARK}567.89"
+    ),
+    SelectChoice(Numbers.FR_FR, "1 234 567,89"),
 ]
 
 
@@ -84,6 +94,7 @@ class ChangePassword(FlaskForm):
 class Preferences(FlaskForm):
     timezone = SelectField("Time zone", choices=sorted(available_timezones()), widget=_ByLabel())
     theme = SelectField("Colours", choices=_THEMES)
+    numbers = SelectField("Amounts", choices=_NUMBERS)
 
 
 class Invite(FlaskForm):

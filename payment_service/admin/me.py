@@ -12,7 +12,7 @@ from payment_service.admin.asking import asking
 from payment_service.admin.forms import ChangePassword, Preferences
 from payment_service.admin.log_in import log_out
 from payment_service.admin.redirects import see
-from payment_service.domain.operators import Theme, WeakPassword, WrongPassword
+from payment_service.domain.operators import Numbers, Theme, WeakPassword, WrongPassword
 from payment_service.services import own_settings, sessions
 
 
@@ -21,7 +21,7 @@ def me() -> str:
 
 
 def _chosen() -> dict[str, str]:
-    return {"timezone": now().timezone, "theme": now().theme}
+    return {"timezone": now().timezone, "theme": now().theme, "numbers": now().numbers}
 
 
 def _page(password: ChangePassword, preferences: Preferences) -> str:
@@ -59,7 +59,12 @@ def set_preferences() -> Any:
     form = Preferences()
     if not form.validate():
         return _page(ChangePassword(formdata=None), form), 422
-    own_settings.set_preferences(now(), timezone=form.timezone.data, theme=Theme(form.theme.data))
+    own_settings.set_preferences(
+        now(),
+        timezone=form.timezone.data,
+        theme=Theme(form.theme.data),
+        numbers=Numbers(form.numbers.data),
+    )
     flash("Saved.")
     return _again()
 

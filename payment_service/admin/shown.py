@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from babel import Locale
 from babel.numbers import format_decimal
+from flask_login import current_user
 
 from payment_service.config import settings
 from payment_service.domain import money
+from payment_service.domain.operators import Numbers
 
 _STEPS = (
     (timedelta(days=365), "year"),
@@ -21,10 +23,11 @@ _STEPS = (
 
 
 def amount_in(minor: int, currency: str) -> str:
-    """Minor units with the currency's decimals and its code: 10486 INR is "104.86 INR". Digits are
-    grouped as RECEIPT_LOCALE does; the code, because a sign such as $ or kr is that of several."""
+    """Minor units with the currency's decimals and its code: 10486 INR is "104.86 INR". It is
+    written as the operator likes it; the code, because a sign such as $ or kr is that of
+    several."""
     digits = money.exponent(currency)
-    locale = Locale.parse(settings().receipt_locale.replace("-", "_"), sep="_")
+    locale = _locale()
     pattern = locale.decimal_formats[None].pattern.split(";")[0].partition(".")[0]
     shown = format_decimal(
         money.to_decimal(minor, currency),
@@ -32,6 +35,14 @@ def amount_in(minor: int, currency: str) -> str:
         locale=locale,
     )
     return f"{shown}\N{NO-BREAK SPACE}{currency}"
+
+
+def _locale() -> Locale:
+    """The operator's own choice, or that of receipts; the latter where nobody is logged in."""
+    chosen = current_user.now.numbers if current_user and current_user.is_authenticated else None
+    if chosen in (None, Numbers.RECEIPT):
+        chosen = settings().receipt_locale
+    return Locale.parse(chosen.replace("-", "_"), sep="_")
 
 
 def plain_amount(minor: int, currency: str) -> str:

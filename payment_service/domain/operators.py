@@ -24,6 +24,17 @@ class Theme(StrEnum):
     DARK = "dark"
 
 
+class Numbers(StrEnum):
+    """How the panel writes amounts: a locale, or `receipt` for that of RECEIPT_LOCALE."""
+
+    RECEIPT = "receipt"
+    EN_IN = "en_IN"
+    EN_GB = "en_GB"
+    DE_DE = "de_DE"
+    DE_CH = "de_CH"
+    FR_FR = "fr_FR"
+
+
 class How(StrEnum):
     """By what a session was begun."""
 

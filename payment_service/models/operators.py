@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from payment_service.domain.operators import Ended, How, InvitePurpose, Role, Theme
+from payment_service.domain.operators import Ended, How, InvitePurpose, Numbers, Role, Theme
 from payment_service.extensions import db
 from payment_service.models import columns
 from payment_service.models.columns import Encrypted, Sealed, Secret
@@ -56,6 +56,7 @@ class Operator(db.Model):  # type: ignore[name-defined]
     subject: Mapped[str | None] = columns.optional_text()
     timezone: Mapped[str] = mapped_column(Text, server_default="UTC")
     theme: Mapped[str] = mapped_column(Text, server_default=Theme.AUTO)
+    numbers: Mapped[str] = mapped_column(Text, server_default=Numbers.RECEIPT)
     active: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     created_by: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(columns.UTCTime, server_default=text("now()"))
@@ -67,6 +68,7 @@ class Operator(db.Model):  # type: ignore[name-defined]
         CheckConstraint("email = lower(email)", name="email"),
         CheckConstraint(columns.one_of("role", Role), name="role"),
         CheckConstraint(columns.one_of("theme", Theme), name="theme"),
+        CheckConstraint(columns.one_of("numbers", Numbers), name="numbers"),
         CheckConstraint("(issuer IS NULL) = (subject IS NULL)", name="identity"),
         CheckConstraint("issuer IS NOT NULL OR email IS NOT NULL", name="known"),
         CheckConstraint("issuer IS NULL OR password_hash IS NULL", name="one_way_in"),

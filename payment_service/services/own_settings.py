@@ -1,4 +1,4 @@
-"""What an operator changes about himself: password, time zone, theme."""
+"""What an operator changes about himself: password, time zone, theme, how amounts are written."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from payment_service.domain.operators import (
     BadText,
     Busy,
     Ended,
+    Numbers,
     OutOfReach,
     Reach,
     Theme,
@@ -63,14 +64,14 @@ def change_password(now: Current, *, old: str, new: str, address: str, agent: st
     return begun
 
 
-def set_preferences(now: Current, *, timezone: str, theme: Theme) -> None:
+def set_preferences(now: Current, *, timezone: str, theme: Theme, numbers: Numbers) -> None:
     """How the operator likes the panel. Raises BadText for a time zone that is none. Commits."""
     _expect_all(now)
     if timezone not in available_timezones():
         raise BadText("This is no time zone, such as Asia/Kolkata.")
     with db.session.begin():
         own = update(OPERATOR).where(OPERATOR.c.operator_id == now.operator_id)
-        db.session.execute(own.values(timezone=timezone, theme=theme))
+        db.session.execute(own.values(timezone=timezone, theme=theme, numbers=numbers))
 
 
 def _expect_all(now: Current) -> None:

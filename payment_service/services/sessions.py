@@ -16,6 +16,7 @@ from payment_service.domain.operators import (
     By,
     Ended,
     How,
+    Numbers,
     OutOfReach,
     Reach,
     Role,
@@ -64,6 +65,7 @@ class Current:
     role: Role
     timezone: str
     theme: Theme
+    numbers: Numbers
     how: How
     reach: Reach
     has_password: bool
@@ -133,7 +135,8 @@ def begin(
 # A clock for all replicas: the database's. What has moved is found by the hash's index.
 _CURRENT = text("""
     SELECT s.session_id, s.how, s.created_at, s.seen_at, s.stepped_up_at, o.operator_id, o.email,
-           o.name, o.role, o.timezone, o.theme, o.password_hash IS NOT NULL AS has_password,
+           o.name, o.role, o.timezone, o.theme, o.numbers,
+           o.password_hash IS NOT NULL AS has_password,
            o.totp_last_step IS NOT NULL AS has_second_factor, now() AS now
     FROM operator_sessions AS s JOIN operators AS o USING (operator_id)
     WHERE s.token_hash = :token_hash AND s.ended_at IS NULL AND o.active
@@ -268,8 +271,8 @@ def _current(row: Mapping[Any, Any]) -> Current:
     values = {name: value for name, value in row.items() if name not in ("now", "seen_at")}
     how, role = How(row["how"]), Role(row["role"])
     reach = _reach(how, role, row["has_second_factor"])
-    theme = Theme(row["theme"])
-    return Current(**values | {"how": how, "role": role, "theme": theme, "reach": reach})
+    looks = {"theme": Theme(row["theme"]), "numbers": Numbers(row["numbers"])}
+    return Current(**values | looks | {"how": how, "role": role, "reach": reach})
 
 
 def _reach(how: How, role: Role, has_second_factor: bool) -> Reach:
