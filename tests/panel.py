@@ -65,4 +65,4 @@ def fields_of(page: str) -> dict[str, str]:
 def told(page: TestResponse) -> str:
     """What a page says of what was done, or of what was in the way."""
     found = re.findall(r'<p class="(?:told|refused)" role="\w+">(.*?)</p>', page.text, re.DOTALL)
-    return unescape(" ".join(found))
+    return unescape(" ".join(found)).replace("\N{NO-BREAK SPACE}", " ")

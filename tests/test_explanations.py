@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from payment_service.domain import coming, reasons
-from payment_service.domain.around import Around
+from payment_service.domain.around import Around, Written
 from payment_service.domain.coming import Asked, Standing, StepKind
 from payment_service.domain.explanation_table import CELLS, Key, key_after
 from payment_service.domain.explanations import Explanation, explain, explain_refund, telling
@@ -236,7 +236,7 @@ def test_a_silent_provider_is_told_with_the_time_of_the_look_up() -> None:
 
 
 def test_times_are_told_in_the_readers_zone_and_with_the_day_if_it_is_another() -> None:
-    around = Around(NOON, ZoneInfo("Asia/Kolkata"))
+    around = Around(NOON, Written(ZoneInfo("Asia/Kolkata")))
     tomorrow = NOON + timedelta(hours=8)
     said = told("PROCESSING", a_request(due_at=tomorrow), around=around)
     assert "at 17:28:00 to charge" in said.happened

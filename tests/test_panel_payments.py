@@ -14,6 +14,8 @@ from flask import Flask
 from markupsafe import escape
 
 from payment_service.admin import refunds
+from payment_service.admin.shown import amount_in
+from payment_service.domain.around import Written
 from payment_service.domain.operators import Role
 from payment_service.services import browsing, explanations
 from tests.books import execute
@@ -184,7 +186,9 @@ def test_a_payment_tells_its_story(desk: Desk) -> None:
     ):
         assert part in page.replace("\N{NO-BREAK SPACE}", " "), part
     with desk.app.app_context():
-        told = explanations.explain(payment_id=one["payment_id"], zone=ZoneInfo("UTC")).payment
+        told = explanations.explain(
+            payment_id=one["payment_id"], written=Written(ZoneInfo("UTC"), amount_in)
+        ).payment
     assert str(escape(told.happened)) in page
     assert str(escape(told.do)) in page
     receipt = desk.get(f"{LIST}/{one['payment_id']}/receipt")

@@ -8,8 +8,8 @@ from typing import Any
 from flask import flash, request
 
 from payment_service.admin import confirming
-from payment_service.admin.admission import now
 from payment_service.admin.redirects import see
+from payment_service.admin.shown import written
 from payment_service.domain.commands import Cancel, Capture
 from payment_service.services import aftermath, by_operators
 from payment_service.services.fitting import PaymentAct
@@ -71,9 +71,8 @@ def _act(act: PaymentAct, payment_id: int, do: Doing) -> Any:
 
 def done(payment_id: int, ended: Ended | bool) -> Any:
     """Back to the payment, and what became of it in words."""
-    zone = now().timezone
     if isinstance(ended, bool):
-        flash(aftermath.tell_standing(payment_id=payment_id, again=not ended, zone=zone))
+        flash(aftermath.tell_standing(payment_id=payment_id, again=not ended, written=written()))
     else:
-        flash(aftermath.tell(ended, payment_id=payment_id, zone=zone))
+        flash(aftermath.tell(ended, payment_id=payment_id, written=written()))
     return see(confirming.payment_url(payment_id))

@@ -11,6 +11,7 @@ from flask import abort, flash, g, render_template, request, url_for
 from payment_service.admin import confirming
 from payment_service.admin.admission import now
 from payment_service.admin.redirects import see
+from payment_service.admin.shown import written
 from payment_service.config import settings
 from payment_service.domain.errors import DomainError, IdempotencyKeyInProgress
 from payment_service.domain.four_eyes import (
@@ -70,7 +71,7 @@ def approve(request_id: int) -> Any:
             decision=request.form.get("decision"),
         )
         payment_id = lists.look(request_id).payment["payment_id"]
-        flash(f"Approved. {aftermath.tell(ended, payment_id=payment_id, zone=now().timezone)}")
+        flash(f"Approved. {aftermath.tell(ended, payment_id=payment_id, written=written())}")
         return see(confirming.payment_url(payment_id))
 
     return _decided(request_id, act)

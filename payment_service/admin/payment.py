@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Response, abort, g, make_response, render_template, request, url_for
 from flask_admin import expose
@@ -14,6 +13,7 @@ from flask_admin import expose
 from payment_service.admin import notes, story
 from payment_service.admin.act_words import OF_ACT
 from payment_service.admin.admission import now
+from payment_service.admin.shown import written
 from payment_service.admin.views import Page
 from payment_service.domain.errors import PaymentNotFound, ReceiptNotAvailable
 from payment_service.domain.vocabulary import CAPTURED, PaymentStatus
@@ -104,8 +104,7 @@ def _can(payment_id: int) -> list[dict[str, Any]]:
 def _shown(case: Mapping[str, Any], told: Timeline) -> dict[str, Any]:
     """What both the page and its fragment are made of. The edition is another one as soon as a
     move, a look-up or a delivery is told; a version alone would miss the last two."""
-    zone = ZoneInfo(now().timezone)
-    explained = explanations.explain(payment_id=case["payment_id"], zone=zone)
+    explained = explanations.explain(payment_id=case["payment_id"], written=written())
     said = repr((case["version"], told["events"], told["next"], case["refunds"], explained.payment))
     return {
         "case": case,

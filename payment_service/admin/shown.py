@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.numbers import format_decimal
@@ -10,6 +11,7 @@ from flask_login import current_user
 
 from payment_service.config import settings
 from payment_service.domain import money
+from payment_service.domain.around import Written
 from payment_service.domain.operators import Numbers
 
 _STEPS = (
@@ -43,6 +45,11 @@ def _locale() -> Locale:
     if chosen in (None, Numbers.RECEIPT):
         chosen = settings().receipt_locale
     return Locale.parse(chosen.replace("-", "_"), sep="_")
+
+
+def written() -> Written:
+    """How who is logged in reads."""
+    return Written(ZoneInfo(current_user.now.timezone), amount_in)
 
 
 def plain_amount(minor: int, currency: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from payment_service.domain import coming, money, remarks
+from payment_service.domain import coming, remarks
 from payment_service.domain.around import Around
 from payment_service.domain.coming import Asked, Standing, Step, StepKind
 from payment_service.domain.explanation_table import (
@@ -146,10 +146,10 @@ def _slots(payment: Standing, told: Asked | None, around: Around) -> dict[str, s
     verb = WORDS[told.type] if told else ""
     return {
         "provider": told.provider if told else payment.provider or "the provider",
-        "amount": _amount(told.amount if told else payment.amount, payment.currency),
-        "captured": _amount(payment.captured, payment.currency),
-        "refunded": _amount(payment.refunded, payment.currency),
-        "left": _amount(_left(payment), payment.currency),
+        "amount": around.written.amount(told.amount if told else payment.amount, payment.currency),
+        "captured": around.written.amount(payment.captured, payment.currency),
+        "refunded": around.written.amount(payment.refunded, payment.currency),
+        "left": around.written.amount(_left(payment), payment.currency),
         "created": around.clock(payment.created_at),
         "completed": around.clock(payment.completed_at or payment.created_at),
         "asked": around.clock(asked_at),
@@ -166,10 +166,6 @@ def _slots(payment: Standing, told: Asked | None, around: Around) -> dict[str, s
 
 def _left(payment: Standing) -> int:
     return payment.captured - payment.refunded - payment.refund_pending
-
-
-def _amount(minor: int, currency: str) -> str:
-    return f"{money.format_amount(minor, currency)} {currency}"
 
 
 def _declined(payment: Standing, requests: Sequence[Asked]) -> dict[str, str]:

@@ -59,6 +59,11 @@ def format_amount(minor: int, currency: str) -> str:
     return f"{sign}{text[:-digits]}.{text[-digits:]}"
 
 
+def with_code(minor: int, currency: str) -> str:
+    """10486 INR -> "104.86 INR"."""
+    return f"{format_amount(minor, currency)} {currency}"
+
+
 def parse_amount(value: str | int | Decimal, currency: str) -> int:
     """Read an amount in major units exactly, to minor units.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from payment_service.domain import coming, money
+from payment_service.domain import coming
 from payment_service.domain.around import Around
 from payment_service.domain.coming import Asked, Standing
 from payment_service.domain.reasons import reason_of
@@ -54,7 +54,7 @@ def of_payment(payment: Standing, requests: Sequence[Asked], around: Around) -> 
     twice = [one for one in requests if one.is_beside() and one.type in ASKS]
     found += [
         "The payer paid a second time on the same page:"
-        f" {money.format_amount(one.amount, one.currency)} {one.currency}, which"
+        f" {around.written.amount(one.amount, one.currency)}, which"
         f" {_goes_back(one, requests)}."
         for one in twice
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from payment_service.config import settings
 from payment_service.domain import explanations
-from payment_service.domain.around import Around
+from payment_service.domain.around import AS_THE_API, Around, Written
 from payment_service.domain.coming import Asked
 from payment_service.domain.errors import PaymentNotFound
 from payment_service.domain.explanations import Explanation
@@ -85,15 +85,20 @@ _READ = Query(
 )
 
 
-def explain(*, payment_id: int, zone: tzinfo = UTC, now: datetime | None = None) -> Explained:
-    """The payment and its refunds explained, with times told in that `zone`. `now` is when it is
-    read, unless it is said. Raises PaymentNotFound."""
+def explain(
+    *,
+    payment_id: int,
+    written: Written = AS_THE_API,
+    now: datetime | None = None,
+) -> Explained:
+    """The payment and its refunds explained, with times and amounts as they are to be `written`.
+    `now` is when it is read, unless it is said. Raises PaymentNotFound."""
     found = _READ.row(id=payment_id)
     if found is None:
         raise PaymentNotFound(f"there is no payment {payment_id}")
     payment = upcoming.standing_of(found)
     requests = upcoming.asked_of(found["transactions"])
-    around = _around(found, requests, zone, now or datetime.now(UTC))
+    around = _around(found, requests, written, now or datetime.now(UTC))
     by_number = {asked.number: asked for asked in requests}
     refunds = {
         row["refund_id"]: explanations.explain_refund(
@@ -108,13 +113,16 @@ def explain(*, payment_id: int, zone: tzinfo = UTC, now: datetime | None = None)
 
 
 def _around(
-    found: Mapping[str, Any], requests: Sequence[Asked], zone: tzinfo, now: datetime
+    found: Mapping[str, Any],
+    requests: Sequence[Asked],
+    written: Written,
+    now: datetime,
 ) -> Around:
     told, contradicted = found["webhooks"], found["contradicted"]
     mismatches = [row for row in told if row["status"] == WebhookStatus.MISMATCH]
     return Around(
         now=now,
-        zone=zone,
+        written=written,
         alarm_after=timedelta(seconds=settings().resolution_alarm_seconds),
         held_back=_held_back(requests),
         contradicted_at=contradicted[-1]["occurred_at"] if contradicted else None,

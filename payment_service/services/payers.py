@@ -94,7 +94,7 @@ def visit(payment_id: int) -> Visit | None:
     # One that is being cancelled has a newer request.
     waits = stand is Stand.WAITING and row.next_action and row.newest in ASKS and not over
     return Visit(
-        amount=f"{money.format_amount(row.amount, row.currency)} {row.currency}",
+        amount=money.with_code(row.amount, row.currency),
         stand=stand,
         page={**row.next_action, **(kept.page or {})} if waits else None,
         way_on=_way_on(kept.said, payment_id, row.status),

@@ -104,4 +104,4 @@ def _expect_payable(
 
 
 def _text(payment: PaymentRow) -> str:
-    return f"{money.format_amount(payment['amount'], payment['currency'])} {payment['currency']}"
+    return money.with_code(payment["amount"], payment["currency"])

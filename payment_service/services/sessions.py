@@ -53,10 +53,8 @@ class Begun:
 
 @dataclass(frozen=True)
 class Current:
-    """Who asks, as one row says. Only `reach` ALL reaches more than the second factor.
-
-    `email` is None for some who come by single sign-on.
-    """
+    """Who asks, as one row says. Only `reach` ALL reaches more than the second factor. `email` is
+    None for some who come by single sign-on."""
 
     session_id: int
     operator_id: int
@@ -113,16 +111,14 @@ def begin(
         raise OutOfReach("This operator is disabled.")
     reach = _reach(how, Role(row.role), row.totp_last_step is not None)
     token = new_token()
-    shown: dict[Any, Any] = {"now": func.now(), "never": None}
+    proved: dict[Any, Any] = {"now": func.now(), "never": None}
     values = {
         "token_hash": token_hash(token),
         "operator_id": operator_id,
         "how": how,
         "address": address,
         "agent": "".join(letter for letter in agent if letter.isprintable())[:LONGEST_AGENT],
-        "stepped_up_at": shown[proved_at]
-        if proved_at in shown
-        else func.least(proved_at, func.now()),
+        "stepped_up_at": proved.get(proved_at, func.least(proved_at, func.now())),
     }
     adding = insert(SESSION).values(values).returning(SESSION.c.session_id)
     session_id = db.session.execute(adding).scalar_one()
