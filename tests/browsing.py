@@ -81,5 +81,6 @@ def heading(page: Page, text: str) -> None:
 
 def fits(page: Page) -> bool:
     """Whether nothing of the page lies beside the window; tables scroll by themselves."""
+    page.wait_for_load_state()  # with its style
     wide: bool = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     return wide

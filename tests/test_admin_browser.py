@@ -57,8 +57,7 @@ def test_in_by_a_link_and_out_and_back_shows_nothing(make_app: MakeApp, browser:
         page.get_by_label("Colours").select_option("light")
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("status")).to_have_text("Saved.")
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert ground == "rgb(255, 255, 255)"
+        expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
         assert page.evaluate("document.cookie") == ""
 
         page.get_by_role("button", name="Log out").click()
@@ -66,8 +65,7 @@ def test_in_by_a_link_and_out_and_back_shows_nothing(make_app: MakeApp, browser:
         page.go_back()
         expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
         assert email not in page.content()
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert ground == "rgb(29, 32, 36)"
+        expect(page.locator("body")).to_have_css("background-color", "rgb(29, 32, 36)")
         assert fits(page)
     context.close()
     assert wrong == []
