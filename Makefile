@@ -1,4 +1,5 @@
-# `make run` and `make test` need Python 3.11 or newer, and nothing else.
+# `make run` and `make test` need Python 3.11 or newer, and nothing else. What ships the service, and
+# watches it, is in make/*.mk.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -170,5 +171,7 @@ clean: setup ## Remove VAR_DIR, with its database, and the caches
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | \
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	  while IFS='|' read -r name what; do printf '  %-12s %s\n' "$$name" "$$what"; done
+
+include $(wildcard make/*.mk)
