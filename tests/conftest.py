@@ -27,10 +27,12 @@ from psycopg2 import sql
 from sqlalchemy.engine import make_url
 
 from payment_service import embedded
+from tests import environment
 from tests.canaries import WATCH
 
 # Hypothesis' own for CI: no example is too slow, and which are tried is no matter of luck.
 settings.load_profile("ci")
+environment.guard()
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = pytest.StashKey[list[embedded.Server]]()
