@@ -37,9 +37,9 @@ class EvenWorker(PatientWorker):
     draw lots instead, and give connections to a worker that hangs.
     """
 
-    def accept(self, listener: Any) -> None:
+    def accept(self, listener: Any) -> bool:
         time.sleep(min(self.served() * 0.0001, 0.002))
-        super().accept(listener)  # which minds it not if another was faster
+        return super().accept(listener)  # which minds it not if another was faster
 
     def load_wsgi(self) -> None:
         """A worker that dies is started again, without end; but what is wrong with the settings

@@ -11,10 +11,8 @@ its hook after a request.
 
 from __future__ import annotations
 
-import errno
 import selectors
 import socket
-import struct
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -25,7 +23,7 @@ from gunicorn.http import wsgi
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from payment_service.bounds import READ_SECONDS, Patience, of_route
-from payment_service.serving.connection import Connection
+from payment_service.serving.connection import Connection, TooManyOpen, waiting_at
 from payment_service.serving.incoming import Stage, decoded
 from payment_service.serving.outgoing import AnswerInPieces, Pieces
 from payment_service.serving.refusals import TooSlow, answer_to
@@ -41,8 +39,6 @@ that looking at thousands of connections costs nothing."""
 LINGER_SECONDS = 2.0
 """How long a closed connection is read on, so that the client gets the answer and not a reset."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-RESET = struct.pack("ii", 1, 0)
 
 
 class PatientWorker(ThreadWorker):
@@ -63,40 +59,39 @@ class PatientWorker(ThreadWorker):
 
     def run(self) -> None:
         if settings := getattr(self.wsgi, "extensions", {}).get("settings"):
-            seconds = settings.request_read_seconds
-            self._usual = Patience(seconds, seconds)
+            self._usual = Patience(*[settings.request_read_seconds] * 2)
         for listener in self.sockets:  # from which its connections have it
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         super().run()
 
     # -- in the main thread: connections come, wait and go
 
-    def accept(self, listener: socket.socket) -> None:
+    def accept(self, listener: socket.socket) -> bool:
+        """Whether a connection waited there; it is let in, or another one made room for it."""
         try:
-            sock, client = listener.accept()
-        except OSError as error:
-            if error.errno in NO_DESCRIPTORS:
-                self._make_room()
-            elif error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED):
-                raise
-            return
+            conn = waiting_at(listener, self.cfg)
+        except TooManyOpen:
+            return self._make_room()
+        if conn is None:
+            return False
         self.nr_conns += 1
         if self.nr_conns >= self.worker_connections:
             self._make_room()
-        sock.setblocking(False)
-        conn = Connection(sock, client, listener.getsockname(), self.cfg)
         self._wait(conn, self._reading, self._usual.read)
+        return True
 
     def served(self) -> int:
         """Connections whose request a thread has, or that wait for their next one."""
         return self.nr_conns - len(self._reading) - len(self._writing) - len(self._lingering)
 
-    def _make_room(self) -> None:
-        """Closes the connection that is missed least; of those that keep others out the oldest."""
+    def _make_room(self) -> bool:
+        """Closes the connection that is missed least, if there is one; of those that keep others
+        out the oldest."""
         for group in (self._lingering, self._reading, self._writing, self._kept):
             if conn := next(iter(group), None):
                 self._cut(conn, "crowded")
-                return
+                return True
+        return False
 
     def _wait(self, conn: Connection, group: dict[Connection, None], seconds: float) -> None:
         """Puts the connection among `group`, for at most that many seconds."""
@@ -127,7 +122,7 @@ class PatientWorker(ThreadWorker):
     def _cut(self, conn: Connection, reason: str) -> None:
         """Closes the connection at once; what was not sent yet is dropped."""
         CUT_CONNECTIONS.labels(reason).inc()
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        conn.reset_at_close()
         self._close(conn)
 
     def _ready(self, conn: Connection, sock: socket.socket) -> None:
@@ -185,7 +180,7 @@ class PatientWorker(ThreadWorker):
         """Called when a thread has done its part of a request."""
         if fs.cancelled() or fs.exception():
             if conn.answer:  # without chunks a plain end would say that it was whole
-                conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                conn.reset_at_close()
             self._close(conn)
         else:
             self._step(conn, self._go_on)
@@ -248,7 +243,12 @@ class PatientWorker(ThreadWorker):
         """gunicorn has this beside murder_keepalived; here one function ends both kinds."""
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """gunicorn's hook when it stops: a request that is not here by then is too late."""
+        """gunicorn's hook when it stops: a request that is not here by then is too late. It keeps
+        its listeners until the last answer, and whoever comes meanwhile would be reset then."""
+        for listener in self.sockets:
+            while PatientWorker.accept(self, listener):
+                pass
+            listener.close()
         for conn in (*self._kept, *self._reading):
             conn.deadline = min(conn.deadline, deadline)
 
