@@ -65,6 +65,7 @@ class EvenWorker(PatientWorker):
         from payment_service.services import keys, starting  # here, as the app has loaded it by now
 
         with self.wsgi.app_context(), contextlib.suppress(OperationalError):
+            starting.warn_of_names()
             starting.warn_of_routes()
             keys.refuse_missing()
             starting.write_down(process="web", started=started)

@@ -10,14 +10,14 @@ import time
 
 import psycopg2
 
-from payment_service.config import load
+from payment_service.config import database_urls, load
 
 settings = load()
-url = settings.database_url.replace("postgresql+psycopg2://", "postgresql://", 1)
+where = database_urls.for_libpq(settings.database_url)
 deadline = time.monotonic() + settings.wait_seconds
 while True:
     try:
-        psycopg2.connect(url, connect_timeout=3).close()
+        psycopg2.connect(**where | {"connect_timeout": 3}).close()
         break
     except psycopg2.OperationalError as error:
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]

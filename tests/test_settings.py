@@ -671,7 +671,7 @@ def test_gunicorn_says_what_is_wrong_and_ends() -> None:
     assert done.returncode != 0
     told = [line for line in done.stderr.splitlines() if line.startswith("  ")]
     assert told == [
-        "  DATABASE_URL: must be postgresql://user:password@host:port/name",
+        f"  DATABASE_URL: {kinds.DATABASE_FORMS}",
         "  WEB_THREADS: must be a whole number from 1 to 10000",
     ]
     assert "Traceback" not in done.stderr

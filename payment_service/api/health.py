@@ -15,6 +15,7 @@ from payment_service.api.certificate_metrics import CertificatesCollector
 from payment_service.api.outbox_metrics import OutboxCollector
 from payment_service.api.totals_metrics import TotalsCollector
 from payment_service.api.webhook_metrics import WebhooksCollector
+from payment_service.config import settings
 from payment_service.domain.events import iso
 from payment_service.schemas import fields as own
 from payment_service.services import deliveries, health, totals, webhook_reading
@@ -32,6 +33,7 @@ class HealthSchema(own.AnswerSchema):
     example: ClassVar[own.Wire] = {
         "service": "payment-service",
         "version": VERSION,
+        "commit": "4f1c2d9",
         "status": "UP",
         "database_status": "UP",
         "timestamp": "2026-11-20T10:00:00Z",
@@ -39,6 +41,7 @@ class HealthSchema(own.AnswerSchema):
 
     service = fields.String()
     version = fields.String()
+    commit = fields.String()
     status = fields.String(validate=validate.OneOf(["UP", "DEGRADED"]))
     database_status = fields.String(validate=validate.OneOf(STATES))
     timestamp = fields.String()
@@ -72,6 +75,7 @@ def get_health() -> dict[str, Any]:
     return {
         "service": "payment-service",
         "version": VERSION,
+        "commit": settings().build_commit,
         "status": "DEGRADED" if health.DOWN in states.values() else "UP",
         "database_status": states["database"],
         "timestamp": iso(datetime.now(UTC)),

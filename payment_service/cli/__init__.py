@@ -141,6 +141,7 @@ def worker() -> None:
     """Run the background beats until SIGTERM; any number of workers may run."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     needed_keys.refuse_missing()
+    starting.warn_of_names()
     starting.warn_of_routes()
     starting.write_down(process="worker", started=datetime.now(UTC))
     stopping = threading.Event()

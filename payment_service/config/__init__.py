@@ -35,6 +35,7 @@ class Settings:
     encryption_keys: str | None = setting(kinds.ENCRYPTION_KEYS, None)
     cluster_domain: str = setting(kinds.HOST, "cluster.local")
     flask_debug: bool = setting(kinds.YES_OR_NO, False)
+    build_commit: str = setting(kinds.SHORT_TEXT, "unknown")
     # Where things are
     database_url: str = setting(kinds.DATABASE_URL, "")
     redis_url: str | None = setting(kinds.REDIS_URL, None)

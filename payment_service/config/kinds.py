@@ -16,6 +16,7 @@ from marshmallow import ValidationError, fields, validate
 
 from payment_service.config import paths, urls
 from payment_service.config.by_name import Each, EachNamed
+from payment_service.config.durations import Duration, WholeDuration
 
 CENTURY = 100 * 365.25 * 86400
 """Seconds. A moment that far ahead can still be written down, in Python and in PostgreSQL."""
@@ -34,9 +35,9 @@ def _number(kind: type[fields.Integer | fields.Float], says: str, **limits: Any)
     return kind(validate=validate.Range(**limits, error=says), error_messages=told)
 
 
-def _whole(least: int, most: int) -> fields.Field:
+def _whole(least: int, most: int, kind: type[fields.Integer] = fields.Integer) -> fields.Field:
     says = f"must be a whole number from {least} to {most}"
-    return _number(fields.Integer, says, min=least, max=most)
+    return _number(kind, says, min=least, max=most)
 
 
 def text(check: Callable[[str], object], says: str, *, secret: bool = False) -> fields.Field:
@@ -144,10 +145,10 @@ CONNECTIONS = _whole(1, 1000)  # more than a PostgreSQL gives to one process
 PROCESSES = _whole(1, 256)
 THREADS = _whole(1, 10_000)
 REDIS_NUMBER = _whole(0, 10**6)
-WHOLE_SECONDS = _whole(1, A_DAY)
-WHOLE_WAIT = _whole(0, A_DAY)
+WHOLE_SECONDS = _whole(1, A_DAY, WholeDuration)
+WHOLE_WAIT = _whole(0, A_DAY, WholeDuration)
 SECONDS = _number(
-    fields.Float,
+    Duration,
     "must be seconds, more than 0 and under 100 years",
     min=0,
     min_inclusive=False,
@@ -155,14 +156,14 @@ SECONDS = _number(
     max_inclusive=False,
 )
 WAIT = _number(
-    fields.Float,
+    Duration,
     "must be seconds, from 0 to under 100 years",
     min=0,
     max=CENTURY,
     max_inclusive=False,
 )
 CALL = _number(
-    fields.Float,
+    Duration,
     f"must be seconds, more than 0 and at most {A_DAY}",
     min=0,
     min_inclusive=False,
@@ -217,7 +218,7 @@ VISIBLE_SECRET = text(
     secret=True,
 )
 # Clocks that differ by more should be mended; each second of it makes every token live longer.
-LEEWAY = _number(fields.Float, "must be seconds, from 0 to 300", min=0, max=300)
+LEEWAY = _number(Duration, "must be seconds, from 0 to 300", min=0, max=300)
 SECRET = text(_secret, "what follows whsec_ must be base64", secret=True)
 PASSWORD = fields.String(metadata={"secret": True})
 HOST = text(urls.is_host, "must be the name or address of a host")
@@ -250,9 +251,11 @@ HTTP_URL = text(
     "must be http://host:port or https://host:port, a path behind it or none, without ? and #",
     secret=True,
 )
-DATABASE_URL = text(
-    urls.is_postgres, "must be postgresql://user:password@host:port/name", secret=True
+DATABASE_FORMS = (
+    "must be postgresql://user:password@host:port/name, several hosts with commas between, or "
+    "Host=host;Port=port;Database=name;Username=user;Password=password"
 )
+DATABASE_URL = text(urls.is_postgres, DATABASE_FORMS, secret=True)
 REDIS_URL = text(
     urls.is_redis,
     "must be redis://:password@host:port/number, or rediss://; behind a ? at most db, protocol, "

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flask.helpers import get_debug_flag
 from sqlalchemy.engine import make_url
 
-from payment_service.config import kinds
+from payment_service.config import database_urls, kinds
 from payment_service.config.reading import Faults
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def _database_in_the_open(settings: Settings) -> bool:
     if not settings.database_url:
         return False
     url = make_url(settings.database_url)
-    named = (url.query.get("host") or url.host, url.query.get("hostaddr"))
-    hosts = ",".join(",".join(one) if isinstance(one, tuple) else one for one in named if one)
-    inside = all(is_inside(host, settings) for host in hosts.split(","))
+    address = url.query.get("hostaddr") or ()
+    addresses = address.split(",") if isinstance(address, str) else address
+    inside = all(is_inside(host, settings) for host in [*database_urls.hosts(url), *addresses])
     return not inside and url.query.get("sslmode") not in _ENCRYPTED
 
 

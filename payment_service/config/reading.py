@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from marshmallow import ValidationError, fields
 
+from payment_service.config import other_names
+
 LONGEST = 65536
 """Characters of a value from a file. Secrets are short; /dev/zero has no end."""
 
@@ -88,14 +90,15 @@ def all_of(*readers: Callable[[], Any]) -> list[Any]:
 
 def is_set(name: str, environ: Mapping[str, str]) -> bool:
     """Whether the variable is set, by itself or by a file."""
-    named = any(environ.get(key, "").strip() for key in (name, f"{name}_FILE"))
+    keys = (name, f"{name}_FILE", *other_names.of(name))
+    named = any(environ.get(key, "").strip() for key in keys)
     in_folder = _in_secrets_dir(name, environ)
     return named or (in_folder is not None and in_folder.exists())
 
 
 def _text_of(name: str, environ: Mapping[str, str], *, lines: bool) -> str:
-    """What the environment says, or a file: the one that NAME_FILE names, or NAME in SECRETS_DIR.
-    "" if nobody says anything.
+    """What the environment says under the name or a second one of it, or a file: the one that
+    NAME_FILE names, or NAME in SECRETS_DIR. "" if nobody says anything.
 
     An empty variable is the same as one that is not set, so that `NAME=` turns a setting off
     wherever it was set before. A file that is empty is a secret that got lost. Only what has
@@ -103,6 +106,9 @@ def _text_of(name: str, environ: Mapping[str, str], *, lines: bool) -> str:
     """
     text, path = (environ.get(key, "").strip() for key in (name, f"{name}_FILE"))
     said = {name: text} if text else {}
+    for second, convert in other_names.of(name).items():
+        if value := environ.get(second, "").strip():
+            said[second] = convert(value)
     if path:
         said[f"{name}_FILE"] = _of_file(Path(path), f"the file that {name}_FILE names")
     in_folder = _in_secrets_dir(name, environ)

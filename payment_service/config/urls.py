@@ -13,8 +13,9 @@ import redis
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from payment_service.config import database_urls
+
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-POSTGRES = ("postgres", "postgresql", "postgresql+psycopg2")
 
 _OF_REDIS = re.compile(r"(db|protocol|client_name)\Z|ssl_")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII | re.IGNORECASE)
@@ -74,35 +75,34 @@ def origin_of(text: str) -> str | None:
 
 
 def is_postgres(text: str) -> bool:
-    """SQLAlchemy reads it and libpq takes it; a host, or a socket's folder as ?host=."""
+    """SQLAlchemy reads it and libpq takes it; hosts, or a socket's folder as ?host=."""
     try:
         url = make_url(postgres(text))
-        if url.drivername != "postgresql+psycopg2" or url.query.get("sslmode") not in (
+        if url.drivername != database_urls.DRIVER or url.query.get("sslmode") not in (
             None,
             *SSL_MODES,
         ):
             return False
-        if not (url.host or url.query.get("host")) or not (url.host is None or is_host(url.host)):
+        named = database_urls.hosts(url)
+        if not all(host.startswith("/") or is_host(host) for host in named):
             return False
         if url.port is not None and not 0 < url.port < 65536:
             return False
-        _, arguments = url.get_dialect()().create_connect_args(url)
-        psycopg2.extensions.make_dsn(**arguments)
+        psycopg2.extensions.make_dsn(**database_urls.for_libpq(postgres(text)))
     except (SQLAlchemyError, psycopg2.Error, ValueError, TypeError):
         return False
     return True
 
 
 def postgres(text: str) -> str:
-    """SQLAlchemy 2.1 reads postgresql:// as psycopg 3; the driver here is psycopg2."""
-    scheme, _, rest = text.partition("://")
-    return f"postgresql+psycopg2://{rest}" if scheme in POSTGRES else text
+    """The address as SQLAlchemy takes it."""
+    return database_urls.normal(text)
 
 
 def postgres_of(parts: dict[str, Any]) -> str:
     """The URL of DB_HOST and its companions."""
     return URL.create(
-        "postgresql+psycopg2",
+        database_urls.DRIVER,
         username=parts["db_user"],
         password=parts["db_pass"],
         host=parts["db_host"],

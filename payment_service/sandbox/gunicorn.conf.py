@@ -7,7 +7,9 @@ from typing import Any
 from payment_service.sandbox import mutual_tls
 from payment_service.sandbox.settings import read_settings
 
-bind = f"127.0.0.1:{read_settings().sandbox_port}"
+settings = read_settings()
+host = f"[{settings.sandbox_host}]" if ":" in settings.sandbox_host else settings.sandbox_host
+bind = f"{host}:{settings.sandbox_port}"
 workers = 1
 worker_class = "gthread"
 # A request that is slow or silent on demand holds a thread.

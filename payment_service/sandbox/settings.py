@@ -26,6 +26,7 @@ TRIPS = kinds.text(
 class SandboxSettings:
     """Where the journal lives, where trips come from, and how the provider behaves."""
 
+    sandbox_host: str = setting(kinds.HOST, "127.0.0.1")
     sandbox_port: int = setting(kinds.PORT, 8081)
     sandbox_dir: str = setting(kinds.FOLDER, "var/sandbox")
     # The default may be missing; there are no trips, then.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
+import os
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from payment_service.config import Settings, settings
+from payment_service.config import Settings, other_names, settings
 from payment_service.domain import jsontext
 from payment_service.domain.acts import Act
 from payment_service.extensions import db
@@ -57,6 +58,12 @@ def write_down(*, process: str, started: datetime) -> bool:
         log.warning("settings_not_written_down", settings=hash_, error=type(error).__name__)
         return False
     return True
+
+
+def warn_of_names() -> None:
+    """Says in the log which variables of earlier platforms do nothing here, and why."""
+    for name, why in other_names.without_effect(os.environ).items():
+        log.warning("setting_without_effect", setting=name, why=why)
 
 
 def warn_of_routes() -> None:
