@@ -86,7 +86,9 @@ logger_class = MaskedLog
 _host = "127.0.0.1" if callers.faults(chosen, wrong) else chosen.service_host
 _host = f"[{_host}]" if ":" in _host else _host
 bind = [
-    f"{_host}:{port}" for port in (chosen.service_port, chosen.metrics_port) if port is not None
+    f"{_host}:{port}"
+    for port in (chosen.service_port, chosen.metrics_port, chosen.health_port)
+    if port is not None
 ]
 workers = chosen.web_workers
 worker_class = EvenWorker

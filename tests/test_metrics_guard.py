@@ -50,6 +50,17 @@ def test_by_both(make_app: MakeApp) -> None:
     assert answer.status_code == 200
 
 
+def test_health_by_a_port_of_its_own(make_app: MakeApp) -> None:
+    client = make_app(health_port=PORT).test_client()
+    apart = {"SERVER_PORT": str(PORT)}
+    for path in ("/health", "/health/ready", "/ready"):
+        assert client.get(path, environ_overrides=apart).status_code == 200, path
+        assert client.get(path).status_code == 200, path
+    for path in ("/metrics", "/v1/payments", "/docs", "/nothing", "/admin/"):
+        assert client.get(path, environ_overrides=apart).status_code == 404, path
+    assert client.get("/metrics").status_code == 200
+
+
 @pytest.mark.slow
 def test_a_unix_socket_is_no_port(start_service: StartService, tmp_path: Path) -> None:
     """Whatever port the Host header names: gunicorn would take it for the socket's."""
@@ -71,12 +82,19 @@ def test_a_unix_socket_is_no_port(start_service: StartService, tmp_path: Path) -
 def test_gunicorn_listens_on_both_ports(start_service: StartService) -> None:
     reserved = reserved_port()
     port = reserved.getsockname()[1]
-    service = start_service(METRICS_PORT=str(port))
+    other = reserved_port()
+    health_port = other.getsockname()[1]
+    service = start_service(METRICS_PORT=str(port), HEALTH_PORT=str(health_port))
     apart = f"http://127.0.0.1:{port}"
     lying = {"Host": f"127.0.0.1:{port}"}
     assert requests.get(f"{apart}/metrics", timeout=PATIENCE).status_code == 200
     assert requests.get(f"{apart}/v1/payments", timeout=PATIENCE).status_code == 404
     assert service.get("/metrics", headers=lying).status_code == 404
     assert service.get("/v1/payments").status_code == 200
+    health = f"http://127.0.0.1:{health_port}"
+    assert requests.get(f"{health}/health/ready", timeout=PATIENCE).status_code == 200
+    assert requests.get(f"{health}/v1/payments", timeout=PATIENCE).status_code == 404
+    assert requests.get(f"{health}/metrics", timeout=PATIENCE).status_code == 404
     reserved.close()
+    other.close()
     assert "AUTH_MODE=off: no token is asked for" in service.log.read_text()

@@ -198,8 +198,11 @@ def test_several_hosts_reach_the_one_that_takes_writes(tmp_path: Path) -> None:
     """The first port is nobody's; libpq goes on to the second."""
     server = embedded.start_postgres(tmp_path / "db", by_tcp=True)
     try:
-        before, _, after = server.url.partition("@")
-        written = f"{before}@127.0.0.1:1,{after}?target_session_attrs=read-write"
+        there = database_urls.for_libpq(database_urls.normal(server.url))
+        written = (
+            f"postgresql://{there['user']}:{there['password']}@127.0.0.1:1,"
+            f"{there['host']}:{there['port']}/{there['dbname']}?target_session_attrs=read-write"
+        )
         normal = database_urls.normal(written)
         assert database_urls.hosts(make_url(normal)) == ["127.0.0.1", "127.0.0.1"]
         with create_engine(normal).connect() as connection:

@@ -594,6 +594,11 @@ def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> No
     for name, value in {"DATABASE_URL": URL, "METRICS_PORT": "8082"}.items():
         monkeypatch.setenv(name, value)
     assert refused() == {"METRICS_PORT": ["must be another port than SERVICE_PORT"]}
+    for name, value in {"METRICS_PORT": "9102", "HEALTH_PORT": "9102"}.items():
+        monkeypatch.setenv(name, value)
+    assert refused() == {"HEALTH_PORT": ["must be another port than METRICS_PORT"]}
+    monkeypatch.setenv("HEALTH_PORT", "8082")
+    assert refused() == {"HEALTH_PORT": ["must be another port than SERVICE_PORT"]}
 
 
 def test_without_a_database_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:

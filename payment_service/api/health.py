@@ -20,6 +20,7 @@ from payment_service.domain.events import iso
 from payment_service.schemas import fields as own
 from payment_service.services import deliveries, health, totals, webhook_reading
 from payment_service.telemetry import metrics
+from payment_service.telemetry.process_metrics import ProcessesCollector
 from payment_service.version import VERSION
 
 blueprint = Blueprint("health", __name__, description="Watching", watching=True)
@@ -114,6 +115,7 @@ def get_metrics() -> Response:
     """
     registry = CollectorRegistry()
     registry.register(metrics.CountsCollector(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
+    registry.register(ProcessesCollector())
     registry.register(TotalsCollector(totals.read()))
     registry.register(OutboxCollector(deliveries.standings()))
     registry.register(CertificatesCollector(health.certificate_ends()))

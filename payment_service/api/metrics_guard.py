@@ -1,18 +1,19 @@
-"""Who may read /metrics: whoever has METRICS_TOKEN, or comes by METRICS_PORT, if they are set."""
+"""Who may read /metrics: whoever has METRICS_TOKEN, or comes by METRICS_PORT, if they are set. And
+what else there is on the ports that are for watching alone."""
 
 from __future__ import annotations
-
-import hmac
 
 from flask import Flask, request
 from werkzeug.exceptions import NotFound
 
 from payment_service.config import Settings, settings
 from payment_service.domain.errors import InvalidToken
-from payment_service.telemetry.metrics import REFUSED
+from payment_service.telemetry.metrics import REFUSED, shows_token
 
 METRICS = "health.get_metrics"
 """The endpoint."""
+HEALTH = frozenset({"health.get_health", "health.get_ready", "health.get_ready_2"})
+"""The endpoints on HEALTH_PORT; the last two are one view at two paths."""
 
 
 def guard(app: Flask) -> None:
@@ -23,24 +24,22 @@ def guard(app: Flask) -> None:
 
 
 def is_needed(found: Settings) -> bool:
-    """Whether not everybody may read them."""
-    return bool(found.metrics_token or found.metrics_port)
+    """Whether not everybody may read them, or a port has less than all of it."""
+    return bool(found.metrics_token or found.metrics_port or found.health_port)
 
 
 def _admit() -> None:
-    """Raises NotFound for the metrics on the port of everybody, and for all else on theirs; and
-    InvalidToken."""
+    """Raises NotFound for the metrics on the port of everybody, and for all else on theirs; for all
+    but health on its port; and InvalidToken."""
     wanted = request.endpoint == METRICS
-    port, token = settings().metrics_port, settings().metrics_token
+    found = settings()
     # The worker says by which of its sockets the request came, whatever its Host header says.
     _, came_by = request.server or ("", None)
-    if port and (came_by == port) != wanted:
+    if found.health_port and came_by == found.health_port and request.endpoint not in HEALTH:
         raise NotFound
-    if wanted and token and not _shows(token):
+    if found.metrics_port and (came_by == found.metrics_port) != wanted:
+        raise NotFound
+    sent = request.headers.get("Authorization", "")
+    if wanted and not shows_token(sent, found.metrics_token):
         REFUSED.labels("metrics").inc()
         raise InvalidToken("this needs METRICS_TOKEN as a bearer token", reason="metrics")
-
-
-def _shows(token: str) -> bool:
-    sent = request.headers.get("Authorization", "").encode()
-    return hmac.compare_digest(sent, f"Bearer {token}".encode())

@@ -17,6 +17,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import Connection
 
 from payment_service import seeding
+from payment_service.cli import worker_port
 from payment_service.cli.audit import audit
 from payment_service.cli.caller import system_user
 from payment_service.cli.keys import keys
@@ -149,7 +150,8 @@ def worker() -> None:
         signal.signal(name, lambda *_: stopping.set())
     if metrics := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         metric_files.fold(Path(metrics))  # of workers that died
-    beats.run(app, stopping)
+    with worker_port.served(app):
+        beats.run(app, stopping)
 
 
 @click.command

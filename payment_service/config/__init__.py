@@ -65,6 +65,8 @@ class Settings:
     jwt_rider_claim: str = setting(kinds.SHORT_TEXT, "sub")
     metrics_token: str | None = setting(kinds.VISIBLE_SECRET, None)
     metrics_port: int | None = setting(kinds.PORT, None)
+    health_port: int | None = setting(kinds.PORT, None)
+    worker_port: int | None = setting(kinds.PORT, None)
     # Operators
     operator_mfa: str | None = setting(kinds.OPERATOR_MFA, None)
     session_idle_seconds: float = setting(kinds.SECONDS, 1800.0)
@@ -264,8 +266,13 @@ def _together(found: Settings, faults: Faults) -> Faults:
             "must be more than PROVIDER_SEND_SECONDS + PROVIDER_TIMEOUT_SECONDS of each provider, "
             "or a second request would take over while the first is still at work"
         ]
-    if found.metrics_port == found.service_port and "METRICS_PORT" not in faults:
-        told["METRICS_PORT"] = ["must be another port than SERVICE_PORT"]
+    taken = [found.service_port]
+    for name, port in (("METRICS_PORT", found.metrics_port), ("HEALTH_PORT", found.health_port)):
+        if port in taken and name not in faults:
+            other = "SERVICE_PORT" if port == found.service_port else "METRICS_PORT"
+            told[name] = [f"must be another port than {other}"]
+        if port is not None:
+            taken.append(port)
     return told
 
 

@@ -121,10 +121,39 @@ def read(*, now: datetime | None = None) -> list[BeatStanding]:
 def _standing(beat: str, seconds: float, row: Any, now: datetime) -> BeatStanding:
     if row is None:
         return BeatStanding(beat, seconds, None, None, {}, None, is_silent=True)
-    least = LONGEST_WALK if beat in WALKS else LEAST_SILENCE
-    silence = max(timedelta(seconds=PERIODS_TO_SILENCE * seconds), least)
-    silent = now - row.last_at > silence
+    silent = now - row.last_at > silence(beat, seconds)
     return BeatStanding(beat, seconds, row.last_at, row.host, row.counts, row.error, silent)
+
+
+def silence(beat: str, seconds: float) -> timedelta:
+    """After how long a beat with this period is silent."""
+    least = LONGEST_WALK if beat in WALKS else LEAST_SILENCE
+    return max(timedelta(seconds=PERIODS_TO_SILENCE * seconds), least)
+
+
+@dataclass
+class Pulse:
+    """When each beat of this process came last, on its own clock: worker_beats says it of all
+    workers together, and a worker that hangs must not hide behind one that is well."""
+
+    came: dict[str, float] = field(default_factory=dict)
+
+    def note(self, beat: str) -> None:
+        """It came, or is about to run for the first time."""
+        self.came[beat] = time.monotonic()
+
+    def silent(self) -> list[str]:
+        """The beats that have been silent for too long, in order."""
+        now = time.monotonic()
+        return sorted(
+            beat
+            for beat, at in self.came.items()
+            if now - at > silence(beat, PERIODS.get(beat, 0.0)).total_seconds()
+        )
+
+
+PULSE = Pulse()
+"""This process's."""
 
 
 def silent_for(kind: JobKind | None = None) -> BeatStanding | None:

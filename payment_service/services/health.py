@@ -38,7 +38,7 @@ _looking = threading.Lock()
 def check() -> dict[str, str]:
     """Each dependency's state: UP, DOWN, or OFF where none is set. The database decides. `keys`, of
     tokens, are among them where somebody serves them."""
-    states = {"database": _database(), "redis": _redis(), "rabbitmq": _rabbitmq()}
+    states = {"database": database(), "redis": _redis(), "rabbitmq": _rabbitmq()}
     tokens: Tokens | None = current_app.extensions["tokens"]
     if tokens is not None and (well := tokens.keys.is_well()) is not None:
         states["keys"] = UP if well else DOWN
@@ -85,7 +85,8 @@ def warnings() -> list[str]:
     return found
 
 
-def _database() -> str:
+def database() -> str:
+    """Whether it answers: UP or DOWN."""
     try:
         with db.engine.connect() as connection:
             connection.execute(text("SELECT 1"))

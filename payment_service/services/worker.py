@@ -22,6 +22,7 @@ from payment_service.services import (
     digests,
     expiry,
     giving_back,
+    health,
     job_items,
     lapsing,
     provider_answers,
@@ -84,9 +85,15 @@ def run(app: Flask, stopping: threading.Event, running: tuple[Beat, ...] = BEATS
     log.info("worker_stopped")
 
 
+def standing() -> tuple[bool, list[str]]:
+    """Whether the database answers, and the beats of this process that do not come."""
+    return health.database() == health.UP, beats.PULSE.silent()
+
+
 def _beat(app: Flask, beat: Beat, stopping: threading.Event) -> None:
     written = Written(beat.name)
     while not stopping.is_set():
+        beats.PULSE.note(beat.name)
         started = time.monotonic()
         counts = step(app, beat, written)
         if counts.get("more"):
