@@ -33,7 +33,8 @@ FROM ${BASE}
 RUN apt-get update -qq \
  && apt-get install -qq -y --no-install-recommends libpq5 liblz4-1 libreadline8 libzstd1 zlib1g > /dev/null \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
- && groupadd --gid 1001 payments && useradd --uid 1001 --gid 1001 --home-dir /tmp --no-create-home payments
+ && groupadd --gid 1001 payments && useradd --uid 1001 --gid 1001 --home-dir /tmp --no-create-home payments \
+ && install -d -o 1001 -g 1001 /var/lib/sandbox
 COPY --from=build /opt/postgresql /opt/postgresql
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app

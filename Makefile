@@ -1,6 +1,8 @@
 # `make run` and `make test` need Python 3.11 or newer, and nothing else. What ships the service, and
 # watches it, is in make/*.mk.
 PYTHON ?= python3
+# .env is docker-compose.yml's alone; Flask would read it, where a certain package is installed.
+export FLASK_SKIP_DOTENV := 1
 VENV := .venv
 BIN := $(VENV)/bin
 VAR_DIR ?= var
@@ -15,12 +17,14 @@ STRANGERS := .strangers
 STRIPE_MOCK := 0.203.0
 GO := GOPATH="$(CURDIR)/$(STRANGERS)/go" GOCACHE="$(CURDIR)/$(STRANGERS)/go/cache" \
       GOBIN="$(CURDIR)/$(STRANGERS)/bin" GOTOOLCHAIN=local GOFLAGS=-modcacherw
+# What builds and checks what ships (make/image.mk, make/compose.mk).
+SHIPPING := .shipping
 PYTEST := $(BIN)/python -m pytest -n $(or $(TEST_WORKERS),auto) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: setup run demo test test-slow test-busy test-api bench bench-peers slow-clients screenshots lint audit-deps fmt \
         check check-long faults mutants \
-        histories clients strangers smoke seed migrate flask db-shell db-backup db-restore health logs clean help
+        histories clients strangers smoke seed migrate flask clean help
 
 setup: $(VENV)/.installed ## Make the virtual environment, or bring it up to date
 
@@ -145,21 +149,6 @@ migrate: setup ## Bring the tables up to date
 
 flask: setup ## A flask command on the service's database: make flask ARGS="operators list"
 	@$(WITH_DATABASE) flask $(ARGS)
-
-db-shell: setup ## psql on the service's database
-	@$(WITH_DATABASE) psql $(ARGS)
-
-db-backup: setup ## Write backups/payments-<time>.dump
-	@$(WITH_DATABASE) $(BIN)/python -m scripts.db_backup save
-
-db-restore: setup ## Bring a backup back: make db-restore FILE=... [YES=1] [FORCE=1]
-	@$(WITH_DATABASE) $(BIN)/python -m scripts.db_backup restore "$(FILE)" $(if $(YES),--yes) $(if $(FORCE),--force)
-
-health: ## Ask the running service how it is
-	@curl -sS "http://127.0.0.1:$(SERVICE_PORT)/health/ready" && echo
-
-logs: ## Follow the logs of all processes
-	@tail -n 20 -F "$(VAR_DIR)"/logs/*.log "$(VAR_DIR)"/*/*.log
 
 clean: setup ## Remove VAR_DIR, with its database, and the caches
 	@$(BIN)/python -m scripts.run --check-stopped

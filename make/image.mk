@@ -1,7 +1,6 @@
 # The image, and its check.
 .PHONY: image image-check
 
-SHIPPING := .shipping
 # The first of these that is here; or say which: make image BUILDER=podman
 BUILDER ?= $(firstword $(notdir $(shell command -v docker podman buildah 2>/dev/null)))
 VERSION = $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' payment_service/version.py)
