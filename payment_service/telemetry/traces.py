@@ -7,6 +7,7 @@ be secret or personal, and who sees traces need not be who may see payments.
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -63,10 +64,17 @@ def start(settings: Settings, process: str) -> bool:
     global _tracing
     if _tracing is None and settings.otel_exporter_otlp_endpoint:
         # Here, because it takes 20 MB and half a second from those who use none of it.
+        let_in()
         from payment_service.telemetry import spans
 
         _tracing = spans.Tracing(settings, process)
     return _tracing is not None
+
+
+def let_in() -> None:
+    """From here on OpenTelemetry can be imported (payment_service/__init__.py keeps it out)."""
+    if sys.modules.get("opentelemetry") is None:
+        sys.modules.pop("opentelemetry", None)
 
 
 def stop() -> None:
