@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures import a_key, an_order
+from tests.books import execute
+from tests.fixtures import MakeApp, a_key, an_order
 from tests.otlp_receiver import Received, Receiver, receiving
 from tests.own_process import printed
 from tests.patience import PATIENCE
 from tests.running_service import Service, running_service
 from tests.sandbox_calls import arm, eventually, get
 from tests.sandbox_server import Sandbox
+from tests.sisters import apps_on, drain, inbox, pay, urls
 
 CHARGE = "POST /v1/payments/charge"
 
@@ -147,6 +149,21 @@ def test_a_look_up_goes_on_with_the_trace_of_the_charge(
     logged = [json.loads(one) for one in lines if trace in one]
     assert {"request", "provider_call"} <= {one["event"] for one in logged}
     assert all(one["trace_id"] == trace for one in logged)
+
+
+def test_a_worker_that_traces_nothing_hands_on_what_was_stored(
+    make_app: MakeApp, fresh_database: str, sandbox: Sandbox
+) -> None:
+    app = apps_on(fresh_database, make_app)(**urls(sandbox, "order"))
+    first, second = pay(app), pay(app)
+    came = f"00-{'c' * 32}-{'d' * 16}-00"
+    told_of = "UPDATE deliveries SET traceparent = :came WHERE payment_id = :id"
+    execute(app, told_of, came=came, id=second)
+    drain(app)
+    [entry] = inbox(sandbox, "order", [first])
+    assert "traceparent" not in entry["headers"]
+    [entry] = inbox(sandbox, "order", [second])
+    assert entry["headers"]["traceparent"] == came
 
 
 @pytest.mark.slow
