@@ -20,7 +20,7 @@ from payment_service.config import BadSettings, callers, look
 from payment_service.config.urls import is_loopback
 from payment_service.domain import cards
 from payment_service.serving.worker import PatientWorker
-from payment_service.telemetry import logs, metric_files
+from payment_service.telemetry import logs, metric_files, traces
 
 # The master's start, or its last reload; its workers have it from there.
 started = datetime.now(UTC)
@@ -62,8 +62,12 @@ class EvenWorker(PatientWorker):
         row is told then."""
         if "keyring" not in getattr(self.wsgi, "extensions", {}):
             return  # another app than ours
-        from payment_service.services import keys, starting  # here, as the app has loaded it by now
+        # Here, as the app has loaded them by now.
+        from payment_service.services import keys, starting
+        from payment_service.telemetry import requests
 
+        if traces.start(self.wsgi.extensions["settings"], "web"):
+            requests.trace(self.wsgi)
         with self.wsgi.app_context(), contextlib.suppress(OperationalError):
             starting.warn_of_names()
             starting.warn_of_routes()
@@ -161,6 +165,11 @@ def pre_request(worker: Any, req: Any) -> None:
     from payment_service.api import headers  # here, as the worker has loaded it; the master has not
 
     headers.keep_apart(req.headers)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """The last requests' spans are still here."""
+    traces.stop()
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -4,12 +4,17 @@
 # read the settings) does not load all of it.
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from payment_service.config import Settings
+
+# The library redis loads OpenTelemetry wherever it is installed, for metrics that nobody asked it
+# for. With None here it is told that there is none; telemetry/traces lets in who wants it.
+sys.modules.setdefault("opentelemetry", None)  # type: ignore[arg-type]
 
 
 def read_settings(**overrides: Any) -> Settings:

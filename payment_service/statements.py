@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError
 
 from payment_service.extensions import HOT, db
+from payment_service.telemetry import traces
 
 _NAME = re.compile(r"(?<!:):([a-z][a-z0-9_]*)")
 
@@ -153,6 +154,16 @@ class Statement:
         connection: PoolProxiedConnection | Connection,
         values: Mapping[str, object],
         within: float | None = None,
+    ) -> list[tuple[Any, ...]]:
+        with traces.inside(self.name, "client") as span:
+            span.note("db.system.name", "postgresql")
+            return self._rows(connection, values, within)
+
+    def _rows(
+        self,
+        connection: PoolProxiedConnection | Connection,
+        values: Mapping[str, object],
+        within: float | None,
     ) -> list[tuple[Any, ...]]:
         pooled = connection.connection if isinstance(connection, Connection) else connection
         try:

@@ -20,6 +20,7 @@ from payment_service.domain.errors import (
     TripServiceUnavailable,
 )
 from payment_service.domain.fares import Fare, computed_total
+from payment_service.telemetry import traces
 
 COMPLETED = "COMPLETED"
 
@@ -158,6 +159,11 @@ def ask(*, trip_id: int, currency: str | None) -> Trip:
 
 def fetch(trip_id: int) -> dict[str, Any]:
     """The trip service's object, unread. Raises TripNotFound, TripServiceUnavailable."""
+    with traces.inside("trip service"):
+        return _fetched(trip_id)
+
+
+def _fetched(trip_id: int) -> dict[str, Any]:
     base = (settings().trip_service_url or "").rstrip("/")
     try:
         answer = http.get(f"{base}/v1/trips/{trip_id}", timeout=settings().trip_timeout_seconds)

@@ -38,6 +38,7 @@ VALUES = {
     id(kinds.VISIBLE_SECRET): CANARY * 4,
     id(kinds.ENCRYPTION_KEYS): f"k1:{CANARY * 4}AAA=",
     id(kinds.PASSWORD): CANARY * 4,
+    id(kinds.HEADERS): f"authorization={CANARY}",
 }
 SHAPED = {"stripe_api_key": f"sk_test_{CANARY}"}
 """Those that must look like themselves."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -17,10 +19,13 @@ from flask import Flask
 from payment_service.outbox import rabbitmq, sinks
 from payment_service.services import health
 from tests.books import execute, row, rows
-from tests.fixtures import MakeApp
+from tests.fixtures import MakeApp, a_key, an_order
+from tests.otlp_receiver import receiving
 from tests.patience import PATIENCE
 from tests.rabbitmq_server import Broker, running_rabbitmq
+from tests.running_service import running_service
 from tests.sandbox_calls import eventually
+from tests.sandbox_server import Sandbox
 from tests.sisters import (
     Make,
     apps_on,
@@ -277,3 +282,48 @@ def test_a_broker_that_answers_no_goodbye_is_hung_up_on(broker: Broker) -> None:
         between.join(PATIENCE)
     assert heard[-1] == b""
     assert any(close_method in data for data in heard)
+
+
+def test_a_message_names_the_trace_of_its_event(make: Make, broker: Broker) -> None:
+    """A relay that traces nothing itself hands on what was stored."""
+    app, queue = make(), Queue(broker)
+    pay(app)
+    drain(app)
+    [(_, properties, _)] = queue.take()
+    assert properties.headers is None
+    pay(app)
+    came = f"00-{'a' * 32}-{'b' * 16}-01"
+    execute(app, "UPDATE deliveries SET traceparent = :came WHERE done_at IS NULL", came=came)
+    drain(app)
+    [(_, properties, _)] = queue.take()
+    assert properties.headers == {"traceparent": came}
+
+
+def test_a_message_is_a_span_of_the_trace_of_its_event(
+    fresh_database: str, broker: Broker, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """From the caller's header over the outbox to the header of the message."""
+    trace, caller = secrets.token_hex(16), secrets.token_hex(8)
+    queue = Queue(broker)
+    with receiving() as receiver:
+        env = {
+            "SANDBOX_PROVIDER_URL": sandbox.url,
+            "RABBITMQ_URL": broker.url,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "200",
+        }
+        with running_service(tmp_path, database_url=fresh_database, **env) as service:
+            service.start_worker()
+            headers = {"Idempotency-Key": a_key(), "traceparent": f"00-{trace}-{caller}-01"}
+            answer = service.post("/v1/payments/charge", an_order(), headers=headers)
+            assert answer.status_code == 201
+            messages: list[Message] = []
+            eventually(lambda: messages.extend(queue.take()) or messages)
+            sent = messages[0][1].headers["traceparent"].split("-")[2]
+            eventually(lambda: any(one.id == sent for one in receiver.of(trace)))
+        spans = {one.id: one for one in receiver.of(trace)}
+    published, asked = spans[sent], spans[spans[sent].parent]
+    assert (published.name, published.process) == ("publish payments", "worker")
+    assert published.attributes["payment.event"] == "payment.succeeded"
+    assert (asked.name, asked.process) == ("POST /v1/payments/charge", "web")
+    assert asked.parent == caller

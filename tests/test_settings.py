@@ -336,6 +336,8 @@ WORST: dict[str, tuple[str, ...]] = {
     "HOST": ("a b", "a/b", "a@b", "-a", ":1", "x" * 64, "/run/postgresql", "\udcff"),
     "LOG_LEVEL": ("LOUD", "info", "10", "NOTSET", "CRITICAL "),
     "LOG_FORMAT": ("xml", "JSON", "0", "console json", "\udcff"),
+    "SAMPLER": ("on", "ALWAYS_ON", "parentbased", "jaeger_remote", "\udcff"),
+    "HEADERS": ("hunter2", "=hunter2", "a=", "a=b,", "a=b c", "a b=c", "é=c", "a=\x7f", "\udcff"),
     "PASSWORD": ("two\nlines", "\x7f", "\udcff", "a\u2028b", "\u202e"),
     "SECRETS_FOLDER": ("/nowhere", "/dev/null", "/etc/passwd", "x" * 5000, "\udcff"),
     "HOSTS": ("a b", "a,", "https://a", "*.a", "a/b", "payments_web", ".a_b.example", "\udcff"),

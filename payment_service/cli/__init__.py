@@ -37,7 +37,7 @@ from payment_service.services import audit_log, starting
 from payment_service.services import keys as needed_keys
 from payment_service.services import operators as people
 from payment_service.services import worker as beats
-from payment_service.telemetry import metric_files
+from payment_service.telemetry import metric_files, traces
 
 SECOND = "approver@localhost"
 SEEDS = Path(__file__).resolve().parents[2] / "seeds"
@@ -150,8 +150,10 @@ def worker() -> None:
         signal.signal(name, lambda *_: stopping.set())
     if metrics := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         metric_files.fold(Path(metrics))  # of workers that died
+    traces.start(settings(), "worker")
     with worker_port.served(app):
         beats.run(app, stopping)
+    traces.stop()
 
 
 @click.command

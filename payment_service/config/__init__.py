@@ -188,6 +188,11 @@ class Settings:
     seed_demo: bool = setting(kinds.YES_OR_NO, True)
     log_level: str = setting(kinds.LOG_LEVEL, "INFO")
     log_format: str = setting(kinds.LOG_FORMAT, "json")
+    otel_exporter_otlp_endpoint: str | None = setting(kinds.HTTP_URL, None)
+    otel_exporter_otlp_headers: str | None = setting(kinds.HEADERS, None)
+    otel_service_name: str = setting(kinds.SHORT_TEXT, "payment-service")
+    otel_traces_sampler: str = setting(kinds.SAMPLER, "parentbased_always_on")
+    otel_traces_sampler_arg: float = setting(kinds.SHARE, 1.0)
     wait_seconds: float = setting(kinds.WAIT, 60.0)
     # gunicorn
     web_workers: int = setting(kinds.PROCESSES, 2)

@@ -236,6 +236,13 @@ NETWORKS = text(
 )
 LOG_LEVEL = _one_of("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMAT = _one_of("json", "console")
+HEADERS = text(
+    lambda value: all(re.fullmatch(r"[\w-]+=[!-~]+", part, re.ASCII) for part in each(value)),
+    "must be name=value,name=value, other characters in values as %20",
+    secret=True,
+)
+_ROOTS = ("always_on", "always_off", "traceidratio")
+SAMPLER = _one_of(*_ROOTS, *(f"parentbased_{root}" for root in _ROOTS))
 SSL_MODE = _one_of(*urls.SSL_MODES)
 FILE = text(paths.is_file, "must be a file that can be written, or can be made")
 READABLE = text(paths.is_readable, "must be a file that is there and can be read")

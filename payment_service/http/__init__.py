@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 from payment_service.http import hearing
 from payment_service.http.connections import Adapter, bounded
 from payment_service.json_objects import each_once
+from payment_service.telemetry import traces
 
 MAX_ANSWER_BYTES = 1 << 20
 """No answer that we ask for comes near this; one that does is garbage."""
@@ -103,12 +104,33 @@ def call(
         kind, data = "application/json", json.dumps(body, separators=(",", ":")).encode()
     elif form is not None:
         kind, data = "application/x-www-form-urlencoded", urlencode(form).encode()
-    whom = tls or Tls()
+    with traces.inside(method, "client") as span:
+        answer = _sent(method, url, timeout, data, _headers(headers, kind), tls or Tls())
+        _note(span, method, url, answer)
+        return answer
+
+
+def _note(span: traces.Span, method: str, url: str, answer: Response) -> None:
+    span.note("http.request.method", method)
+    span.note("server.address", urlsplit(url).hostname or "")
+    span.note("http.response.status_code", answer.status)
+    if answer.status >= 400:
+        span.fail(str(answer.status))
+
+
+def _sent(
+    method: str,
+    url: str,
+    timeout: float,
+    data: bytes | None,
+    headers: Mapping[str, str],
+    whom: Tls,
+) -> Response:
     hearing.calls()
     request = requests.PreparedRequest()
     with bounded(timeout) as attempt:
         try:
-            request.prepare(method, url, _headers(headers, kind), data=data)
+            request.prepare(method, url, headers, data=data)
             with ADAPTER.send(
                 request,
                 stream=True,
@@ -157,7 +179,10 @@ def _headers(extra: Mapping[str, str] | None, kind: str | None) -> dict[str, str
         headers["Content-Type"] = kind
     if request_id := get_contextvars().get("request_id"):
         headers["X-Request-ID"] = request_id
-    return {**headers, **(extra or {})}
+    told = {**headers, **(extra or {})}
+    if traceparent := traces.traceparent():
+        told["traceparent"] = traceparent
+    return told
 
 
 def _read(response: requests.Response) -> bytes:

@@ -63,6 +63,8 @@ class Delivery(db.Model):  # type: ignore[name-defined]
     parked_at: Mapped[datetime | None] = columns.optional_moment()
     last_error: Mapped[str | None] = columns.optional_text()
     created_at: Mapped[datetime] = columns.moment()
+    # W3C's, of the span in which the event came to be; its delivery goes on with that trace.
+    traceparent: Mapped[str | None] = columns.optional_text()
 
     __table_args__ = (
         ForeignKeyConstraint(["payment_id", "seq"], ["events.payment_id", "events.seq"]),

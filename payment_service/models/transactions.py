@@ -58,6 +58,8 @@ class Transaction(db.Model):  # type: ignore[name-defined]
     # Why the provider is asked, where the type alone doesn't say: a void because of expiry.
     cause: Mapped[str | None] = columns.optional_text()
     request_id: Mapped[str | None] = columns.optional_text()
+    # W3C's, of the span in which it began; a look-up goes on with that trace.
+    traceparent: Mapped[str | None] = columns.optional_text()
     created_at: Mapped[datetime] = columns.moment()
     occurred_at: Mapped[datetime | None] = columns.optional_moment()
     send_before: Mapped[datetime] = columns.moment()

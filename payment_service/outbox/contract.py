@@ -12,7 +12,8 @@ from typing import Any, Protocol
 class LeasedDelivery:
     """One event on its way to one sink. `body` is the CloudEvent's text as it is stored.
 
-    `attempts` were made before; `leased_until` is the time until which no other relay takes it.
+    `attempts` were made before; `leased_until` is the time until which no other relay takes it;
+    `traceparent` is W3C's, of where the event came to be.
     """
 
     payment_id: int
@@ -22,6 +23,7 @@ class LeasedDelivery:
     body: str
     attempts: int
     leased_until: datetime
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)

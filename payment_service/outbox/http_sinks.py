@@ -15,6 +15,8 @@ from payment_service.config import Settings
 from payment_service.domain import jsontext
 from payment_service.outbox import notes, signing
 from payment_service.outbox.contract import DeliveryEnding, LeasedDelivery
+from payment_service.outbox.traced import note
+from payment_service.telemetry import traces
 
 CONCURRENCY = 16
 """Calls at a time per relay and sink, each of another payment: a service that takes 20 ms heard 290
@@ -79,7 +81,7 @@ class HttpSink:
     batch = CONCURRENCY * ROUNDS
 
     def __init__(self, name: str, url: str, settings: Settings) -> None:
-        self._call = CALLS[name]
+        self._name, self._call = name, CALLS[name]
         self._url = url.rstrip("/")
         self._timeout = settings.outbox_timeout_seconds
         self._secret = settings.event_signing_secret
@@ -102,7 +104,9 @@ class HttpSink:
     def _one(self, turn: _Turn, delivery: LeasedDelivery) -> DeliveryEnding:
         if turn.is_over():
             return DeliveryEnding(delivery, "the service failed too often in a row", tried=False)
-        ending = self._send(delivery)
+        with traces.going_on(f"deliver {self._name}", delivery.traceparent) as span:
+            ending = self._send(delivery)
+            note(span, ending)
         turn.count(ending)
         return ending
 
@@ -139,6 +143,8 @@ class HttpSink:
         headers["Content-Type"] = "application/json"
         if request_id := event["data"].get("request_id"):
             headers["X-Request-ID"] = request_id
+        if delivery.traceparent:  # unless this process traces too: then http says it anew
+            headers["traceparent"] = delivery.traceparent
         return headers
 
 

@@ -17,6 +17,8 @@ import pika
 from pika.exceptions import AMQPError
 
 from payment_service.outbox.contract import DeliveryEnding, LeasedDelivery
+from payment_service.outbox.traced import note
+from payment_service.telemetry import traces
 
 EXCHANGE = "payments"
 
@@ -107,6 +109,12 @@ def _parameters(url: str, timeout: float) -> pika.URLParameters:
     return parameters
 
 
+def _end(span: traces.Message, ending: DeliveryEnding) -> None:
+    span.note("messaging.system", "rabbitmq")
+    note(span, ending)
+    span.end()
+
+
 class _Link:
     """One connection. Nothing happens outside `run`."""
 
@@ -172,11 +180,12 @@ class _Publisher(_Link):
         """Publishes all, then waits for the broker to confirm all."""
         self._refused = {}
         first = self._published + 1
+        spans = [traces.message(f"publish {EXCHANGE}", one.traceparent) for one in batch]
         try:
-            for delivery in batch:
+            for delivery, span in zip(batch, spans, strict=True):
                 self._published += 1
                 self._waiting[self._published] = delivery
-                self._send(delivery)
+                self._send(delivery, span.traceparent if span else delivery.traceparent)
         except AMQPError as error:
             self.broken = self.broken or repr(error)
         if self.broken is None:
@@ -185,12 +194,16 @@ class _Publisher(_Link):
             # Confirms that come later would be taken for those of the next batch.
             self.broken = f"no confirm within {seconds} s"
         unconfirmed, self._waiting = self._waiting, {}
-        return [
+        endings = [
             DeliveryEnding(delivery, self._error(delivery, tag in unconfirmed))
             for tag, delivery in enumerate(batch, start=first)
         ]
+        for ending, span in zip(endings, spans, strict=True):
+            if span:
+                _end(span, ending)
+        return endings
 
-    def _send(self, delivery: LeasedDelivery) -> None:
+    def _send(self, delivery: LeasedDelivery, traceparent: str | None) -> None:
         self._channel.basic_publish(
             EXCHANGE,
             delivery.type,
@@ -201,6 +214,7 @@ class _Publisher(_Link):
                 delivery_mode=pika.DeliveryMode.Persistent,
                 message_id=delivery.event_id,
                 type=delivery.type,
+                headers={"traceparent": traceparent} if traceparent else None,
             ),
             mandatory=True,
         )

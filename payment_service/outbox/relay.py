@@ -57,8 +57,8 @@ _LEASE = text("""
         ELSE greatest(placed.earlier_due_at, now() + interval '1 second') END
     FROM placed JOIN events e ON e.payment_id = placed.payment_id AND e.seq = placed.seq
     WHERE d.payment_id = placed.payment_id AND d.sink = :sink AND d.seq = placed.seq
-    RETURNING d.payment_id, d.seq, d.attempts, d.due_at AS leased_until, e.type, e.body,
-              placed.is_head, placed.due_at AS was_due_at
+    RETURNING d.payment_id, d.seq, d.attempts, d.due_at AS leased_until, d.traceparent,
+              e.type, e.body, placed.is_head, placed.due_at AS was_due_at
 """)
 
 # Locked in the order of the key, so that two relays that both believe to hold a batch (one was
@@ -197,6 +197,7 @@ def lease(name: str, sink: Sink, size: int) -> tuple[list[LeasedDelivery], int]:
             body=row.body,
             attempts=row.attempts,
             leased_until=row.leased_until,
+            traceparent=row.traceparent,
         )
         for row in heads
     ], len(found) - len(heads)

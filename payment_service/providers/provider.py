@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import TypeVar
 
 import structlog
 
@@ -25,9 +26,11 @@ from payment_service.providers.contract import (
     OutcomeUnknown,
     Result,
 )
-from payment_service.telemetry import metrics
+from payment_service.telemetry import metrics, traces
 
 log = structlog.get_logger(__name__)
+
+R = TypeVar("R", Result, Result | None)
 
 
 class Provider(abc.ABC):
@@ -125,10 +128,10 @@ class Provider(abc.ABC):
         """
         if self._never_handed_on(operation):
             return None
-        with self._measured("lookup", operation):
+        with self._measured("lookup", operation) as span:
             try:
                 found = self._lookup(operation)
-                return found and believable(found, operation)
+                return _noted(span, found and believable(found, operation))
             except NotSent as error:
                 raise OutcomeUnknown(f"look-up not possible: {error}") from error
 
@@ -159,8 +162,9 @@ class Provider(abc.ABC):
                 # begin finds here that its time is over.
                 if datetime.now(UTC) >= operation.send_before:
                     raise NotSent("too late to send", counts=False)
-                with self._measured(operation.type.lower(), operation), self._no_page(operation):
-                    return believable(ask(operation), operation)
+                verb = operation.type.lower()
+                with self._measured(verb, operation) as span, self._no_page(operation):
+                    return _noted(span, believable(ask(operation), operation))
         except CircuitOpen as error:
             raise NotSent(f"{self.name} is failing", retry_after=error.retry_after) from error
         finally:
@@ -177,12 +181,14 @@ class Provider(abc.ABC):
             raise
 
     @contextmanager
-    def _measured(self, verb: str, operation: Operation) -> Iterator[None]:
-        """Times and counts one call, and logs it where somebody is asked. The token and the
+    def _measured(self, verb: str, operation: Operation) -> Iterator[traces.Span]:
+        """Times, traces and counts one call, and logs it where somebody is asked. The token and the
         description are in no log."""
         started, ending = time.perf_counter(), "answered"
         try:
-            yield
+            with traces.inside(f"{self.name} {verb}") as span:
+                span.note("payment.reference", operation.reference)
+                yield span
         except (OutcomeUnknown, NotSent) as error:
             ending = "unknown" if isinstance(error, OutcomeUnknown) else "not_sent"
             metrics.PROCESSING_ERRORS.labels(self.name, ending).inc()
@@ -199,6 +205,15 @@ class Provider(abc.ABC):
                     ending=ending,
                     milliseconds=round(seconds * 1000, 1),
                 )
+
+
+def _noted(span: traces.Span, result: R) -> R:
+    """The result, and what it says in the trace."""
+    if result is not None:
+        span.note("payment.outcome", result.outcome)
+        if result.failure_code is not None:
+            span.note("payment.failure_code", result.failure_code)
+    return result
 
 
 def believable(result: Result, operation: Operation) -> Result:

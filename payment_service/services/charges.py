@@ -56,9 +56,10 @@ def _beginning(name: str, more: str = "") -> Statement:
         ON CONFLICT DO NOTHING RETURNING payment_id
     ), t AS (
         INSERT INTO transactions (payment_id, number, type, status, amount, currency, provider,
-            reference, description, request_id, created_at, send_before, due_at)
+            reference, description, request_id, traceparent, created_at, send_before, due_at)
         SELECT (SELECT payment_id FROM p), 1, :type, 'PROCESSING', :amount, :currency, :provider,
-            :t_reference, :description, :request_id, :now, :send_before, :due_at FROM k
+            :t_reference, :description, :request_id, :traceparent, :now, :send_before, :due_at
+        FROM k
         RETURNING payment_id, transaction_id
     {more})
     SELECT transaction_id, NULL AS fingerprint, payment_id, NULL AS transaction_number,

@@ -13,7 +13,7 @@ from typing import Any, TextIO, cast
 import orjson
 import structlog
 
-from payment_service.telemetry import masking
+from payment_service.telemetry import masking, traces
 
 
 class Unfailing(io.TextIOBase):
@@ -57,6 +57,7 @@ def configure(*, level: str, output: str, mask: masking.MaskText) -> None:
         structlog.processors.format_exc_info,
         masking.event_mask(mask),
         # Behind it: what they write needs no look.
+        traces.name_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

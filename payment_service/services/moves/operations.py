@@ -15,6 +15,7 @@ from payment_service.providers.contract import Operation
 from payment_service.providers.registry import Registry
 from payment_service.services.moves import links, outcomes, paid_twice
 from payment_service.services.moves.rows import PaymentRow, TransactionRow
+from payment_service.telemetry import traces
 
 
 def providers() -> Registry:
@@ -58,6 +59,7 @@ def new_transaction(
         "description": payment["description"] if number == 1 else None,
         "cause": cause,
         "request_id": caller.request_id,
+        "traceparent": traces.traceparent(),
         "created_at": moment,
         "occurred_at": None,
         "send_before": send_before,

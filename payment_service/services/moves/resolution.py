@@ -31,6 +31,7 @@ from payment_service.services.moves import (
 from payment_service.services.moves.operations import operation_of, providers
 from payment_service.services.moves.rows import TRANSACTION, PaymentRow, TransactionRow
 from payment_service.services.moves.transitions import OPEN
+from payment_service.telemetry import traces
 
 log = structlog.get_logger(__name__)
 
@@ -106,9 +107,24 @@ def resolve(*, payment_id: int, number: int, caller: Caller = WORKER, anyway: bo
     if provider is None:
         return _ask_again(transaction, "provider_off", caller, heard=False)
     earlier = [row for row in transactions if row["number"] != number]
+    with traces.going_on("look-up", transaction["traceparent"]) as span:
+        span.note("payment.reference", transaction["reference"])
+        span.note("payment.id", payment_id)
+        operation = operation_of(payment, transaction, earlier, said)
+        return _resolve(payment, transaction, provider, operation, caller)
+
+
+def _resolve(
+    payment: PaymentRow,
+    transaction: TransactionRow,
+    provider: Provider,
+    operation: Operation,
+    caller: Caller,
+) -> bool:
+    payment_id, number = transaction["payment_id"], transaction["number"]
+    asks = transaction["type"] in ASKS
     ends_at = _end_of_wait(payment, transaction, provider)
     over = ends_at is not None and ends_at <= datetime.now(UTC)
-    operation = operation_of(payment, transaction, earlier, said)
     with hearing.listening() as answer:
         result = _looked_up(provider, operation)
     lookups.note(transaction, answer, result or Found.NOT_FOUND)

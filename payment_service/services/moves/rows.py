@@ -82,6 +82,7 @@ class TransactionRow(TypedDict):
     description: str | None
     cause: str | None
     request_id: str | None
+    traceparent: str | None
     created_at: datetime
     occurred_at: datetime | None
     send_before: datetime

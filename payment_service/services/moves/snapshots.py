@@ -34,6 +34,7 @@ UNSEEN = {
         "transactions",
         "answer",
     ): "what it answered, masked, for people; sealed anew with each key",
+    ("transactions", "traceparent"): "which trace it began in, for who looks at traces",
     ("refund_requests", "expires_at"): "when it lapses, which gives nothing to anybody",
 }
 """Columns whose change audit does not see, and why. The worker writes them without an event."""

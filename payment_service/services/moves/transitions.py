@@ -25,6 +25,7 @@ from payment_service.services.moves.rows import (
     TransactionRow,
     dumped,
 )
+from payment_service.telemetry import traces
 
 OPEN = (TransactionStatus.PROCESSING, TransactionStatus.REQUIRES_ACTION)
 
@@ -206,8 +207,10 @@ def _event_data(
 
 
 def _deliveries(change: Change) -> list[dict[str, object]]:
+    # Not said where nothing is traced: it is null then.
+    traced = {"traceparent": came} if (came := traces.traceparent()) else {}
     return [
-        {"sink": sink, "seq": event["seq"]}
+        {"sink": sink, "seq": event["seq"], **traced}
         for event in change.events
         for sink in routes.sinks_for(event["type"], change.payment, settings())
     ]

@@ -54,6 +54,9 @@ _TOLD = {
 }
 """What each event says for itself; its time is the change's, and its hash comes as hex."""
 
+_OWED = {"sink": "text", "seq": _TOLD["seq"], "traceparent": "text"}
+"""What each delivery says for itself; it is due at the change's time."""
+
 _DELTA = {name: kind for name, kind in sql_types(total_deltas).items() if name != "at"}
 """What each delta says for itself; its time is the payment's, which the locked row has."""
 
@@ -94,9 +97,9 @@ def _applying(name: str, more: str = "") -> Statement:
         SELECT l.payment_id, :updated_at, decode(n.chain, 'hex'), {_of_n(_TOLD)}
         FROM l, {_records("events", {**_TOLD, "chain": "text"})}
     ), d AS (
-        INSERT INTO deliveries (sink, payment_id, seq, due_at, created_at)
-        SELECT n.sink, l.payment_id, n.seq, :updated_at, :updated_at
-        FROM l, {_records("deliveries", {"sink": "text", "seq": _TOLD["seq"]})}
+        INSERT INTO deliveries (payment_id, due_at, created_at, {", ".join(_OWED)})
+        SELECT l.payment_id, :updated_at, :updated_at, {_of_n(_OWED)}
+        FROM l, {_records("deliveries", _OWED)}
     ), x AS (
         INSERT INTO total_deltas (at, {", ".join(_DELTA)})
         SELECT l.created_at, {_of_n(_DELTA)} FROM l, {_records("deltas", _DELTA)}
