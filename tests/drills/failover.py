@@ -32,47 +32,69 @@ def drill(directory: Path, args: argparse.Namespace, say: Say) -> Iterator[Outco
 def _synchronous(directory: Path, say: Say) -> Outcome:
     stage = PairStage(directory, say, synchronous=True)
     with Playing(stage, say) as scene:
-        blow = _failover(stage, scene, say)
-        left = scene.settled()
-        say(f"settled: {sum(left.values())} open")
+        scene.until_asked(BEFORE)
+        blow = _death(stage, say)
+        _promotion(stage, say, blow)
+        scene.until_served(blow)
+        scene.until_asked(AFTER)
+        scene.settled()
         outcome = scene.judged("failover, synchronous")
         outcome.refused_seconds = scene.watch.refused_for(blow)
-        outcome.figures += _noticed(scene)
+        outcome.figures += _refusals(scene)
         return outcome
 
 
 def _asynchronous(directory: Path, say: Say) -> Outcome:
+    """What nobody knows any more must be asked of the provider before callers are let in again, or
+    a new refund takes the number of one that is lost."""
     stage = PairStage(directory, say, synchronous=False)
     began = datetime.now(UTC) - timedelta(minutes=1)
     with Playing(stage, say) as scene:
-        blow = _failover(stage, scene, say, alone=ALONE_SECONDS)
-        left = scene.settled()
-        say(f"settled: {sum(left.values())} open")
+        scene.until_asked(BEFORE)
+        stage.pair.hold_back()
+        time.sleep(ALONE_SECONDS)
+        blow = _death(stage, say)
+        _stop_service(stage)
+        _promotion(stage, say, blow)
         found = _listed(stage, began, say)
+        _start_service(stage)
+        scene.until_served(blow)
+        scene.until_asked(AFTER)
+        left = scene.settled()
         outcome = _shown(scene.books(), found)
+        outcome.broken += [f"{what}: {count}" for what, count in left.items()]
         outcome.refused_seconds = scene.watch.refused_for(blow)
-        outcome.figures += _noticed(scene)
+        outcome.figures += _refusals(scene)
         return outcome
 
 
-def _failover(stage: PairStage, scene: Scene, say: Say, alone: float = 0.0) -> float:
-    """Load, death, promotion, load; when the primary died."""
-    scene.until_asked(BEFORE)
-    if alone:
-        stage.pair.hold_back()
-        time.sleep(alone)
+def _death(stage: PairStage, say: Say) -> float:
+    """When the primary died; nobody noticed for a while."""
     blow = time.time()
     stage.pair.kill_primary()
     say("the primary is dead (kill -9)")
     time.sleep(NOTICED_SECONDS)
-    stage.pair.promote()
-    say(f"the standby is promoted, {time.time() - blow:.1f} s later")
-    scene.until_served(blow)
-    scene.until_asked(AFTER)
     return blow
 
 
-def _noticed(scene: Scene) -> list[str]:
+def _promotion(stage: PairStage, say: Say, blow: float) -> None:
+    stage.pair.promote()
+    say(f"the standby is promoted, {time.time() - blow:.1f} s after that")
+
+
+def _stop_service(stage: PairStage) -> None:
+    while stage.workers:
+        stage.kill_worker(0)
+    stage.kill_master()
+
+
+def _start_service(stage: PairStage) -> None:
+    stage.start_web()
+    stage.start_worker()
+    stage.start_worker()
+
+
+def _refusals(scene: Scene) -> list[str]:
     return [
         f"{NOTICED_SECONDS:.1f} s of it until the death was noticed",
         f"{len(scene.watch.unserved())} tries refused",

@@ -26,6 +26,8 @@ REPLAYED = 1000
 """How many of the newest answers are asked for once more at the end."""
 
 PATIENCE_SECONDS = 60.0
+SETTLED_SECONDS = 75.0
+"""For all that is owed to come to its end; what takes longer is told as open."""
 
 
 @dataclass
@@ -100,8 +102,11 @@ class Scene:
         self._left = settling.settle(
             self.stage, self.market, self.bank, self.levers,
             lambda: sum(thread.is_alive() for thread in self._threads), lambda: None,
+            SETTLED_SECONDS,
         )  # fmt: skip
-        return self._left
+        still = {what: count for what, count in self._left.items() if count}
+        self.say(f"settled; open: {still or 'nothing'}")
+        return still
 
     def books(self) -> Books:
         """All books, once nothing moves any more."""
