@@ -16,15 +16,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from tests.drills import failover
+from tests.drills import failover, rollover
 from tests.drills.scene import Outcome
 
 Drill = Callable[[Path, argparse.Namespace, Callable[[str], None]], Iterator[Outcome]]
-DRILLS: dict[str, Drill] = {"failover": failover.drill}
+DRILLS: dict[str, Drill] = {
+    "failover": failover.drill,
+    "rollover": rollover.rollover,
+    "upgrade": rollover.upgrade,
+}
 SHOWN = 10
 """Of what broke the first few are printed."""
 
-LOGS = ("web.log", "worker.log", "restore.log", "postgres.log", "server.log", "proxy.log")
+LOGS = ("web.log", "worker.log", "restore.log", "postgres.log", "server.log")
 
 
 def say(text: str) -> None:
@@ -66,7 +70,7 @@ def _run(name: str, args: argparse.Namespace) -> bool:
 
 def _keep_logs(directory: Path, kept: Path) -> None:
     for log in directory.rglob("*.log"):
-        if log.name in LOGS:
+        if log.name.endswith(LOGS):
             place = kept / log.relative_to(directory)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(log, place)

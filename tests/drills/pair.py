@@ -15,7 +15,7 @@ import psycopg2
 
 from payment_service import embedded
 from payment_service.embedded.account import account_of, acting_as, give
-from tests.campaign.stage import ROOT, Stage
+from tests.drills.stages import DrillStage
 
 STANDBY = "standby"
 SETTINGS = {"client_connection_check_interval": "200ms", "max_wal_senders": "4"}
@@ -121,11 +121,11 @@ class Pair:
         return int((place / "port").read_text())
 
 
-class PairStage(Stage):
-    """The campaign's stage, on a pair."""
+class PairStage(DrillStage):
+    """The drills' stage, on a pair."""
 
     def __init__(self, directory: Path, say: Callable[[str], None], *, synchronous: bool) -> None:
-        super().__init__(directory, ROOT, say, lambda: None)
+        super().__init__(directory, say)
         self.pair, self._synchronous = Pair(directory), synchronous
 
     def start_postgres(self) -> None:

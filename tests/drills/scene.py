@@ -22,11 +22,11 @@ from tests.drills.callers import BUSY, CalmLevers, Watch, WatchedCaller
 
 CALLERS = 6
 SEED = 20261123
-REPLAYED = 1000
+REPLAYED = 400
 """How many of the newest answers are asked for once more at the end."""
 
 PATIENCE_SECONDS = 60.0
-SETTLED_SECONDS = 75.0
+SETTLED_SECONDS = 90.0
 """For all that is owed to come to its end; what takes longer is told as open."""
 
 
@@ -182,7 +182,8 @@ class Playing:
 
 def workers_started(stage: Stage) -> int:
     """How many of the workers say in their log that they are at work."""
-    return (stage.directory / "worker.log").read_text(errors="replace").count('"worker_started"')
+    logs = stage.directory.glob("*worker.log")
+    return sum(log.read_text(errors="replace").count('"worker_started"') for log in logs)
 
 
 def counted(name: str, books: Books) -> Outcome:
