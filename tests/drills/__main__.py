@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from tests.drills import failover, rollover
+from tests.drills import failover, restore, rollover
 from tests.drills.scene import Outcome
 
 Drill = Callable[[Path, argparse.Namespace, Callable[[str], None]], Iterator[Outcome]]
 DRILLS: dict[str, Drill] = {
     "failover": failover.drill,
+    "restore": restore.drill,
     "rollover": rollover.rollover,
     "upgrade": rollover.upgrade,
 }
