@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from tests.drills import failover, restore, rollover
+from tests.drills import failover, network, restore, rollover
 from tests.drills.scene import Outcome
 
 Drill = Callable[[Path, argparse.Namespace, Callable[[str], None]], Iterator[Outcome]]
@@ -25,11 +25,12 @@ DRILLS: dict[str, Drill] = {
     "restore": restore.drill,
     "rollover": rollover.rollover,
     "upgrade": rollover.upgrade,
+    "network": network.drill,
 }
 SHOWN = 10
 """Of what broke the first few are printed."""
 
-LOGS = ("web.log", "worker.log", "restore.log", "postgres.log", "server.log")
+LOGS = ("web.log", "worker.log", "restore.log", "postgres.log", "server.log", "toxiproxy.log")
 
 
 def say(text: str) -> None:

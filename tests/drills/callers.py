@@ -69,6 +69,18 @@ class Watch:
         served = next((one.ended for one in after if one.served and one.sent > blow), time.time())
         return max(served, *refused) - blow
 
+    def longest_refusal(self) -> float:
+        """Seconds of the longest stretch in which somebody was refused and nobody was served."""
+        longest, served, refused = 0.0, 0.0, False
+        for one in self.all():
+            if one.served:
+                if refused:
+                    longest = max(longest, one.ended - served)
+                served, refused = one.ended, False
+            elif served:
+                refused = True
+        return longest
+
     def slowest(self) -> float:
         """Seconds that the slowest try that was served took."""
         return max((one.ended - one.sent for one in self.all() if one.served), default=0.0)
