@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 
 AROUND = 40
 """Requests before the first blow, and after each."""
-SECONDS = 4.0
+SECONDS = 3.5
 """How long each blow lasts."""
 LATENCY_MS = {"postgres": 15, "redis": 60, "rabbitmq": 100, "provider": 250}
 CUT_BYTES = {"postgres": 3000, "redis": 100, "rabbitmq": 300, "provider": 150}

@@ -29,6 +29,9 @@ PATIENCE_SECONDS = 60.0
 SETTLED_SECONDS = 90.0
 """For all that is owed to come to its end; what takes longer is told as open."""
 
+# Later than any time to live that the stage sets, so it was put off.
+_PUT_OFF = "UPDATE payments SET expires_at = now() WHERE expires_at > now() + interval '20 s'"
+
 
 @dataclass
 class Outcome:
@@ -101,12 +104,17 @@ class Scene:
         self.market.closing.set()
         self._left = settling.settle(
             self.stage, self.market, self.bank, self.levers,
-            lambda: sum(thread.is_alive() for thread in self._threads), lambda: None,
+            lambda: sum(thread.is_alive() for thread in self._threads), self._hurry,
             SETTLED_SECONDS,
         )  # fmt: skip
         still = {what: count for what, count in self._left.items() if count}
         self.say(f"settled; open: {still or 'nothing'}")
         return still
+
+    def _hurry(self) -> None:
+        """A release that met silence is asked for again after minutes; here these are over."""
+        with self.stage.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(_PUT_OFF)
 
     def books(self) -> Books:
         """All books, once nothing moves any more."""
