@@ -123,9 +123,10 @@ def settle(
     levers: Levers,
     at_work: Callable[[], int],
     check: Callable[[], None],
+    seconds: float = timing.SETTLED_SECONDS,
 ) -> dict[str, int]:
     """Waits until nothing is under way any more, and says what still is if that takes too long."""
-    deadline = time.monotonic() + timing.SETTLED_SECONDS
+    deadline = time.monotonic() + seconds
     left: dict[str, int] = {}
     looked = False
     with stage.connect() as connection:
