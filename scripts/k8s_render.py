@@ -1,0 +1,68 @@
+"""k8s/*.yaml, made from the chart with values/trial.yaml: a file for each kind of object.
+
+python -m scripts.k8s_render [FOLDER]: needs helm on PATH. Files that no object needs any more go.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+K8S = ROOT / "k8s"
+CHART = K8S / "chart"
+FILES = {"rules.yaml", "grafana-dashboard.json"}
+HEAD = "# Made by `make k8s-render` from k8s/chart with k8s/values/trial.yaml; change those.\n"
+SHORT = {
+    "PersistentVolumeClaim": "pvc",
+    "HorizontalPodAutoscaler": "hpa",
+    "PodDisruptionBudget": "pdb",
+}
+
+
+def copy_monitoring() -> None:
+    """The rules and the dashboard, into the chart: Helm reads no file from outside of it."""
+    (CHART / "files").mkdir(exist_ok=True)
+    for name in FILES:
+        shutil.copyfile(K8S / "monitoring" / name, CHART / "files" / name)
+
+
+def rendered() -> dict[str, str]:
+    """The files' texts by their names."""
+    values = str(K8S / "values" / "trial.yaml")
+    command = ["helm", "template", "payment-service", str(CHART), "-f", values]
+    done = subprocess.run(
+        [*command, "-n", "ride-hailing"], capture_output=True, text=True, check=True
+    )
+    files: dict[str, str] = {}
+    for document in done.stdout.split("\n---\n"):
+        body = "\n".join(
+            line for line in document.splitlines() if not re.match(r"---$|# Source: ", line)
+        ).strip()
+        if not (kind := re.search(r"^kind: (\w+)$", body, re.MULTILINE)):
+            continue
+        name = f"{SHORT.get(kind[1], kind[1].lower())}.yaml"
+        files[name] = files.get(name, HEAD) + f"---\n{body}\n"
+    return files
+
+
+def main(arguments: list[str]) -> int:
+    folder = Path(arguments[0]) if arguments else K8S
+    if shutil.which("helm") is None:
+        print("k8s-render: helm is missing", file=sys.stderr)
+        return 1
+    copy_monitoring()
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.yaml"):
+        if old.read_text().startswith(HEAD):
+            old.unlink()
+    for name, text in rendered().items():
+        (folder / name).write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

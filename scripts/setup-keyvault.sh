@@ -1,0 +1,53 @@
+#!/bin/sh
+# An Azure Key Vault with the service's secrets, and an identity that reads them, for
+# k8s/values/azure.yaml. Needs az, logged in. Run it again at will: what is there stays.
+#   scripts/setup-keyvault.sh VAULT RESOURCE_GROUP AKS_CLUSTER
+#
+# NAMESPACE (ride-hailing). DATABASE_URL, RABBITMQ_URL and REDIS_URL are taken from the environment;
+# SECRET_KEY and ENCRYPTION_KEYS are made where they are not there.
+set -eu
+
+[ $# = 3 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+vault=$1 group=$2 cluster=$3
+namespace=${NAMESPACE:-ride-hailing}
+identity=payment-service
+for program in az openssl; do
+  command -v "$program" > /dev/null || { echo "setup-keyvault: $program is missing" >&2; exit 1; }
+done
+for name in DATABASE_URL RABBITMQ_URL REDIS_URL; do
+  eval "[ -n \"\${$name:-}\" ]" || { echo "setup-keyvault: $name must be in the environment" >&2; exit 1; }
+done
+
+put() { # put OBJECT VALUE: a secret that is there stays
+  az keyvault secret show --vault-name "$vault" --name "$1" > /dev/null 2>&1 && { echo "  is there: $1"; return 0; }
+  file=$(mktemp)
+  printf %s "$2" > "$file" # not an argument, which everyone can read
+  az keyvault secret set --vault-name "$vault" --name "$1" --file "$file" --output none
+  rm -f "$file"
+  echo "  written: $1"
+}
+
+az keyvault show --name "$vault" --output none 2> /dev/null ||
+  az keyvault create --name "$vault" --resource-group "$group" --enable-rbac-authorization true --output none
+# Each is mounted under the name of a setting (objectAlias), by k8s/chart's keyVault.objects.
+put Payment-DatabaseConnection "$DATABASE_URL"
+put Payment-RabbitMQConnection "$RABBITMQ_URL"
+put Payment-RedisConnection "$REDIS_URL"
+put Payment-SecretKey "${SECRET_KEY:-$(openssl rand -hex 32)}"
+put Payment-EncryptionKeys "${ENCRYPTION_KEYS:-k1:$(openssl rand -base64 32)}"
+
+az identity show --name "$identity" --resource-group "$group" --output none 2> /dev/null ||
+  az identity create --name "$identity" --resource-group "$group" --output none
+client=$(az identity show --name "$identity" --resource-group "$group" --query clientId --output tsv)
+principal=$(az identity show --name "$identity" --resource-group "$group" --query principalId --output tsv)
+scope=$(az keyvault show --name "$vault" --query id --output tsv)
+az role assignment create --assignee-object-id "$principal" --assignee-principal-type ServicePrincipal \
+  --role "Key Vault Secrets User" --scope "$scope" --output none
+issuer=$(az aks show --name "$cluster" --resource-group "$group" --query oidcIssuerProfile.issuerUrl --output tsv)
+for account in payment-service payment-service-migrate; do
+  az identity federated-credential create --name "$account" --identity-name "$identity" --resource-group "$group" \
+    --issuer "$issuer" --subject "system:serviceaccount:$namespace:$account" --output none
+done
+echo "keyVault.name: $vault"
+echo "keyVault.clientId: $client"
+echo "keyVault.tenantId: $(az account show --query tenantId --output tsv)"
