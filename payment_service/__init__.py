@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from payment_service.identity.tokens import tokens_of
     from payment_service.models.keyring import Keyring
     from payment_service.providers.registry import Registry
-    from payment_service.telemetry import logs, requests
+    from payment_service.telemetry import database_metrics, logs, requests
 
     settings = settings or read_settings()
     app = SynchronousFlask(__name__, template_folder="../templates", static_folder="../static")
@@ -71,6 +71,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     logs.configure(level=settings.log_level, output=settings.log_format, mask=cards.masked)
     db.init_app(app)
+    with app.app_context():
+        database_metrics.watch_pools(db.engines, settings.db_pool_size)
     migrate.init_app(app, db)
     cache.init_app(app, patient_redis.client(settings.redis_url) if settings.redis_url else None)
     guard = browser.guard(settings)

@@ -7,6 +7,7 @@ from typing import Any
 from payment_service import patient_redis
 from payment_service.config import Settings
 from payment_service.extensions import HOT, READS
+from payment_service.telemetry.database_metrics import MeasuredCursor
 
 # A host that is gone without a word, or a process that stopped while it held a lock, must not hold
 # everybody else up. No lock here is held across a call to anyone, so 10 s is an accident already.
@@ -26,7 +27,7 @@ def of(settings: Settings) -> dict[str, Any]:
         "pool_size": settings.db_pool_size,
         "max_overflow": 0,
         "pool_timeout": settings.db_pool_timeout,
-        "connect_args": DATABASE_PATIENCE,
+        "connect_args": {**DATABASE_PATIENCE, "cursor_factory": MeasuredCursor},
         "hide_parameters": True,  # what callers sent stays out of logged errors
     }
     single = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,15 @@ from pathlib import Path
 import psycopg2
 
 from scripts.db_restore import restore
-from scripts.postgres import Failed, call, one_line
+from scripts.postgres import Failed, call, connected, one_line
+
+NOTE = """
+    INSERT INTO worker_beats (beat, host, last_at, counts, error)
+    VALUES ('backup', %s, now(), '{}', NULL)
+    ON CONFLICT (beat) DO UPDATE
+    SET host = EXCLUDED.host, last_at = EXCLUDED.last_at, counts = '{}', error = NULL
+"""
+"""A CronJob in a pod of its own says the same by psql: docs/operations/watching.md."""
 
 BACKUPS = Path(__file__).resolve().parents[1] / "backups"
 
@@ -33,6 +42,16 @@ def save(folder: Path = BACKUPS) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return target
+
+
+def note() -> None:
+    """Write into the database that a backup was done: an alert waits for it. A backup of a database
+    that can't be told, such as one that is older than the table, is as good."""
+    try:
+        with connected(os.environ["PGDATABASE"]) as cursor:
+            cursor.execute(NOTE, [socket.gethostname()])
+    except (Failed, psycopg2.Error) as error:
+        print(f"db-backup: not noted, so the alert for it goes on: {one_line(str(error))}")
 
 
 def check(file: Path) -> None:
@@ -62,6 +81,7 @@ def main(arguments: list[str]) -> int:
     try:
         if options.verb == "save":
             print(f"wrote {save()}")
+            note()
             return 0
         check(options.file)
         if not options.yes and not confirmed(options.file):

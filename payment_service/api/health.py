@@ -14,11 +14,12 @@ from payment_service.api.blueprints import Blueprint
 from payment_service.api.certificate_metrics import CertificatesCollector
 from payment_service.api.outbox_metrics import OutboxCollector
 from payment_service.api.totals_metrics import TotalsCollector
+from payment_service.api.watching_metrics import WatchingCollector
 from payment_service.api.webhook_metrics import WebhooksCollector
 from payment_service.config import settings
 from payment_service.domain.events import iso
 from payment_service.schemas import fields as own
-from payment_service.services import deliveries, health, totals, webhook_reading
+from payment_service.services import deliveries, health, totals, watching, webhook_reading
 from payment_service.telemetry import metrics
 from payment_service.telemetry.process_metrics import ProcessesCollector
 from payment_service.version import VERSION
@@ -120,4 +121,5 @@ def get_metrics() -> Response:
     registry.register(OutboxCollector(deliveries.standings()))
     registry.register(CertificatesCollector(health.certificate_ends()))
     registry.register(WebhooksCollector(webhook_reading.waiting()))
+    registry.register(WatchingCollector(watching.read()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -32,12 +32,12 @@ def _admit() -> None:
     """Raises NotFound for the metrics on the port of everybody, and for all else on theirs; for all
     but health on its port; and InvalidToken."""
     wanted = request.endpoint == METRICS
-    found = settings()
+    found, port = settings(), settings().metrics_port
     # The worker says by which of its sockets the request came, whatever its Host header says.
     _, came_by = request.server or ("", None)
     if found.health_port and came_by == found.health_port and request.endpoint not in HEALTH:
         raise NotFound
-    if found.metrics_port and (came_by == found.metrics_port) != wanted:
+    if port and (came_by == port) != wanted:
         raise NotFound
     sent = request.headers.get("Authorization", "")
     if wanted and not shows_token(sent, found.metrics_token):

@@ -60,6 +60,11 @@ class TotalsCollector(Collector):
             "Requests whose outcome is unknown for longer than RESOLUTION_ALARM_SECONDS",
             value=self._summary.unresolved,
         )
+        yield GaugeMetricFamily(
+            "payments_unresolved_oldest_age_seconds",
+            "Age of the oldest of them; 0 where there is none",
+            value=self._summary.oldest_unresolved,
+        )
         for name, text, label, values in (
             ("payments_by_status", "Payments by status", "status", by_status),
             ("payments_by_method", "Payments by method", "method", by_method),
@@ -70,6 +75,15 @@ class TotalsCollector(Collector):
             yield family
 
     def _amounts(self) -> Iterable[Metric]:
+        succeeded: dict[str, int] = defaultdict(int)
+        for row in self._summary.rows:
+            succeeded[row.currency] += row.entered if row.status == PaymentStatus.SUCCESS else 0
+        paid = CounterMetricFamily(
+            "payments_succeeded", "Payments that were captured", labels=["currency"]
+        )
+        for currency, count in sorted(succeeded.items()):
+            paid.add_metric([currency], count)
+        yield paid
         for name, text, column in (
             ("total_amount_processed", "Captured, ever, in major units", "captured"),
             ("total_refunds", "Refunded, ever, in major units", "refunded"),

@@ -12,13 +12,13 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 from structlog.contextvars import get_contextvars
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
+from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_attempt, wait_random
 from urllib3.exceptions import HTTPError
 
 from payment_service.http import hearing
 from payment_service.http.connections import Adapter, bounded
 from payment_service.json_objects import each_once
-from payment_service.telemetry import traces
+from payment_service.telemetry import metrics, traces
 
 MAX_ANSWER_BYTES = 1 << 20
 """No answer that we ask for comes near this; one that does is garbage."""
@@ -148,10 +148,16 @@ def _sent(
             raise Silence(f"{what}: {type(error).__name__}") from error
 
 
+def _count_repeated(state: RetryCallState) -> None:
+    host = urlsplit(str(state.args[0])).hostname if state.args else None
+    metrics.READS_REPEATED.labels(host or "unknown").inc()
+
+
 @retry(
     retry=retry_if_exception_type((Unreachable, Silence)),
     stop=stop_after_attempt(2),
     wait=wait_random(0.05, 0.2),
+    before_sleep=_count_repeated,
     reraise=True,
 )
 def get(

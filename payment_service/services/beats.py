@@ -6,12 +6,13 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
 from payment_service.domain.jobs import JobKind
@@ -110,10 +111,13 @@ def _write(beat: str, counts: Mapping[str, int], error: str | None) -> None:
         connection.execute(query.on_conflict_do_update(index_elements=["beat"], set_=values))
 
 
-def read(*, now: datetime | None = None) -> list[BeatStanding]:
-    """All beats that a worker of this version runs, in their order."""
-    with db.engine.connect() as connection:
-        found = {row.beat: row for row in connection.execute(select(BEAT))}
+def read(
+    *, now: datetime | None = None, connection: Connection | None = None
+) -> list[BeatStanding]:
+    """All beats that a worker of this version runs, in their order; read by this connection if one
+    is given."""
+    with nullcontext(connection) if connection else db.engine.connect() as reading:
+        found = {row.beat: row for row in reading.execute(select(BEAT))}
     moment = now or datetime.now(UTC)
     return [_standing(beat, seconds, found.get(beat), moment) for beat, seconds in PERIODS.items()]
 

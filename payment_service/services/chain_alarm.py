@@ -3,10 +3,11 @@ written down why yet. Each page of the operators says so until an admin does."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Connection, exists, func, select
 
 from payment_service.domain.acts import Act
 from payment_service.domain.jobs import BadJob, ItemState, JobKind, UnknownJob
@@ -50,10 +51,11 @@ class ChainAlarm:
     at: datetime
 
 
-def standing() -> ChainAlarm | None:
+def standing(*, connection: Connection | None = None) -> ChainAlarm | None:
     """The newest of what the last walk over everything found, and others after it, that nobody has
-    written down why yet: what is said of one payment explains none of the others."""
-    with db.engine.connect() as connection:
+    written down why yet: what is said of one payment explains none of the others. Read by this
+    connection if one is given."""
+    with nullcontext(connection) if connection else db.engine.connect() as connection:
         for row in connection.execute(_FOUND).all():
             noted = select(JOB.c.job_id).join(ITEM, _OF_JOB).where(JOB.c.job_id == row.job_id)
             if connection.execute(noted.where(_NOTED)).first() is None:

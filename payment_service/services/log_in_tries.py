@@ -20,6 +20,7 @@ from payment_service.domain.operators import SURE, operator_name
 from payment_service.extensions import db
 from payment_service.models import LogInTry, Operator, OperatorSession
 from payment_service.services import audit_log
+from payment_service.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +88,7 @@ def take(*, operator_id: int | None, name: str, address: str) -> Try | TooEarly:
             try_id: int = db.session.execute(adding, values | {"waits": waits}).scalar_one()
             return Try(try_id, account, network, waits)
         _tell(found.last_id, operator_id, account, address, wait)
+    metrics.LOG_INS_REFUSED.labels("too_early").inc()
     return TooEarly(math.ceil(wait))
 
 

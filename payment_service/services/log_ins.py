@@ -18,6 +18,7 @@ from payment_service.models import Operator
 from payment_service.services import audit_log, log_in_tries, second_factors, sessions
 from payment_service.services.log_in_tries import TooEarly, Try
 from payment_service.services.sessions import Begun, Current
+from payment_service.telemetry import metrics
 
 OPERATOR = Operator.__table__
 
@@ -188,6 +189,7 @@ def write_failed(
     address: str,
     session_id: int | None = None,
 ) -> None:
+    metrics.LOG_INS_REFUSED.labels(what).inc()
     audit_log.write(
         actor=WEB,
         act=Act.LOG_IN_FAILED,

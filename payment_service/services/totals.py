@@ -93,11 +93,13 @@ _REAP = text(f"DELETE FROM payment_hours WHERE hour < {HOURS_SINCE}")  # noqa: S
 @dataclass(frozen=True)
 class Summary:
     """The totals' rows, how many payments a provider is at work on this moment by method, and how
-    many requests have been unresolved for longer than RESOLUTION_ALARM_SECONDS."""
+    many requests have been unresolved for longer than RESOLUTION_ALARM_SECONDS, with the age of the
+    oldest of them in seconds."""
 
     rows: list[Any]
     processing: dict[str, int]
     unresolved: int
+    oldest_unresolved: float
 
 
 def zone() -> str:
@@ -145,19 +147,24 @@ def read() -> Summary:
     )
     with db.engine.connect() as connection:
         totals = connection.execute(select(PaymentTotal.__table__)).all()
+        unresolved = connection.execute(_unresolved()).one()
         return Summary(
             list(totals),
             {row.method: row.payments for row in connection.execute(at_work)},
-            connection.execute(_unresolved()).scalar_one(),
+            unresolved.requests,
+            float(unresolved.oldest or 0),
         )
 
 
-def _unresolved() -> Select[int]:
+def _unresolved() -> Select[Any, Any]:
     """Open requests are few, and all of them are due for a look-up: that index has them. What a
     person has yet to hand back is nobody's alarm."""
     since = datetime.now(UTC) - timedelta(seconds=settings().resolution_alarm_seconds)
     return (
-        select(func.count())
+        select(
+            func.count().label("requests"),
+            func.extract("epoch", func.now() - func.min(TRANSACTION.c.created_at)).label("oldest"),
+        )
         .select_from(TRANSACTION)
         .where(
             TRANSACTION.c.due_at.is_not(None),

@@ -95,6 +95,22 @@ FIUU_CIRCUIT = Gauge(
     multiprocess_mode="livemax",
 )
 
+LOOKUPS = Counter(
+    "payment_service_lookups",
+    "Times that a provider was asked what became of a request, by what it knew",
+    ["provider", "found"],
+)
+READS_REPEATED = Counter(
+    "payment_service_reads_repeated",
+    "Reads from others that were asked once more because no answer came",
+    ["host"],
+)
+LOG_INS_REFUSED = Counter(
+    "payment_service_log_ins_refused",
+    "Log-ins of operators that were refused: what was wrong, or too_early",
+    ["what"],
+)
+
 REQUEST_SECONDS = "payment_service_http_request_duration_seconds"
 """Histogram of the requests that were answered, by method, route and status."""
 

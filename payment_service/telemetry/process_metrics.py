@@ -20,14 +20,15 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class Used:
-    """What one process has used: seconds of CPU, bytes of memory that are in RAM."""
+    """What one process has used: seconds of CPU, those of its children that ended among them, so
+    that a worker's stay when it ends; bytes of memory that are in RAM."""
 
     cpu_seconds: float
     resident_bytes: int
 
 
 class ProcessesCollector(Collector):
-    """One scrape's families. Where a process ends, its seconds go with it, as at a restart."""
+    """One scrape's families."""
 
     def collect(self) -> Iterable[Metric]:
         found = list(of_group(os.getpgrp()))
@@ -58,4 +59,4 @@ def of_group(group: int, proc: Path = PROC) -> Iterator[Used]:
         except OSError:
             continue  # it ended meanwhile
         if int(fields[2]) == group:
-            yield Used((int(fields[11]) + int(fields[12])) / ticks, int(fields[21]) * page)
+            yield Used(sum(map(int, fields[11:15])) / ticks, int(fields[21]) * page)

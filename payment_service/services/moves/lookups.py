@@ -18,6 +18,7 @@ from payment_service.models.columns import Encrypted
 from payment_service.providers.contract import Result
 from payment_service.services.moves import heard as hearsay
 from payment_service.services.moves.rows import TransactionRow
+from payment_service.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +34,15 @@ def note(transaction: TransactionRow, heard: Heard, found: Result | Found) -> No
     looked up is worth more than its note."""
     if not heard.called:
         return
+    metrics.LOOKUPS.labels(transaction["provider"], _found(found)).inc()
     try:
         _write(transaction, heard, found)
     except Exception:
         log.exception("look_up_not_noted", reference=transaction["reference"])
+
+
+def _found(found: Result | Found) -> Found:
+    return Found(found.outcome if isinstance(found, Result) else found)
 
 
 def _write(transaction: TransactionRow, heard: Heard, found: Result | Found) -> None:
@@ -46,7 +52,7 @@ def _write(transaction: TransactionRow, heard: Heard, found: Result | Found) -> 
         "number": transaction["number"],
         "asked_at": datetime.now(UTC) - timedelta(milliseconds=took),
         "ms": took,
-        "found": Found(found.outcome if isinstance(found, Result) else found),
+        "found": _found(found),
     }
     with db.engine.begin() as connection:
         for _ in range(TRIES):
