@@ -9,9 +9,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from payment_service import embedded
+from payment_service.config import database_urls
 from payment_service.config.reading import is_set
 
 Environment = dict[str, str]
@@ -40,24 +39,26 @@ def running(var: Path) -> list[embedded.Server]:
     return [server for server in found if server]
 
 
+OF_LIBPQ = {
+    "PGHOST": "host",
+    "PGPORT": "port",
+    "PGUSER": "user",
+    "PGPASSWORD": "password",
+    "PGDATABASE": "dbname",
+    "PGSSLMODE": "sslmode",
+    "PGSSLROOTCERT": "sslrootcert",
+    "PGOPTIONS": "options",
+    "PGTARGETSESSIONATTRS": "target_session_attrs",
+}
+
+
 def client_variables(database_url: str) -> Environment:
     """What psql, pg_dump and pg_restore read to reach the database without any argument.
 
     In the environment, because everyone can read the arguments of a process.
     """
-    url = make_url(database_url)
-    query = {name: value for name, value in url.query.items() if isinstance(value, str)}
-    values = {
-        "PGHOST": url.host or query.get("host"),
-        "PGPORT": str(url.port) if url.port else query.get("port"),
-        "PGUSER": url.username,
-        "PGPASSWORD": url.password,
-        "PGDATABASE": url.database,
-        "PGSSLMODE": query.get("sslmode"),
-        "PGSSLROOTCERT": query.get("sslrootcert"),
-        "PGOPTIONS": query.get("options"),
-    }
-    return {name: str(value) for name, value in values.items() if value}
+    arguments = database_urls.for_libpq(database_url)
+    return {name: str(arguments[key]) for name, key in OF_LIBPQ.items() if arguments.get(key)}
 
 
 def with_programs(environ: Mapping[str, str]) -> Environment:

@@ -1,6 +1,6 @@
 """`make db-backup` and `make db-restore`, on the database that the PG variables name.
 
-python -m scripts.db_backup save
+python -m scripts.db_backup save [--keep N]
 python -m scripts.db_backup restore FILE [--yes] [--force]
 """
 
@@ -44,6 +44,15 @@ def save(folder: Path = BACKUPS) -> Path:
     return target
 
 
+def thin_out(keep: int, folder: Path = BACKUPS) -> list[Path]:
+    """Removes all backups but the newest `keep`, at least one; their names have their times."""
+    found = sorted(folder.glob("payments-*.dump"))
+    old = found[: -max(keep, 1)]
+    for file in old:
+        file.unlink()
+    return old
+
+
 def note() -> None:
     """Write into the database that a backup was done: an alert waits for it. A backup of a database
     that can't be told, such as one that is older than the table, is as good."""
@@ -71,7 +80,8 @@ def confirmed(file: Path) -> bool:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="db-backup")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("save")
+    saving = verbs.add_parser("save")
+    saving.add_argument("--keep", type=int, help="remove all but so many of the newest, afterwards")
     restoring = verbs.add_parser("restore")
     restoring.add_argument("file", type=Path)
     restoring.add_argument("--yes", action="store_true", help="don't ask first")
@@ -82,6 +92,8 @@ def main(arguments: list[str]) -> int:
         if options.verb == "save":
             print(f"wrote {save()}")
             note()
+            for old in thin_out(options.keep) if options.keep else []:
+                print(f"removed {old}")
             return 0
         check(options.file)
         if not options.yes and not confirmed(options.file):

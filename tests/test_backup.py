@@ -341,3 +341,13 @@ def test_it_asks_first(database: str, tmp_path: Path, answer: str, code: int) ->
     assert done.returncode == code
     assert str(make_url(database).database) in done.stdout
     assert len(all_rows(database)["lines"]) == (3000 if code == 0 else 0)
+
+
+def test_old_backups_go_and_the_newest_stay(tmp_path: Path) -> None:
+    names = [f"payments-2026112{day}T000000Z.dump" for day in range(5)]
+    for name in [*names, "payments-20261125T000000Z.part", "unknown-1.csv"]:
+        (tmp_path / name).touch()
+    removed = db_backup.thin_out(2, tmp_path)
+    assert [file.name for file in removed] == names[:3]
+    assert len(list(tmp_path.iterdir())) == 4
+    assert db_backup.thin_out(0, tmp_path)[0].name == names[3]  # one stays in any case

@@ -100,8 +100,8 @@ def _url_of(found: dict[str, str]) -> URL:
 
 
 def for_libpq(url: str) -> dict[str, Any]:
-    """What psycopg2.connect takes, of the form that `normal` gives."""
-    read = make_url(url)
+    """What psycopg2.connect takes, of an address in any form."""
+    read = make_url(normal(url))
     _, arguments = read.get_dialect()().create_connect_args(read)
     return dict(arguments)
 
