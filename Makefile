@@ -89,10 +89,11 @@ fmt: setup ## Format, and mend what ruff can mend
 
 check: lint test ## lint and test
 
-check-long: setup ## What takes too long for CI: the suite beside busy loops, every mutant, ten minutes of faults
+check-long: setup ## What takes too long for CI: the suite beside busy loops, every mutant, ten minutes of faults, drills
 	@$(MAKE) --no-print-directory test-busy
 	@$(MAKE) --no-print-directory mutants
 	@FAULTS_SECONDS=600 $(MAKE) --no-print-directory faults
+	@$(MAKE) --no-print-directory drills
 
 faults: setup ## Two minutes of everything dying, and what holds after: make faults [FAULTS_SEED=...]
 	@$(BIN)/python -m tests.campaign

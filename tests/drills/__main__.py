@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -62,6 +63,9 @@ def _run(name: str, args: argparse.Namespace) -> bool:
             _told(outcome)
             outcomes.append(outcome)
         well = bool(outcomes) and not any(outcome.broken for outcome in outcomes)
+    except Exception:
+        # The next drill is another matter.
+        traceback.print_exc()
     finally:
         if not well:
             _keep_logs(directory, args.kept / name)

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "trailer"}
 PATIENCE_SECONDS = 30.0
+JSON = [("Content-Type", "application/json")]
 
 
 class Balancer:
@@ -86,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
                 status, headers, answer = _asked(port, self.command, self.path, body, kept)
             except (OSError, HTTPException) as error:
                 self.server.balancer.failed.append(f"{self.command} {self.path}: {error!r}")
-                status, headers, answer = 502, [("Content-Type", "text/plain")], b"nobody answered"
+                status, headers, answer = 502, JSON, b'{"code": "nobody_answered"}'
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in HOP_BY_HOP | {"content-length"}:
