@@ -69,3 +69,6 @@ compose-check: setup $(SHIPPING)/venv/.installed ## The real Compose reads docke
 	@! env -u DB_PASS $(SHIPPING)/venv/bin/docker-compose --env-file /dev/null config -q 2>/dev/null || \
 	  { echo "compose-check: it starts without passwords" >&2; exit 1; }
 	@echo "  ok  without .env it is refused"
+
+compose-up-check: setup $(SHIPPING)/venv/.installed ## compose brought up for real by podman; on Debian, as root
+	@tests/shipping/compose_up.sh
