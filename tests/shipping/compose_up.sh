@@ -64,7 +64,7 @@ stand_in() { # stand_in NAME PACKAGES ENTRYPOINT: once; it is kept
   printf '%s' "$3" > "$work/entrypoint"
   chmod 755 "$work/entrypoint"
   local b="buildah --root $SHIPPING/store --runroot $SHIPPING/run"
-  run $b run -v /etc/apt:/etc/apt:ro "$container" -- sh -c \
+  run $b run "$container" -- sh -c \
     "printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $2"
   run $b copy "$container" "$work/entrypoint" /entrypoint
   run $b config --entrypoint '["/entrypoint"]' --cmd "" --env PATH=/usr/lib/postgresql/15/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
