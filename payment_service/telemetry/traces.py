@@ -63,7 +63,7 @@ def start(settings: Settings, process: str) -> bool:
     a thread sends the spans."""
     global _tracing
     if _tracing is None and settings.otel_exporter_otlp_endpoint:
-        # Here, because it takes 20 MB and half a second from those who use none of it.
+        # Here, because whoever does not trace is to load nothing of it.
         let_in()
         from payment_service.telemetry import spans
 
