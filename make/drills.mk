@@ -6,7 +6,7 @@ TOXIPROXY_VERSION := 2.12.0
 
 .PHONY: drills drill-failover drill-restore drill-rollover drill-upgrade drill-network
 
-drills: setup $(TOXIPROXY) ## All drills, one after the other: about ten minutes
+drills: setup $(TOXIPROXY) ## All drills, one after the other: ten to fifteen minutes
 	@$(DRILL) all
 
 drill-failover: setup ## The database's primary dies under load, the standby is promoted
