@@ -69,6 +69,11 @@ RUNS: dict[str, RunOnce] = {
 BEATS = tuple(Beat(name, run_once, beats.PERIODS[name]) for name, run_once in RUNS.items())
 
 
+LISTEN_SECONDS = 0.5
+"""How often the main thread wakes. Only it runs what a signal is for, and the kernel may give the
+signal to another one that is just being started: the main thread would then sleep on for ever."""
+
+
 def run(app: Flask, stopping: threading.Event, running: tuple[Beat, ...] = BEATS) -> None:
     """Runs all beats until `stopping` is set; the step at hand is finished first."""
     threads = [
@@ -79,7 +84,8 @@ def run(app: Flask, stopping: threading.Event, running: tuple[Beat, ...] = BEATS
         thread.start()
     log.info("worker_started", beats=[beat.name for beat in running])
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(LISTEN_SECONDS)
     with app.app_context():
         sinks.close()
     log.info("worker_stopped")
