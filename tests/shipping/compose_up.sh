@@ -20,6 +20,7 @@ if [ "${1:-}" != inside ]; then
   done
   rm -rf "$work"
   # Where both kinds of cgroups are mounted crun starts nothing; here it sees one kind only.
+  # shellcheck disable=SC2016
   exec unshare -m bash -ec 'mount --make-rprivate /; umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec bash "$0" inside' "${BASH_SOURCE[0]}"
 fi
 
@@ -86,6 +87,7 @@ if [ ! -s $data/PG_VERSION ]; then
 fi
 exec setpriv --reuid=postgres --regid=postgres --init-groups postgres -D $data -c "listen_addresses=*"
 '
+# shellcheck disable=SC2016
 stand_in redis redis-server '#!/bin/sh
 [ "$1" = redis-server ] || set -- redis-server "$@"
 exec "$@" --protected-mode no
