@@ -363,7 +363,8 @@ def test_bad_settings_are_told_before_anything_starts(place: Place) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "run: These settings of the environment are missing or wrong:",
-        "  DATABASE_URL: must be postgresql://user:password@host:port/name",
+        "  DATABASE_URL: must be postgresql://user:password@host:port/name, several hosts with"
+        " commas between, or Host=host;Port=port;Database=name;Username=user;Password=password",
         "  REDIS_URL: must be redis://:password@host:port/number, or rediss://; behind a ? at most"
         " db, protocol, client_name and what begins with ssl_",
         "  SEED_DEMO: must be true or false",
