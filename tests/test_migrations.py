@@ -16,6 +16,7 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import event, text
 
 from payment_service.extensions import db
+from payment_service.version import SCHEMA
 from tests.fixtures import MakeApp
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,6 +85,35 @@ def test_each_migration_can_be_taken_back_alone(bare: Flask) -> None:
     for before in reversed(stood):
         downgrade(str(FOLDER), revision="-1")
         assert objects() == before
+
+
+def test_code_without_its_migrations_is_not_ready(bare: Flask) -> None:
+    """So that a pod which starts before them gets no requests that would fail."""
+    ours = revisions()
+    assert ours[-1] == SCHEMA
+    client = bare.test_client()
+    for revision, found in ((None, "none"), (ours[-2], ours[-2])):
+        if revision is not None:
+            upgrade(str(FOLDER), revision=revision)
+        answer = client.get("/health/ready")
+        assert (answer.status_code, answer.json["status"]) == (503, "DOWN")
+        assert answer.json["dependencies"]["database"] == "UP"
+        assert answer.json["dependencies"]["schema"] == "DOWN"
+        assert answer.json["warnings"] == [
+            f"the database is at migration {found} and needs {SCHEMA}: flask db upgrade"
+        ]
+    upgrade(str(FOLDER))
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_a_newer_schema_is_good_enough(bare: Flask) -> None:
+    """While the next version comes in, this one serves on, and starts anew where a pod dies."""
+    upgrade(str(FOLDER))
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    answer = bare.test_client().get("/health/ready")
+    assert answer.status_code == 200
+    assert "schema" not in answer.json["dependencies"]
 
 
 # Said of every generated column, changed or not; the test below compares how they are generated.

@@ -18,6 +18,7 @@ STILL = {
     " back.",
     "keys": "Money moves as always for callers whose keys are known. Tokens under a new key are"
     " refused until it is back.",
+    "schema": "What needs no new column or table. This process asks for no requests meanwhile.",
 }
 """What still works without each."""
 WITHOUT_WORKER = (
@@ -35,11 +36,12 @@ class Health(Page):
 
     @expose()
     def index(self) -> str:
+        states = health.check()
         standing = beats.read()
         return self.render(
-            states=health.check(),
+            states=states,
             since=health.down_since(),
-            warnings=health.warnings(),
+            warnings=health.warnings(states),
             circuits=desk.circuits(),
             beats=standing,
             silent=[beat for beat in standing if beat.is_silent],

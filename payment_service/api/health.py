@@ -51,7 +51,7 @@ class HealthSchema(own.AnswerSchema):
 
 class ReadinessSchema(own.AnswerSchema):
     """Whether requests can be served, and what they need. `warnings`, if there are any, say what
-    will fail soon."""
+    fails or will fail soon, and what to do."""
 
     sometimes = frozenset({"warnings"})
     example: ClassVar[own.Wire] = {
@@ -87,19 +87,22 @@ def get_health() -> dict[str, Any]:
 @blueprint.get("/ready", operation="getReady")
 @blueprint.get("/health/ready", operation="getReadiness")
 @blueprint.response(200, ReadinessSchema)
-@blueprint.alt_response(503, schema=ReadinessSchema, description="The database does not answer")
+@blueprint.alt_response(
+    503, schema=ReadinessSchema, description="No database, or its schema is too old"
+)
 def get_ready() -> tuple[dict[str, Any], int]:
     """Say whether requests can be served
 
-    The database decides; Redis, RabbitMQ and who serves the keys of tokens only degrade.
+    The database decides, and whether its migrations are made (`schema` is DOWN where one is
+    missing); Redis, RabbitMQ and who serves the keys of tokens only degrade.
     """
     states = health.check()
-    ready = states["database"] == health.UP
+    ready = health.is_ready(states)
     degraded = health.DOWN in states.values()
     body = {
         "status": ("DEGRADED" if degraded else "UP") if ready else "DOWN",
         "dependencies": states,
-        "warnings": health.warnings() or None,
+        "warnings": health.warnings(states) or None,
         "timestamp": iso(datetime.now(UTC)),
     }
     return body, 200 if ready else 503

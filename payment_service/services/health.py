@@ -8,15 +8,17 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from flask import current_app
+from psycopg2.errors import UndefinedTable
 from redis.exceptions import RedisError
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from payment_service.config import settings
 from payment_service.extensions import cache, db
 from payment_service.identity.tokens import Tokens
 from payment_service.outbox import rabbitmq
 from payment_service.services.moves.operations import providers
+from payment_service.version import SCHEMA
 
 log = structlog.get_logger(__name__)
 
@@ -37,13 +39,20 @@ _looking = threading.Lock()
 
 def check() -> dict[str, str]:
     """Each dependency's state: UP, DOWN, or OFF where none is set. The database decides. `keys`, of
-    tokens, are among them where somebody serves them."""
+    tokens, are among them where somebody serves them; `schema` is where a migration is missing."""
     states = {"database": database(), "redis": _redis(), "rabbitmq": _rabbitmq()}
     tokens: Tokens | None = current_app.extensions["tokens"]
     if tokens is not None and (well := tokens.keys.is_well()) is not None:
         states["keys"] = UP if well else DOWN
+    if states["database"] == UP and missing_migrations() is not None:
+        states["schema"] = DOWN
     _note(states)
     return states
+
+
+def is_ready(states: dict[str, str]) -> bool:
+    """Whether requests can be served, as these states of `check` say."""
+    return states["database"] == UP and "schema" not in states
 
 
 def down_since() -> dict[str, datetime]:
@@ -74,9 +83,11 @@ def certificate_ends() -> dict[str, datetime | None]:
     return ends
 
 
-def warnings() -> list[str]:
-    """What will fail soon if nobody sees to it."""
+def warnings(states: dict[str, str]) -> list[str]:
+    """What fails, or will fail soon, if nobody sees to it; `states` are those of `check`."""
     found = []
+    if "schema" in states and (missing := missing_migrations()) is not None:
+        found.append(missing)
     for name, end in certificate_ends().items():
         if end is None:
             found.append(f"the certificate for {name} can't be read")
@@ -94,6 +105,27 @@ def database() -> str:
         log.warning("database_down", error=type(error).__name__)
         return DOWN
     return UP
+
+
+def missing_migrations() -> str | None:
+    """What is to be done where the database's schema is older than this code needs; None where it
+    is new enough, which is asked until it is so, or where the database can't tell."""
+    if current_app.extensions.get("schema_is_new_enough"):
+        return None
+    try:
+        with db.engine.connect() as connection:
+            found = connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
+    except ProgrammingError as error:
+        if not isinstance(error.orig, UndefinedTable):
+            return None
+        found = None
+    except SQLAlchemyError:
+        return None
+    if found is not None and found >= SCHEMA:
+        current_app.extensions["schema_is_new_enough"] = True
+        return None
+    log.warning("migrations_missing", found=found, needed=SCHEMA)
+    return f"the database is at migration {found or 'none'} and needs {SCHEMA}: flask db upgrade"
 
 
 def _redis() -> str:
