@@ -45,11 +45,15 @@ def of(settings: Settings) -> dict[str, Any]:
         "SQLALCHEMY_ENGINE_OPTIONS": {**pool, "pool_pre_ping": True},
         "SQLALCHEMY_BINDS": dict.fromkeys((HOT, READS), single),
         "RATELIMIT_ENABLED": settings.rate_limit_enabled,
-        "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
+        # Where a pool is given, limits takes nothing but its own prefix from the URL.
+        "RATELIMIT_STORAGE_URI": "redis://" if settings.redis_url else "memory://",
         # All threads may find at once that Redis has lost the limiter's scripts.
         "RATELIMIT_STORAGE_OPTIONS": (
-            patient_redis.options(settings.redis_url)
-            | {"max_connections": settings.web_threads + 20}
+            {
+                "connection_pool": patient_redis.pool(
+                    settings.redis_url, max_connections=settings.web_threads + 20
+                )
+            }
             if settings.redis_url
             else {}
         ),

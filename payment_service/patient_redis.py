@@ -6,28 +6,61 @@ import socket
 import time
 from typing import Any
 
-from redis import Redis
-from redis.connection import Connection, SSLConnection
+from redis import ConnectionPool, Redis
+from redis.connection import Connection, SSLConnection, parse_url
+from redis.exceptions import ConnectionError, ReadOnlyError
+from redis.sentinel import Sentinel
 
 from payment_service import addresses
+from payment_service.config import redis_urls
 
 REDIS_PATIENCE = 0.5
 """Seconds: for a connection, from looking its host's name up to TLS, and for each answer. Redis
 only speeds things up; a request waits no longer than this for a dead one."""
 
 
-def options(url: str) -> dict[str, Any]:
-    """redis-py's own, for a client of this URL. An option in the URL would win over them, so
-    config/urls.py takes none that has to do with waiting."""
-    return {
-        "socket_timeout": REDIS_PATIENCE,
-        "socket_connect_timeout": REDIS_PATIENCE,
-        "connection_class": _TLS if url.startswith("rediss:") else _Plain,
-    }
+def pool(url: str, **more: Any) -> ConnectionPool:
+    """Connections to the Redis of this URL, or to the master that its Sentinels name; `more` are
+    redis-py's options of a pool. An option in the URL would win over ours, so config/urls.py takes
+    none that has to do with waiting."""
+    found = redis_urls.watched(url)
+    if found is None:
+        return ConnectionPool.from_url(url, **_patience(url, _Plain, _TLS), **more)
+    asked = {"sentinel": _sentinel(found), "master": found.master}
+    patience = _patience(found.redis_url, _OfSentinel, _OfSentinelTLS)
+    return ConnectionPool.from_url(found.redis_url, **patience, **asked, **more)
 
 
 def client(url: str) -> Redis:
-    return Redis.from_url(url, **options(url))
+    return Redis(connection_pool=pool(url))
+
+
+def _patience(url: str, plain: type[Connection], tls: type[Connection]) -> dict[str, Any]:
+    return {
+        "socket_timeout": REDIS_PATIENCE,
+        "socket_connect_timeout": REDIS_PATIENCE,
+        "connection_class": tls if url.startswith("rediss:") else plain,
+    }
+
+
+def _sentinel(found: redis_urls.Watched) -> Sentinel:
+    """Asks them in turn. Each gets a part of the patience: with all of them dead nobody waits
+    longer to learn of no master than for a dead master."""
+    part = REDIS_PATIENCE / len(found.sentinels)
+    about = parse_url(found.redis_url)  # type: ignore[no-untyped-call]
+    options = {
+        **{name: value for name, value in about.items() if name.startswith("ssl_")},
+        **_patience(found.redis_url, _Plain, _TLS),
+        "socket_timeout": part,
+        "socket_connect_timeout": part,
+        "password": found.sentinel_password,
+    }
+    asked = Sentinel([])  # type: ignore[no-untyped-call]
+    asked.sentinels = [
+        Redis(connection_pool=ConnectionPool(host=host, port=port, **options))
+        for host, port in found.sentinels
+    ]
+    return asked
 
 
 class _Plain(Connection):
@@ -66,3 +99,29 @@ class _TLS(SSLConnection, _Plain):
         wrapped = super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
         wrapped.settimeout(self.socket_timeout)
         return wrapped
+
+
+class _OfSentinel(_Plain):
+    """Goes to the master that the Sentinels name when it connects."""
+
+    def __init__(self, *, sentinel: Sentinel, master: str, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self._sentinel, self._master = sentinel, master
+
+    def _connect(self) -> Any:
+        found = self._sentinel.discover_master(self._master)  # type: ignore[no-untyped-call]
+        self.host, self.port = found
+        return super()._connect()
+
+    def read_response(self, *args: Any, **more: Any) -> Any:
+        """A master that has become a replica refuses what is written: whoever hears that connects
+        anew, and so to the new master."""
+        try:
+            return super().read_response(*args, **more)
+        except ReadOnlyError as error:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise ConnectionError("this Redis is not the master any more") from error
+
+
+class _OfSentinelTLS(_OfSentinel, _TLS):
+    pass

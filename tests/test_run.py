@@ -365,8 +365,9 @@ def test_bad_settings_are_told_before_anything_starts(place: Place) -> None:
         "run: These settings of the environment are missing or wrong:",
         "  DATABASE_URL: must be postgresql://user:password@host:port/name, several hosts with"
         " commas between, or Host=host;Port=port;Database=name;Username=user;Password=password",
-        "  REDIS_URL: must be redis://:password@host:port/number, or rediss://; behind a ? at most"
-        " db, protocol, client_name and what begins with ssl_",
+        "  REDIS_URL: must be redis://:password@host:port/number, rediss://, or redis+sentinel://"
+        ":password@host:port,host:port/master/number; behind a ? at most db, protocol, client_name,"
+        " what begins with ssl_, and sentinel_password",
         "  SEED_DEMO: must be true or false",
         "  SANDBOX_PORT: must be a port, from 1 to 65535",
         "  VAR_DIR: must be a folder that is there and can be written, or can be made",

@@ -265,8 +265,9 @@ DATABASE_FORMS = (
 DATABASE_URL = text(urls.is_postgres, DATABASE_FORMS, secret=True)
 REDIS_URL = text(
     urls.is_redis,
-    "must be redis://:password@host:port/number, or rediss://; behind a ? at most db, protocol, "
-    "client_name and what begins with ssl_",
+    "must be redis://:password@host:port/number, rediss://, or redis+sentinel://:password@"
+    "host:port,host:port/master/number; behind a ? at most db, protocol, client_name, what begins "
+    "with ssl_, and sentinel_password",
     secret=True,
 )
 RABBITMQ_URL = text(

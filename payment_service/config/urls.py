@@ -13,7 +13,7 @@ import redis
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from payment_service.config import database_urls
+from payment_service.config import database_urls, redis_urls
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -114,6 +114,14 @@ def postgres_of(parts: dict[str, Any]) -> str:
 
 def is_redis(text: str) -> bool:
     """How long Redis is waited for, and how often, is not for the URL to say (patient_redis)."""
+    try:
+        found = redis_urls.watched(text)
+    except ValueError:
+        return False
+    if found is not None:
+        text = found.redis_url
+        if not all(is_host(host) and port > 0 for host, port in found.sentinels):
+            return False
     url = _split(text, "redis", "rediss")
     if url is None or not re.fullmatch(r"/?[0-9]{0,6}", url.path, re.ASCII) or url.fragment:
         return False
