@@ -89,11 +89,12 @@ fmt: setup ## Format, and mend what ruff can mend
 
 check: lint test ## lint and test
 
-check-long: setup ## What takes too long for CI: the suite beside busy loops, every mutant, ten minutes of faults, drills
+check-long: setup ## What takes too long for CI: the suite beside busy loops, every mutant, ten minutes of faults, drills, compose brought up
 	@$(MAKE) --no-print-directory test-busy
 	@$(MAKE) --no-print-directory mutants
 	@FAULTS_SECONDS=600 $(MAKE) --no-print-directory faults
 	@$(MAKE) --no-print-directory drills
+	@$(MAKE) --no-print-directory compose-up-check
 
 faults: setup ## Two minutes of everything dying, and what holds after: make faults [FAULTS_SEED=...]
 	@$(BIN)/python -m tests.campaign

@@ -45,6 +45,9 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 cgroup_manager = "cgroupfs"
 runtime = "crun"
 events_logger = "file"
+[network]
+# In a store that buildah has used before podman, podman takes the old one, which knows no names.
+network_backend = "netavark"
 X
 cat > "$work/storage.conf" <<X
 [storage]
