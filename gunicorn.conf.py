@@ -57,9 +57,9 @@ class EvenWorker(PatientWorker):
             raise AppImportError("AUTH_MODE=off is refused unless it listens on loopback only")
 
     def _look_around(self) -> None:
-        """Raises BadSettings if rows need a key that is not there; says what is odd in the routes,
-        and writes down the settings. Nobody waits for a database that is away: whoever reads such a
-        row is told then."""
+        """Raises BadSettings if rows need a key that is not there, or prepared statements meet a
+        pooler; says what is odd in the routes, and writes down the settings. Nobody waits for a
+        database that is away: whoever reads such a row is told then."""
         if "keyring" not in getattr(self.wsgi, "extensions", {}):
             return  # another app than ours
         # Here, as the app has loaded them by now.
@@ -71,6 +71,7 @@ class EvenWorker(PatientWorker):
         with self.wsgi.app_context(), contextlib.suppress(OperationalError):
             starting.warn_of_names()
             starting.warn_of_routes()
+            starting.look_at_database()
             keys.refuse_missing()
             starting.write_down(process="web", started=started)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from alembic import context
+from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import text
 
-from payment_service import models  # noqa: F401  (fills the metadata)
+from payment_service import (
+    models,  # noqa: F401  (fills the metadata)
+    pooler,
+)
 
 config = context.config
 database = current_app.extensions["migrate"].db
@@ -16,6 +20,9 @@ LOCK_TIMEOUT = "5s"
 
 
 def run() -> None:
+    if pooler.lends():
+        # The lock time-out is a SET: it would be left on somebody else's connection, and not ours.
+        raise CommandError("migrations need the database's own address, not that of a pooler")
     with database.engine.connect() as connection:
         connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.commit()

@@ -10,24 +10,27 @@ from payment_service.extensions import HOT, READS
 from payment_service.telemetry.database_metrics import MeasuredCursor
 
 # A host that is gone without a word, or a process that stopped while it held a lock, must not hold
-# everybody else up. No lock here is held across a call to anyone, so 10 s is an accident already.
+# everybody else up.
 DATABASE_PATIENCE = {
     "connect_timeout": 5,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "fallback_application_name": "payment-service",  # for whoever asks who is connected
-    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
 }
+# No lock here is held across a call to anyone, so 10 s is an accident already. A pooler in
+# transaction mode refuses them; behind one they are the role's (scripts/roles.sql).
+LIMITS = {"options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"}
 
 
 def of(settings: Settings) -> dict[str, Any]:
     """What Flask and its extensions read from app.config."""
+    limits = LIMITS if settings.db_prepare else {}
     pool = {
         "pool_size": settings.db_pool_size,
         "max_overflow": 0,
         "pool_timeout": settings.db_pool_timeout,
-        "connect_args": {**DATABASE_PATIENCE, "cursor_factory": MeasuredCursor},
+        "connect_args": {**DATABASE_PATIENCE, **limits, "cursor_factory": MeasuredCursor},
         "hide_parameters": True,  # what callers sent stays out of logged errors
     }
     single = {

@@ -38,6 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "flask_app",
             "flask_settings",
             "patient_redis",
+            "pooler",
             "problems",
             "ratelimit",
             "queries",

@@ -141,6 +141,7 @@ def _catalog_edited(connection: Connection, added: int) -> None:
 def worker() -> None:
     """Run the background beats until SIGTERM; any number of workers may run."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    starting.look_at_database()
     needed_keys.refuse_missing()
     starting.warn_of_names()
     starting.warn_of_routes()

@@ -12,7 +12,8 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from payment_service.config import Settings, other_names, settings
+from payment_service import pooler
+from payment_service.config import BadSettings, Settings, other_names, settings
 from payment_service.domain import jsontext
 from payment_service.domain.acts import Act
 from payment_service.extensions import db
@@ -25,6 +26,11 @@ log = structlog.get_logger(__name__)
 APART = timedelta(hours=1)
 """A hundred replicas that are started one after the other are there in less, and are one row. One
 that is started again and again makes at most 24 rows a day."""
+
+_UNLIMITED = text("""
+    SELECT name FROM pg_settings WHERE setting = '0' AND
+        name IN ('lock_timeout', 'idle_in_transaction_session_timeout') ORDER BY name
+""")
 
 # Whoever holds the chain for longer must not hold up a start.
 _PATIENCE = text("SET LOCAL lock_timeout = '2s'")
@@ -58,6 +64,27 @@ def write_down(*, process: str, started: datetime) -> bool:
         log.warning("settings_not_written_down", settings=hash_, error=type(error).__name__)
         return False
     return True
+
+
+def look_at_database() -> None:
+    """Raises BadSettings if a pooler lends connections for a transaction and we would prepare
+    statements on them: those that another release prepared there would be run as ours. Says in the
+    log whether locks are waited for without end. Raises OperationalError if the database is away.
+    """
+    if settings().db_prepare:
+        if pooler.lends():
+            raise BadSettings(
+                {"DB_PREPARE": ["must be false behind a pooler in transaction mode (PgBouncer)"]}
+            )
+        return
+    with db.engine.connect() as connection:
+        unlimited = list(connection.execute(_UNLIMITED).scalars())
+    if unlimited:
+        log.warning(
+            "database_waits_without_end",
+            unlimited=unlimited,
+            why="with DB_PREPARE=false they are the role's: see docs/operations/pgbouncer.md",
+        )
 
 
 def warn_of_names() -> None:
