@@ -47,7 +47,7 @@ def read_settings(**overrides: Any) -> Settings:
 
 def create_app(settings: Settings | None = None) -> Flask:
     """A wired app. Without `settings` they are read from the environment."""
-    from payment_service import admin, api, cli, flask_settings, patient_redis
+    from payment_service import admin, api, cli, flask_settings, patient_redis, replica
     from payment_service.api import auth, browser
     from payment_service.api.proxies import behind_proxies
     from payment_service.config import kinds
@@ -74,6 +74,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     with app.app_context():
         database_metrics.watch_pools(db.engines, settings.db_pool_size)
     migrate.init_app(app, db)
+    replica.init_app(app)
     cache.init_app(app, patient_redis.client(settings.redis_url) if settings.redis_url else None)
     guard = browser.guard(settings)
     requests.watch(app, refused=cards.contains_card_number, guard=guard)

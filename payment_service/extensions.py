@@ -20,6 +20,8 @@ NAMING = {
 HOT, READS = "hot", "reads"
 """Bind keys of the AUTOCOMMIT engines: of the charge path, one round trip per phase, and of what is
 read and shown. Apart, so that no number of long lists keeps a charge waiting for a connection."""
+REPLICA = "replica"
+"""Bind key, as READS, of DATABASE_READ_URL, where it is set."""
 
 
 class Cache:

@@ -6,7 +6,7 @@ from typing import Any
 
 from payment_service import patient_redis
 from payment_service.config import Settings
-from payment_service.extensions import HOT, READS
+from payment_service.extensions import HOT, READS, REPLICA
 from payment_service.telemetry.database_metrics import MeasuredCursor
 
 # A host that is gone without a word, or a process that stopped while it held a lock, must not hold
@@ -26,7 +26,7 @@ LIMITS = {"options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout
 def of(settings: Settings) -> dict[str, Any]:
     """What Flask and its extensions read from app.config."""
     limits = LIMITS if settings.db_prepare else {}
-    pool = {
+    pool: dict[str, Any] = {
         "pool_size": settings.db_pool_size,
         "max_overflow": 0,
         "pool_timeout": settings.db_pool_timeout,
@@ -39,6 +39,11 @@ def of(settings: Settings) -> dict[str, Any]:
         "pool_reset_on_return": None,  # there is no transaction to roll back
         **pool,
     }
+    binds = dict.fromkeys((HOT, READS), single)
+    if settings.database_read_url is not None:
+        # It is only quicker than the primary while it answers.
+        soon = {**pool["connect_args"], "connect_timeout": 2}
+        binds[REPLICA] = {**single, "url": settings.database_read_url, "connect_args": soon}
     return {
         "DEBUG": settings.flask_debug,
         "SECRET_KEY": settings.secret_key,
@@ -46,7 +51,7 @@ def of(settings: Settings) -> dict[str, Any]:
         # The ordinary pool makes sure of a connection before it is used; the others look at the
         # socket instead (statements.hot).
         "SQLALCHEMY_ENGINE_OPTIONS": {**pool, "pool_pre_ping": True},
-        "SQLALCHEMY_BINDS": dict.fromkeys((HOT, READS), single),
+        "SQLALCHEMY_BINDS": binds,
         "RATELIMIT_ENABLED": settings.rate_limit_enabled,
         # Where a pool is given, limits takes nothing but its own prefix from the URL.
         "RATELIMIT_STORAGE_URI": "redis://" if settings.redis_url else "memory://",

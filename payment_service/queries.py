@@ -27,6 +27,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql import visitors
 
+from payment_service import replica
 from payment_service.extensions import READS
 from payment_service.statements import Statement
 
@@ -67,7 +68,8 @@ class Query:
     def rows_within(self, seconds: float | None, **values: object) -> list[Row]:
         """Its rows, if the database has them after that time. Raises TookTooLong, too."""
         found = []
-        for values_of_row in self._statement.read(values, READS, seconds):
+        given = replica.answer(lambda pool: self._statement.read(values, pool, seconds))
+        for values_of_row in given:
             row = dict(zip(self._names, values_of_row, strict=True))
             for label, listed in self._lists:
                 row[label] = listed.read(row[label])

@@ -58,7 +58,7 @@ def is_silence(error: psycopg2.Error) -> bool:
 
 
 @contextmanager
-def hot(pool: str = HOT) -> Iterator[PoolProxiedConnection]:
+def hot(pool: str | None = HOT) -> Iterator[PoolProxiedConnection]:
     """A pooled connection in AUTOCOMMIT, for single statements. Raises Disconnected."""
     engine = db.engines[pool]
     connection = _fresh(engine)
@@ -123,7 +123,7 @@ class Statement:
         return rows[0] if rows else None
 
     def read(
-        self, values: Mapping[str, object], pool: str = HOT, within: float | None = None
+        self, values: Mapping[str, object], pool: str | None = HOT, within: float | None = None
     ) -> list[tuple[Any, ...]]:
         """Runs it by itself and gives its rows. Only for what writes nothing: a connection that
         died with the last restart of the database is met here first, and it is run once more.

@@ -76,6 +76,10 @@ def test_development_takes_all_of_it() -> None:
                 *("db/p?hostaddr=203.0.113.9", "134744072/p", "0x08080808/p"),
             )
         ),
+        (
+            {"database_read_url": "postgresql://payments:8f2c9d71@db.example.com/p"},
+            "DATABASE_READ_URL",
+        ),
         *(
             ({"trip_service_url": f"http://{host}"}, "TRIP_SERVICE_URL")
             for host in ("trips.example.com", "10.0.0.7:80", "xcluster.local", "trips.svc.example")

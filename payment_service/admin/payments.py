@@ -8,6 +8,7 @@ from flask import Response, abort, current_app, request, url_for
 from flask_admin import expose
 from marshmallow import ValidationError
 
+from payment_service import replica
 from payment_service.admin import newer
 from payment_service.admin.admission import may_see, now
 from payment_service.admin.many_payments import all_that_fit, export_of
@@ -61,7 +62,10 @@ class Payments(Page):
         """What the page asks by itself: whether rows came in above its first one. 204 for none."""
         wanted, than = asked(request.args, now().timezone), newer.than()
         try:
-            count = 0 if wanted.wrong else browsing.newer_than(filters=wanted.filters, cursor=than)
+            with replica.may_answer(wanted.filters):
+                count = (
+                    0 if wanted.wrong else browsing.newer_than(filters=wanted.filters, cursor=than)
+                )
         except TookTooLong:
             abort(422, "This takes too long to be told.")
         return newer.told(count, browsing.ROWS)
@@ -87,7 +91,8 @@ def _found(wanted: Asked) -> tuple[Leaf, bool]:
     except ValidationError:
         cursors = {}
     try:
-        return browsing.look_through(filters=wanted.filters, **cursors), False
+        with replica.may_answer(wanted.filters):
+            return browsing.look_through(filters=wanted.filters, **cursors), False
     except TookTooLong:
         return nothing, True
 

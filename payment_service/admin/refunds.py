@@ -10,6 +10,7 @@ from flask import Response, request, url_for
 from flask_admin import expose
 from marshmallow import ValidationError
 
+from payment_service import replica
 from payment_service.admin import newer, views
 from payment_service.domain.vocabulary import RefundStatus
 from payment_service.schemas.lists import Cursor, Page
@@ -27,7 +28,8 @@ class Refunds(views.Page):
     @expose()
     def index(self) -> str:
         status = _status()
-        found = listings.list_refunds(page=_page(), filters=_filters(status))
+        with replica.may_answer():
+            found = listings.list_refunds(page=_page(), filters=_filters(status))
         older = found["next_cursor"]
         return self.render(
             refunds=found["refunds"],
@@ -43,7 +45,8 @@ class Refunds(views.Page):
     @expose("/newer")
     def newer(self) -> Response:
         filters = _filters(_status())
-        count = listings.newer_than("refunds", filters=filters, cursor=newer.than(), most=SHOWN)
+        with replica.may_answer():
+            count = listings.newer_than("refunds", filters=filters, cursor=newer.than(), most=SHOWN)
         return newer.told(count, SHOWN)
 
 

@@ -9,6 +9,7 @@ from flask import Response, abort, request, url_for
 from flask_admin import expose
 from marshmallow import ValidationError
 
+from payment_service import replica
 from payment_service.admin import newer
 from payment_service.admin.views import Page
 from payment_service.domain.vocabulary import WebhookStatus
@@ -28,7 +29,8 @@ class Webhooks(Page):
     def index(self) -> Any:
         chosen = _chosen()
         filters, wrong = _read(chosen)
-        found = None if wrong else listings.list_webhooks(page=_part(), filters=filters)
+        with replica.may_answer(filters):
+            found = None if wrong else listings.list_webhooks(page=_part(), filters=filters)
         older = found and found["next_cursor"]
         page = self.render(
             chosen=chosen,
@@ -53,7 +55,8 @@ class Webhooks(Page):
         filters, wrong = _read(_chosen())
         if wrong:
             abort(422, "; ".join(wrong))
-        count = listings.newer_than("webhooks", filters=filters, cursor=newer.than(), most=ROWS)
+        with replica.may_answer(filters):
+            count = listings.newer_than("webhooks", filters=filters, cursor=newer.than(), most=ROWS)
         return newer.told(count, ROWS)
 
     @expose("/refused")

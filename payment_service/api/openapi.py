@@ -135,6 +135,14 @@ TAGGED = {
 }
 
 
+AGED = {
+    "Data-Age": {
+        "description": "How many seconds old the rows may be; absent unless a replica answered",
+        "schema": {"type": "integer"},
+    }
+}
+
+
 class Converter(OpenAPIConverter):
     """The members of an AnswerSchema are always there, but for those that say otherwise."""
 

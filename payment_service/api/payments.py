@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import Response
 
-from payment_service.api import reads
+from payment_service import replica
+from payment_service.api import openapi, reads
 from payment_service.api.auth import caller, rider
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import optional_key, required_key, respond
@@ -142,14 +143,16 @@ def set_status(command: commands.SetStatus, payment_id: int) -> Response:
 
 @blueprint.get("/payments", operation="listPayments")
 @blueprint.arguments(schemas.PaymentQuery, location="query")
-@blueprint.response(200, schemas.PaymentListSchema)
+@blueprint.response(200, schemas.PaymentListSchema, headers=openapi.AGED)
 def list_payments(query: Body) -> Response:
     """List payments, newest first
 
     By limit and offset, by page and page_size, or by cursor, which costs the same on every page.
     The filters must all fit.
     """
-    return reads.written(PAGE.write(listings.list_payments(**query, rider=rider())))
+    with replica.may_answer(query["filters"]):
+        found = listings.list_payments(**query, rider=rider())
+    return reads.written(PAGE.write(found))
 
 
 @blueprint.get(f"/payments/{ID}", operation="getPayment")

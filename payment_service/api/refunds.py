@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import Response
 
-from payment_service.api import reads
+from payment_service import replica
+from payment_service.api import openapi, reads
 from payment_service.api.auth import caller, rider
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.idempotent import required_key, respond
@@ -60,13 +61,15 @@ def create(command: commands.RefundNamedPayment) -> Response:
 
 @blueprint.get("/refunds", operation="listRefunds")
 @blueprint.arguments(schemas.RefundQuery, location="query")
-@blueprint.response(200, schemas.RefundListSchema)
+@blueprint.response(200, schemas.RefundListSchema, headers=openapi.AGED)
 def list_refunds(query: Body) -> Response:
     """List refunds, newest first
 
     Paged as payments are.
     """
-    return reads.written(PAGE.write(listings.list_refunds(**query, rider=rider())))
+    with replica.may_answer(query["filters"]):
+        found = listings.list_refunds(**query, rider=rider())
+    return reads.written(PAGE.write(found))
 
 
 @blueprint.get(f"/refunds/{REFUND_ID}", operation="getRefund")

@@ -9,7 +9,8 @@ from flask import Blueprint as FlaskBlueprint
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import NotFound, RequestEntityTooLarge
 
-from payment_service.api import limits, reads
+from payment_service import replica
+from payment_service.api import limits, openapi, reads
 from payment_service.api.auth import OPEN, Rules, caller
 from payment_service.api.blueprints import Blueprint
 from payment_service.api.body import reads_as_it_comes
@@ -77,13 +78,15 @@ def _incoming() -> Incoming:
 
 @blueprint.get("/webhooks", operation="listWebhooks")
 @blueprint.arguments(schemas.WebhookQuery, location="query")
-@blueprint.response(200, schemas.WebhookListSchema)
+@blueprint.response(200, schemas.WebhookListSchema, headers=openapi.AGED)
 def list_webhooks(query: Body) -> Response:
     """List webhooks, newest first
 
     Paged as payments are; without their bodies.
     """
-    return reads.written(PAGE.write(listings.list_webhooks(**query)))
+    with replica.may_answer(query["filters"]):
+        found = listings.list_webhooks(**query)
+    return reads.written(PAGE.write(found))
 
 
 @blueprint.get(f"/webhooks/{ID}", operation="getWebhook")

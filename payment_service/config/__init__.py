@@ -38,6 +38,8 @@ class Settings:
     build_commit: str = setting(kinds.SHORT_TEXT, "unknown")
     # Where things are
     database_url: str = setting(kinds.DATABASE_URL, "")
+    database_read_url: str | None = setting(kinds.DATABASE_URL, None)
+    database_read_max_age: float = setting(kinds.SECONDS, 30.0)
     redis_url: str | None = setting(kinds.REDIS_URL, None)
     service_host: str = setting(kinds.HOST, "127.0.0.1")
     service_port: int = setting(kinds.PORT, 8082)
@@ -246,6 +248,8 @@ def look(checks: Mapping[str, Check] | None = None, **overrides: Any) -> tuple[S
     if not values["database_url"] and parts["db_host"]:
         values["database_url"] = urls.postgres_of(parts)
     values["database_url"] = urls.postgres(values["database_url"])
+    if values["database_read_url"]:
+        values["database_read_url"] = urls.postgres(values["database_read_url"])
     if not values["redis_url"] and parts["redis_host"] and "redis_url" not in overrides:
         values["redis_url"] = urls.redis_of(parts)
     for name, check in (checks or {}).items():

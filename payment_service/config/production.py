@@ -89,9 +89,17 @@ def _weak_password(settings: Settings) -> bool:
 
 
 def _database_in_the_open(settings: Settings) -> bool:
-    if not settings.database_url:
+    return _server_in_the_open(settings.database_url, settings)
+
+
+def _replica_in_the_open(settings: Settings) -> bool:
+    return _server_in_the_open(settings.database_read_url or "", settings)
+
+
+def _server_in_the_open(server: str, settings: Settings) -> bool:
+    if not server:
         return False
-    url = make_url(settings.database_url)
+    url = make_url(server)
     address = url.query.get("hostaddr") or ()
     addresses = address.split(",") if isinstance(address, str) else address
     inside = all(is_inside(host, settings) for host in [*database_urls.hosts(url), *addresses])
@@ -153,6 +161,11 @@ REFUSALS: tuple[Refusal, ...] = (
         _database_in_the_open,
         f"must have sslmode={' or '.join(_ENCRYPTED)} (DB_SSL_MODE) unless its host is in"
         " CLUSTER_DOMAIN",
+    ),
+    Refusal(
+        "DATABASE_READ_URL",
+        _replica_in_the_open,
+        f"must have sslmode={' or '.join(_ENCRYPTED)} unless its host is in CLUSTER_DOMAIN",
     ),
     # In the cluster no payer would reach it.
     Refusal(

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select, tuple_
 
+from payment_service import replica
 from payment_service.config import settings
 from payment_service.domain.four_eyes import RequestState
 from payment_service.domain.pages import MAY, Deed, is_at_least
@@ -109,10 +110,12 @@ def read(*, whose: Current | None = None) -> Desk:
     now = datetime.now(UTC)
     standing = beats.read(now=now)
     figures_at = next(beat.last_at for beat in standing if beat.beat == "totals")
+    with replica.may_answer():
+        shown = figures.read(now=now)
     return Desk(
         read_at=now,
         needs=needs(standing, now, whose),
-        figures=figures.read(now=now),
+        figures=shown,
         figures_at=figures_at,
         figures_are_old=figures_at is None or now - figures_at > TOO_OLD,
         circuits=circuits(),

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
+from payment_service import replica
 from payment_service.domain.vocabulary import CAPTURED, PaymentStatus
 from payment_service.extensions import db
 from payment_service.services import totals
@@ -145,9 +146,13 @@ _SPEED = text("""
 def read(*, now: datetime | None = None) -> Figures:
     """The figures as they stood at the worker's last fold."""
     moment = (now or datetime.now(UTC)).astimezone(ZoneInfo(totals.zone()))
+    return replica.answer(lambda pool: _read(pool, moment), None)
+
+
+def _read(pool: str | None, moment: datetime) -> Figures:
     today = moment.date()
     values = {"zone": totals.zone(), "today": today, "first": today - timedelta(days=DAYS - 1)}
-    with db.engine.connect() as connection:
+    with db.engines[pool].connect() as connection:
         days = connection.execute(_BY_DAY, values).all()
         hours = connection.execute(_BY_HOUR, values).all()
         at_work = connection.execute(_AT_WORK, values).all()

@@ -37,6 +37,11 @@ CONTRADICTED = Counter(
     "payments_contradicted",
     "Payments whose status followed evidence against what callers had been told",
 )
+LISTS = Counter(
+    "payment_service_replica_lists",
+    "Lists and figures that may come from DATABASE_READ_URL, by who answered: replica or primary",
+    ["answered_by"],
+)
 FARES_TOO_HIGH = Counter(
     "payment_fares_too_high",
     "Charges refused because a fare that nobody sent was over MAX_AMOUNT",

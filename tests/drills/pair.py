@@ -39,6 +39,12 @@ class Pair:
             "&target_session_attrs=read-write"
         )
 
+    def address(self, which: int) -> str:
+        """Of one of them alone, whether it writes or not."""
+        password = (self.places[0] / "password").read_text().strip()
+        port = self._port(self.places[which])
+        return f"postgresql://payments:{password}@127.0.0.1:{port}/payments"
+
     def start(self, *, synchronous: bool) -> None:
         """Both, the standby in step with the primary before anybody writes."""
         first, second = self.places
@@ -46,14 +52,14 @@ class Pair:
         self._copy(first, second)
         self._servers.append(embedded.start_postgres(second, settings=SETTINGS, by_tcp=True))
         if synchronous:
-            self._say(0, f"ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 ({STANDBY})'")
-            self._say(0, "SELECT pg_reload_conf()")
+            self.say(0, f"ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 ({STANDBY})'")
+            self.say(0, "SELECT pg_reload_conf()")
         wanted = "sync" if synchronous else "async"
         _until(lambda: self._replicates(wanted), f"the standby to be {wanted}")
 
     def hold_back(self) -> psutil.Process:
         """Stops the process that sends to the standby: from now on the primary is alone."""
-        (row,) = self._say(0, "SELECT pid FROM pg_stat_replication")
+        (row,) = self.say(0, "SELECT pid FROM pg_stat_replication")
         sender = psutil.Process(row[0])
         sender.suspend()
         return sender
@@ -69,7 +75,15 @@ class Pair:
 
     def promote(self) -> None:
         """The standby takes over. It has no standby of its own, and waits for none."""
-        self._say(1, "SELECT pg_promote(true, 30)")
+        self.say(1, "SELECT pg_promote(true, 30)")
+
+    def stop_standby(self) -> None:
+        self._servers[1].stop()
+
+    def start_standby(self) -> None:
+        """Once more, after it was stopped."""
+        place = self.places[1]
+        self._servers[1] = embedded.start_postgres(place, settings=SETTINGS, by_tcp=True)
 
     def close(self) -> None:
         for server in self._servers:
@@ -98,10 +112,10 @@ class Pair:
             raise RuntimeError(f"pg_basebackup: {done.stderr[-1000:]}")
 
     def _replicates(self, wanted: str) -> bool:
-        rows = self._say(0, "SELECT state, sync_state FROM pg_stat_replication")
+        rows = self.say(0, "SELECT state, sync_state FROM pg_stat_replication")
         return rows == [("streaming", wanted)]
 
-    def _say(self, which: int, statement: str) -> list[tuple[Any, ...]]:
+    def say(self, which: int, statement: str) -> list[tuple[Any, ...]]:
         """As superuser, on one of the two."""
         place = self.places[which]
         password = (place / "password").read_text().strip()
