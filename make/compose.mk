@@ -39,7 +39,7 @@ shell: ## A shell in compose's web container
 	@$(RUN_COMPOSE) exec api sh
 
 db-shell: setup ## psql on the database: make db-shell [ON=url|compose|run]
-	@$(if $(IN_COMPOSE),$(COMPOSE) exec postgres psql -U payments -d payments $(ARGS),$(WITH_DATABASE) psql $(ARGS))
+	@$(if $(IN_COMPOSE),$(COMPOSE) exec postgres psql -U payments -d payments $(ARGS),$(ON_NO_COMPOSE) psql $(ARGS))
 
 db-backup: setup ## Write backups/payments-<time>.dump: make db-backup [ON=url|compose|run]
 	@$(ON_DATABASE) $(BIN)/python -m scripts.db_backup save
@@ -48,9 +48,13 @@ db-restore: setup ## Bring a backup back: make db-restore FILE=... [YES=1] [FORC
 	@$(ON_DATABASE) $(BIN)/python -m scripts.db_backup restore "$(FILE)" $(if $(YES),--yes) $(if $(FORCE),--force)
 
 # Compose's database by its port on this machine, with the password of .env.
-ON_DATABASE = $(if $(IN_COMPOSE),set -a; . ./.env; set +a; \
+# Neither there nor at make run's does an address of the environment count.
+WITHOUT_ADDRESS := unset DATABASE_URL DATABASE_URL_FILE ConnectionStrings__DefaultConnection \
+  DB_HOST DB_PORT DB_USER DB_NAME DB_PASS DB_PASSWORD DB_SSL_MODE SECRETS_DIR;
+ON_DATABASE = $(if $(IN_COMPOSE),$(WITHOUT_ADDRESS) set -a; . ./.env; set +a; \
   DB_HOST=127.0.0.1 DB_PORT=$${POSTGRES_PORT:-5433} DB_USER=payments DB_NAME=payments \
-  SANDBOX_PROVIDER_URL=http://127.0.0.1:$${SANDBOX_PORT:-8081} $(WITH_DATABASE),$(WITH_DATABASE))
+  SANDBOX_PROVIDER_URL=http://127.0.0.1:$${SANDBOX_PORT:-8081} $(WITH_DATABASE),$(ON_NO_COMPOSE))
+ON_NO_COMPOSE = $(if $(filter run,$(ON)),$(WITHOUT_ADDRESS)) $(WITH_DATABASE)
 
 health: ## Ask the running service how it is
 	@curl -sS "$(BASE_URL)/health/ready" && echo

@@ -1,6 +1,7 @@
-"""`make db-backup` and `make db-restore`, on the database that the PG variables name.
+"""`make db-backup` and `make db-restore`, on the database that the PG variables name; where they
+don't, as in a pod, on that of the service's settings.
 
-python -m scripts.db_backup save [--keep N]
+python -m scripts.db_backup save [--folder FOLDER] [--keep N]
 python -m scripts.db_backup restore FILE [--yes] [--force]
 """
 
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import psycopg2
 
+from payment_service import config
+from scripts.databases import client_variables
 from scripts.db_restore import restore
 from scripts.postgres import Failed, call, connected, one_line
 
@@ -25,7 +28,7 @@ NOTE = """
     ON CONFLICT (beat) DO UPDATE
     SET host = EXCLUDED.host, last_at = EXCLUDED.last_at, counts = '{}', error = NULL
 """
-"""A CronJob in a pod of its own says the same by psql: docs/operations/watching.md."""
+"""Who makes backups otherwise says the same by psql: docs/operations/watching.md."""
 
 BACKUPS = Path(__file__).resolve().parents[1] / "backups"
 
@@ -63,6 +66,16 @@ def note() -> None:
         print(f"db-backup: not noted, so the alert for it goes on: {one_line(str(error))}")
 
 
+def find_database() -> None:
+    """Sets the PG variables where nobody did. Raises Failed."""
+    if "PGDATABASE" in os.environ:
+        return
+    found, _ = config.look()  # what is wrong in other settings is no reason to have no backup
+    if not found.database_url:
+        raise Failed("no database is named: set DATABASE_URL, or DB_HOST and its companions")
+    os.environ.update(client_variables(found.database_url))
+
+
 def check(file: Path) -> None:
     """Raises Failed unless `file` is a dump, read to its end."""
     if not file.is_file():
@@ -81,6 +94,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="db-backup")
     verbs = parser.add_subparsers(dest="verb", required=True)
     saving = verbs.add_parser("save")
+    saving.add_argument("--folder", type=Path, default=BACKUPS, help="where it is written")
     saving.add_argument("--keep", type=int, help="remove all but so many of the newest, afterwards")
     restoring = verbs.add_parser("restore")
     restoring.add_argument("file", type=Path)
@@ -89,10 +103,11 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all is given back first
     try:
+        find_database()
         if options.verb == "save":
-            print(f"wrote {save()}")
+            print(f"wrote {save(options.folder)}")
             note()
-            for old in thin_out(options.keep) if options.keep else []:
+            for old in thin_out(options.keep, options.folder) if options.keep else []:
                 print(f"removed {old}")
             return 0
         check(options.file)

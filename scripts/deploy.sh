@@ -13,9 +13,7 @@ namespace=${NAMESPACE:-ride-hailing}
 release=${RELEASE:-payment-service}
 values=${VALUES:-k8s/values/trial.yaml}
 secret=payment-service-secrets
-TAKEN="DATABASE_URL REDIS_URL RABBITMQ_URL DB_PASS REDIS_PASSWORD JWT_SECRET SECRET_KEY ENCRYPTION_KEYS METRICS_TOKEN
-       STRIPE_API_KEY STRIPE_WEBHOOK_SECRET FIUU_MERCHANT_ID FIUU_VERIFY_KEY FIUU_SECRET_KEY SWISH_CALLBACK_SECRET
-       ZAINCASH_CLIENT_SECRET ZAINCASH_API_KEY FIB_CLIENT_SECRET EVENT_SIGNING_SECRET OPERATOR_SSO_CLIENT_SECRET"
+TAKEN=$(cat k8s/chart/files/secret-settings.txt)
 
 sure() { # sure QUESTION
   [ -z "${YES:-}" ] || return 0
@@ -36,25 +34,44 @@ make_namespace() {
   kubectl label --overwrite namespace "$namespace" pod-security.kubernetes.io/enforce=restricted
 }
 
-make_secrets() { # one that is there stays: the database knows its passwords
+from_environment() { # files, because everyone can read the arguments of a process
+  for name in $TAKEN; do
+    eval "value=\${$name:-}"
+    [ -z "$value" ] || printf %s "$value" > "$work/$name"
+  done
+}
+
+add_secrets() { # what is there stays: the database knows its passwords
+  from_environment
+  for file in "$work"/*; do
+    [ -e "$file" ] || continue
+    name=${file##*/}
+    [ -z "$(kubectl -n "$namespace" get secret "$secret" -o "jsonpath={.data.$name}")" ] || rm "$file"
+  done
+  added=$(cd "$work" && echo *)
+  [ "$added" != "*" ] || { echo "deploy: the Secret $secret is there, and stays as it is"; return 0; }
+  sure "Add $added to the Secret $secret?"
+  kubectl -n "$namespace" create secret generic "$secret" --from-file="$work" --dry-run=client -o json > "$work.json"
+  kubectl -n "$namespace" patch secret "$secret" --type merge --patch-file "$work.json"
+}
+
+make_secrets() {
   need openssl
+  work=$(mktemp -d)
+  trap 'rm -rf "$work" "$work.json"' EXIT
+  chmod 700 "$work"
+  umask 077
   if kubectl -n "$namespace" get secret "$secret" > /dev/null 2>&1; then
-    echo "deploy: the Secret $secret is there, and stays as it is"
+    add_secrets
     return 0
   fi
   sure "Make the Secret $secret in $namespace?"
-  work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
-  chmod 700 "$work"
   openssl rand -hex 24 | tr -d '\n' > "$work/DB_PASS"
   openssl rand -hex 24 | tr -d '\n' > "$work/REDIS_PASSWORD"
   openssl rand -hex 32 | tr -d '\n' > "$work/JWT_SECRET"
   openssl rand -hex 32 | tr -d '\n' > "$work/SECRET_KEY"
   printf 'k1:%s' "$(openssl rand -base64 32)" > "$work/ENCRYPTION_KEYS"
-  for name in $TAKEN; do # files, because everyone can read the arguments of a process
-    eval "value=\${$name:-}"
-    [ -z "$value" ] || printf %s "$value" > "$work/$name"
-  done
+  from_environment
   # In production these two come from the issuer, and from the addresses.
   case " $values" in *trial*) ;; *)
     [ -n "${JWT_SECRET:-}" ] || rm -f "$work/JWT_SECRET"

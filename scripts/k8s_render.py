@@ -5,16 +5,22 @@ python -m scripts.k8s_render [FOLDER]: needs helm on PATH. Files that no object 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from payment_service import config
+from payment_service.config import kinds
+from payment_service.sandbox.settings import SandboxSettings
+
 ROOT = Path(__file__).resolve().parents[1]
 K8S = ROOT / "k8s"
 CHART = K8S / "chart"
 FILES = {"rules.yaml", "grafana-dashboard.json"}
+SECRET = "secret-settings.txt"
 HEAD = "# Made by `make k8s-render` from k8s/chart with k8s/values/trial.yaml; change those.\n"
 KUBERNETES = "1.30.0"
 """Any that the chart takes: helm by itself would render for a very old one."""
@@ -25,11 +31,26 @@ SHORT = {
 }
 
 
-def copy_monitoring() -> None:
-    """The rules and the dashboard, into the chart: Helm reads no file from outside of it."""
+def copy_files() -> None:
+    """The rules, the dashboard and which settings are secret, into the chart: Helm reads no file
+    from outside of it."""
     (CHART / "files").mkdir(exist_ok=True)
     for name in FILES:
         shutil.copyfile(K8S / "monitoring" / name, CHART / "files" / name)
+    (CHART / "files" / SECRET).write_text("\n".join(secret_settings()) + "\n")
+
+
+def secret_settings() -> list[str]:
+    """The names of settings that no ConfigMap may hold. An address over HTTP may have a password in
+    it, and seldom has one: the chart takes those."""
+    tables = (config.Settings, config.Parts, SandboxSettings)
+    fields = {field.name.upper(): field for table in tables for field in dataclasses.fields(table)}
+    addresses = (kinds.HTTP_URL, kinds.DOCUMENT_URL)
+    return sorted(
+        name
+        for name, field in fields.items()
+        if field.metadata["kind"].metadata.get("secret") and field.metadata["kind"] not in addresses
+    )
 
 
 def rendered() -> dict[str, str]:
@@ -56,7 +77,7 @@ def main(arguments: list[str]) -> int:
     if shutil.which("helm") is None:
         print("k8s-render: helm is missing", file=sys.stderr)
         return 1
-    copy_monitoring()
+    copy_files()
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.yaml"):
         if old.read_text().startswith(HEAD):

@@ -42,6 +42,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "problems",
             "ratelimit",
             "queries",
+            "replica",
             "statements",
             "version",
         }

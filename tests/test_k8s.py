@@ -13,22 +13,17 @@ import pytest
 import yaml
 
 from payment_service import config
-from payment_service.config import kinds
 from payment_service.sandbox import settings as sandbox_settings
 from payment_service.version import VERSION
+from scripts import k8s_render
 
 ROOT = Path(__file__).resolve().parents[1]
 K8S = ROOT / "k8s"
 VALUES = sorted(K8S.glob("values/*.yaml"))
 CHART = K8S / "chart"
 TABLES = (config.Settings, config.Parts, sandbox_settings.SandboxSettings)
-SETTINGS = {field.name.upper(): field for table in TABLES for field in dataclasses.fields(table)}
-SECRET = {
-    name
-    for name, field in SETTINGS.items()
-    if field.metadata["kind"].metadata.get("secret")
-    and field.metadata["kind"] not in (kinds.HTTP_URL, kinds.DOCUMENT_URL)
-}
+SETTINGS = {field.name.upper() for table in TABLES for field in dataclasses.fields(table)}
+SECRET = set(k8s_render.secret_settings())
 
 
 def objects() -> Iterator[dict[str, Any]]:
@@ -90,7 +85,7 @@ def test_each_pod_is_restricted() -> None:
 @pytest.mark.parametrize("file", [CHART / "values.yaml", *VALUES], ids=lambda file: file.stem)
 def test_settings_are_known_and_none_is_secret(file: Path) -> None:
     named = (yaml.safe_load(file.read_text()).get("settings") or {}).keys()
-    assert named <= SETTINGS.keys()
+    assert named <= SETTINGS
     assert not named & SECRET
 
 
@@ -98,16 +93,14 @@ def test_no_secret_is_in_a_config_map() -> None:
     for found in objects():
         if found["kind"] == "ConfigMap":
             assert not found["data"].keys() & SECRET
-            assert found["data"].keys() <= SETTINGS.keys()
+            assert found["data"].keys() <= SETTINGS
 
 
 def test_secrets_have_the_names_of_settings() -> None:
     example = yaml.safe_load((K8S / "secrets-example.yaml").read_text())
     vault = yaml.safe_load((CHART / "values.yaml").read_text())["keyVault"]["objects"]
-    taken = re.search(r'^TAKEN="([^"]*)"', (ROOT / "scripts/deploy.sh").read_text(), re.MULTILINE)
-    assert taken
-    names = {*example["stringData"], *(found["alias"] for found in vault), *taken[1].split()}
-    assert names <= SETTINGS.keys()
+    names = {*example["stringData"], *(found["alias"] for found in vault)}
+    assert names <= SECRET
     in_script = (ROOT / "scripts/setup-keyvault.sh").read_text()
     assert all(f"put {found['name']} " in in_script for found in vault)
 

@@ -132,6 +132,9 @@ run scripts/smoke.sh "$base"
 ok "scripts/smoke.sh"
 run sample_requests/all.sh "$base"
 ok "sample_requests/all.sh"
+run podman exec "$(name api)" python -m scripts.db_backup save --folder /tmp
+run podman exec "$(name api)" sh -c 'pg_restore --list /tmp/payments-*.dump | grep -q "TABLE DATA public payments "'
+ok "a backup from the image, as the CronJob makes it"
 before=$(curl -fsS -H "Authorization: Bearer $TOKEN" "$base/v1/payments?limit=100" | md5sum)
 for service in api worker; do
   run podman stop -t 30 "$(name $service)"

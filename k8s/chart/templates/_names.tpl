@@ -26,7 +26,10 @@ app.kubernetes.io/component: {{ .component }}
 {{- if .Values.trial.postgresql.enabled }}{{ $_ := set $own "DB_HOST" (printf "%s-postgresql" (include "payments.name" .)) }}{{ $_ := set $own "DB_NAME" "payments" }}{{ $_ := set $own "DB_USER" "payments" }}{{ end -}}
 {{- if .Values.trial.redis.enabled }}{{ $_ := set $own "REDIS_HOST" (printf "%s-redis" (include "payments.name" .)) }}{{ end -}}
 {{- if .Values.trial.sandbox.enabled }}{{ $_ := set $own "SANDBOX_PROVIDER_URL" (printf "http://%s-sandbox:8081" (include "payments.name" .)) }}{{ $_ := set $own "TRIP_SERVICE_URL" (printf "http://%s-sandbox:8081" (include "payments.name" .)) }}{{ end -}}
-{{- range $name, $value := .Values.settings }}{{ $_ := set $own $name (toString $value) }}{{ end -}}
+{{- range $name, $value := .Values.settings }}
+{{- if has $name (list "SERVICE_PORT" "WORKER_PORT" "METRICS_PORT" "HEALTH_PORT" "PROMETHEUS_MULTIPROC_DIR") }}{{ fail (printf "settings.%s: probes and policies know its value; see metricsPort and worker.port" $name) }}{{ end -}}
+{{- if has $name ($.Files.Lines "files/secret-settings.txt") }}{{ fail (printf "settings.%s is secret, and everybody may read a ConfigMap: put it into the Secret %s" $name $.Values.secretName) }}{{ end -}}
+{{ $_ := set $own $name (toString $value) }}{{ end -}}
 {{- toYaml $own -}}
 {{- end -}}
 
@@ -86,12 +89,18 @@ topologySpreadConstraints:
     volumeAttributes:
       secretProviderClass: {{ .class }}
 {{- end }}
+{{- with .root.Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "payments.mounts" -}}
 - {name: tmp, mountPath: /tmp}
 {{- if .Values.keyVault.enabled }}
 - {name: secrets, mountPath: /mnt/secrets, readOnly: true}
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
