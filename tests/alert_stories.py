@@ -102,8 +102,8 @@ STORIES: dict[str, list[Story]] = {
     "CircuitOpen": [
         Story(
             {
-                f'provider_circuit_breaker_state{{{_A},provider="swish"}}': "0x10 1x20",
-                f'provider_circuit_breaker_state{{{_B},provider="swish"}}': "0x30",
+                f'provider_circuit_refused_total{{{_A},provider="swish"}}': "0x10 0+9x20",
+                f'provider_circuit_refused_total{{{_B},provider="swish"}}': "0x30",
             },
             12,
             14,

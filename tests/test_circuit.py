@@ -65,6 +65,7 @@ def test_down_under_load_and_back(make_app: MakeApp, provider: Sandbox) -> None:
     refused = charge(client)
     assert (refused.status_code, refused.json["code"]) == (503, "provider_unavailable")
     assert int(refused.headers["Retry-After"]) >= 1
+    assert 'provider_circuit_refused_total{provider="sandbox"} ' in client.get("/metrics").text
     assert charge(client, method="CASH").status_code == 201
     assert get(provider, "/psp/charges")["charges"] == []
 

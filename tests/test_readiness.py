@@ -146,3 +146,18 @@ def test_nobody_waits_for_a_look_when_something_is_known(
         assert looking.is_alive()
         go_on.set()
         looking.join()
+
+
+def test_a_silent_database_does_not_make_the_process_look_dead(make_app: MakeApp) -> None:
+    """Kubernetes would kill it, and all others with it, and help nobody."""
+    silent = Odd(hold)
+    address = silent.url.partition("@")[2].partition("/")[0]
+    client = make_app(database_url=f"postgresql://u:p@{address}/d").test_client()
+
+    for _ in range(5):  # the first one looks, and waits for as long as connecting may take
+        answer = client.get("/health")
+        assert (answer.status_code, answer.json["database_status"]) == (200, "DOWN")
+        assert silent.met == 1
+    assert client.get("/health/ready").status_code == 503
+    assert client.get("/metrics").status_code == 200
+    assert "payment_service_watched 0.0" in client.get("/metrics").text

@@ -71,9 +71,9 @@ class ReadinessSchema(own.AnswerSchema):
 def get_health() -> dict[str, Any]:
     """Say that the process lives
 
-    200 as long as it does; DEGRADED where something that it needs is down.
+    200 as long as it does; DEGRADED where something that it needs is down, as it was known last.
     """
-    states = health.check()
+    states = health.known()
     return {
         "service": "payment-service",
         "version": VERSION,
@@ -114,15 +114,18 @@ def get_ready() -> tuple[dict[str, Any], int]:
 def get_metrics() -> Response:
     """Read the metrics
 
-    Prometheus text: this pod's processes together, and the totals over all payments. Where a token
+    Prometheus text: this pod's processes together, and the totals over all payments, which are left
+    out (`payment_service_watched` is 0) while the database does not answer. Where a token
     of their own is set for them (METRICS_TOKEN), it is asked for; where a port is, they are there.
     """
     registry = CollectorRegistry()
     registry.register(metrics.CountsCollector(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
     registry.register(ProcessesCollector())
-    registry.register(TotalsCollector(totals.read()))
-    registry.register(OutboxCollector(deliveries.standings()))
     registry.register(CertificatesCollector(health.certificate_ends()))
-    registry.register(WebhooksCollector(webhook_reading.waiting()))
-    registry.register(WatchingCollector(watching.read()))
+    watched = watching.read()
+    registry.register(WatchingCollector(watched))
+    if watched is not None:
+        registry.register(TotalsCollector(totals.read()))
+        registry.register(OutboxCollector(deliveries.standings()))
+        registry.register(WebhooksCollector(webhook_reading.waiting()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -49,6 +49,7 @@ class Circuit:
         )
         self._trial = threading.Lock()
         metrics.CIRCUIT_STATE.labels(name).set(STATES[pybreaker.STATE_CLOSED])
+        self._refused = metrics.CIRCUIT_REFUSED.labels(name)
 
     @contextmanager
     def watching(self, *failures: type[Exception]) -> Iterator[None]:
@@ -74,10 +75,10 @@ class Circuit:
         """Whether this call is the trial of an open circuit."""
         if self.breaker.current_state == pybreaker.STATE_CLOSED:
             return False
-        if (wait := self._left()) > 0:
-            raise CircuitOpen(wait)
-        if not self._trial.acquire(blocking=False):
-            raise CircuitOpen(1.0)
+        wait = self._left()
+        if wait > 0 or not self._trial.acquire(blocking=False):
+            self._refused.inc()
+            raise CircuitOpen(max(wait, 1.0))
         return True
 
     def open_until(self) -> datetime | None:

@@ -29,12 +29,17 @@ BROKER_PATIENCE = 0.5
 BROKER_KNOWN_SECONDS = 5.0
 """A look at the broker is a connection of its own, and several sides probe every few seconds."""
 
+DOWN_SECONDS = 15.0
+"""How long it is believed that the database is down by who only asks whether the process lives. One
+that is gone without a word costs each look five seconds, and a probe has no more."""
+
 ENDS_SOON = timedelta(days=30)
 """A bank takes days for a new certificate, and people are on holiday."""
 
 _known: dict[str, tuple[str, float]] = {}
 """By URL: how its broker stood, and until when that is good enough."""
 _looking = threading.Lock()
+_checking = threading.Lock()
 
 
 def check() -> dict[str, str]:
@@ -47,6 +52,22 @@ def check() -> dict[str, str]:
     if states["database"] == UP and missing_migrations() is not None:
         states["schema"] = DOWN
     _note(states)
+    return states
+
+
+def known() -> dict[str, str]:
+    """As `check`, for who asks whether the process lives, and must not take a silent database for a
+    dead process: while somebody checks, and for a while after the database was down, it tells what
+    was known last."""
+    states, until = current_app.extensions.get("health_known", ({"database": DOWN}, 0.0))
+    if time.monotonic() < until or not _checking.acquire(blocking=False):
+        return dict(states)
+    try:
+        states = check()
+        until = time.monotonic() + DOWN_SECONDS if states["database"] == DOWN else 0.0
+        current_app.extensions["health_known"] = (states, until)
+    finally:
+        _checking.release()
     return states
 
 

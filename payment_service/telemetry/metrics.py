@@ -33,6 +33,11 @@ CIRCUIT_STATE = Gauge(
     ["provider"],
     multiprocess_mode="livemax",
 )
+CIRCUIT_REFUSED = Counter(
+    "provider_circuit_refused",
+    "Calls that were not made because the provider's circuit was open",
+    ["provider"],
+)
 CONTRADICTED = Counter(
     "payments_contradicted",
     "Payments whose status followed evidence against what callers had been told",
