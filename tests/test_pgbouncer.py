@@ -19,6 +19,7 @@ from payment_service import pooler
 from payment_service.domain.operators import Role
 from payment_service.extensions import db
 from payment_service.services import starting, worker
+from tests import database_roles
 from tests.books import a_charged_payment, at_provider, payments_of, post
 from tests.campaign.stage import Stage
 from tests.desk import Desk, a_code_may_come_again
@@ -94,15 +95,20 @@ def test_the_panel_needs_one_connection_at_a_time(behind_it: Flask) -> None:
 
 
 class PoolerStage(DrillStage):
-    """The service and its workers reach the database by PgBouncer only; what the drill itself looks
-    at, and the migrations, go past it."""
+    """The service and its workers reach the database by PgBouncer only, under a role that owns
+    nothing; what the drill itself looks at, and the migrations, go past it."""
 
     bouncer: Bouncer | None = None
 
     def start_web(self) -> None:
         if self.bouncer is None:
-            place = self.directory / "pgbouncer"
-            self.bouncer = Bouncer(place, installed(), self.database_url, BACKENDS)
+            database = make_url(self.database_url)
+            names = database_roles.NAMES | {"owner": str(database.username)}
+            database_roles.apply(database, names=names)
+            database_roles.let_in(database, names)
+            own = database.set(username=names["app"])
+            url = own.render_as_string(hide_password=False)
+            self.bouncer = Bouncer(self.directory / "pgbouncer", installed(), url, BACKENDS)
             self.bouncer.start()
             self.env |= {"DATABASE_URL": self.bouncer.url, "DB_PREPARE": "false"}
         super().start_web()
@@ -134,6 +140,8 @@ def test_callers_at_once_pay_once(tmp_path: Path) -> None:
     assert not any(left.values()) and not outcome.broken, outcome
     assert outcome.payments > ASKED / 5 and most <= BACKENDS
     assert not scene.dropped()
+    logs = "".join(log.read_text() for log in scene.stage.directory.glob("*.log"))
+    assert '"worker_started"' in logs and "database_waits_without_end" not in logs
 
 
 Start = Callable[..., Bouncer]

@@ -28,6 +28,7 @@ from payment_service.extensions import db
 from payment_service.models.columns import Encrypted
 from payment_service.services import starting, worker
 from tests.books import a_charged_payment, execute, payments_of, post, row
+from tests.database_roles import apply, as_role, let_in
 from tests.desk import Desk, a_code_may_come_again
 from tests.fixtures import MakeApp, a_number
 from tests.hooked import an_app, an_event, pending, register, tell
@@ -60,29 +61,13 @@ class House:
 
     def ask(self, role: str, statement: Any, *values: Any) -> list[tuple[Any, ...]]:
         """Runs it as that role, and commits."""
-        url = make_url(self.url(role)).set(drivername="postgresql")
-        connection = psycopg2.connect(url.render_as_string(hide_password=False))
+        connection = psycopg2.connect(as_role(self.database, self.names.get(role, role)))
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(statement, values)
                 return cursor.fetchall() if cursor.description else []
         finally:
             connection.close()
-
-    def apply(self, role: str = "postgres") -> None:
-        """psql with the script, as the server's superuser if nobody else is named."""
-        url = make_url(self.url(role)).set(drivername="postgresql")
-        given = [f"--set={role}={name}" for role, name in self.names.items()]
-        done = subprocess.run(
-            [
-                *(embedded.bin_dir() / "psql", "--no-psqlrc", "--quiet"),
-                *(url.render_as_string(hide_password=False), *given),
-                f"--file={ROOT / 'scripts/roles.sql'}",
-            ],
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0 and not done.stderr, done.stderr
 
     def forget(self) -> None:
         """Roles are the whole server's."""
@@ -101,11 +86,9 @@ def house(database_of_module: str) -> Iterator[House]:
     roles = {role: f"test_{own}_{role}" for role in ("owner", "app", "readonly")}
     found = House(url, roles)
     try:
-        found.apply()
-        for name in roles.values():
-            change = sql.SQL("ALTER ROLE {} PASSWORD %s").format(sql.Identifier(name))
-            found.ask("postgres", change, url.password)
-        found.apply("owner")
+        apply(url, names=roles)
+        let_in(url, names=roles)
+        apply(url, roles["owner"], names=roles)
         yield found
     finally:
         found.forget()
@@ -260,11 +243,9 @@ def test_a_webhook_moves_its_payment(
 
 @pytest.mark.parametrize("role", ["owner", "app"])
 def test_a_backup_needs_no_more(house: House, tmp_path: Path, role: str) -> None:
-    url = make_url(house.url(role)).set(drivername="postgresql")
+    address = as_role(house.database, house.names[role])
     command = [embedded.bin_dir() / "pg_dump", "--format=custom", f"--file={tmp_path / 'dump'}"]
-    done = subprocess.run(
-        [*command, url.render_as_string(hide_password=False)], capture_output=True, text=True
-    )
+    done = subprocess.run([*command, address], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with pytest.raises(InsufficientPrivilege):
         house.ask("readonly", "LOCK TABLE operator_sessions IN ACCESS SHARE MODE")
@@ -292,6 +273,6 @@ def test_migrations_are_the_owners(house: House) -> None:
     for role, statement in (("app", "DELETE FROM later"), ("readonly", "SELECT FROM later")):
         with pytest.raises(InsufficientPrivilege):
             house.ask(role, statement)
-    house.apply("owner")
+    apply(house.database, house.names["owner"], house.names)
     house.ask("readonly", "SELECT m FROM later")
     house.ask("owner", "DROP TABLE later")
