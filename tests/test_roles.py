@@ -273,6 +273,10 @@ def test_migrations_are_the_owners(house: House) -> None:
     for role, statement in (("app", "DELETE FROM later"), ("readonly", "SELECT FROM later")):
         with pytest.raises(InsufficientPrivilege):
             house.ask(role, statement)
-    apply(house.database, house.names["owner"], house.names)
+    given = [f"--set={role}={name}" for role, name in house.names.items()]
+    environment = {**os.environ, "DATABASE_URL": house.url("owner")}
+    command = [sys.executable, "-m", "scripts.roles", *given]  # as the migrate Job does
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr
     house.ask("readonly", "SELECT m FROM later")
     house.ask("owner", "DROP TABLE later")
