@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 from flask import Flask
 from psycopg2 import sql
@@ -25,7 +26,7 @@ from tests.campaign.stage import Stage
 from tests.desk import Desk, a_code_may_come_again
 from tests.drills.scene import Playing
 from tests.drills.stages import DrillStage
-from tests.fixtures import MakeApp, a_number
+from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.patience import PATIENCE
 from tests.pgbouncer_server import Bouncer, installed, running_pgbouncer
 from tests.running_service import running_service
@@ -171,6 +172,46 @@ def said_by(bouncer: Bouncer, *command: str) -> str:
     )
     assert done.returncode != 0, done.stdout
     return done.stdout + done.stderr
+
+
+def test_backups_go_past_it(one_backend: Bouncer, tmp_path: Path) -> None:
+    """pg_dump would leave an empty search_path behind, with which nothing is found."""
+    command = [sys.executable, "-m", "scripts.run", "--with-database", "--"]
+    done = subprocess.run(
+        [*command, sys.executable, "-m", "scripts.db_backup", "save"],
+        env={**os.environ, "DATABASE_URL": one_backend.url, "VAR_DIR": str(tmp_path)}
+        | {"REDIS_URL": os.environ["TEST_REDIS_URL"]},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "need the database's own address" in done.stderr, done.stderr
+
+
+def test_who_gets_no_backend_is_told_so_and_charged_once(
+    tmp_path: Path, fresh_database: str, make_app: MakeApp, sandbox: Sandbox
+) -> None:
+    """While all are taken, and while PgBouncer is away."""
+    bouncer = Bouncer(tmp_path / "pgbouncer", installed(), fresh_database, 1)
+    bouncer.waits = 1
+    with contextlib.closing(bouncer):
+        bouncer.start()
+        app = make_app(database_url=bouncer.url, db_prepare=False)
+        client, key, order = app.test_client(), a_key(), an_order()
+        url = database_roles.as_role(make_url(bouncer.url), str(make_url(bouncer.url).username))
+        with contextlib.closing(psycopg2.connect(url)) as taken:
+            taken.cursor().execute("SELECT 1")
+            assert client.get("/v1/payments").status_code == 503
+            assert post(client, "/v1/payments/charge", key, **order).status_code == 503
+        paid = post(client, "/v1/payments/charge", key, **order)
+        assert paid.status_code == 201, paid.json
+        bouncer.kill()
+        assert client.get("/v1/payments").status_code == 503
+        bouncer.start()
+        again = post(client, "/v1/payments/charge", key, **order)
+        assert again.json == paid.json
+        assert len(at_provider(sandbox, "charges", paid.json["reference"])) == 1
 
 
 @pytest.mark.parametrize("ignored", ["", "options"])
