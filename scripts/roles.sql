@@ -12,6 +12,8 @@
 \if :{?readonly} \else \set readonly payment_service_readonly \endif
 
 BEGIN;
+-- Another owner, the first time, is a lock on each table: better fail than have everybody wait.
+SET LOCAL lock_timeout = '5s';
 
 -- Without a password nobody gets in: \password payment_service_app
 SELECT format('CREATE ROLE %I LOGIN', name)

@@ -39,12 +39,14 @@ def apply(database: URL, name: str = SUPERUSER, names: Mapping[str, str] = NAMES
 
 
 def let_in(database: URL, names: Mapping[str, str] = NAMES) -> None:
-    """Gives the roles the password that stands in the database's address."""
+    """Gives those of the roles that are there the password of the database's address."""
     connection = psycopg2.connect(as_role(database, SUPERUSER))
     try:
         with connection, connection.cursor() as cursor:
-            for name in map(sql.Identifier, names.values()):
-                change = sql.SQL("ALTER ROLE {} PASSWORD %s").format(name)
+            there = "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)"
+            cursor.execute(there, [list(names.values())])
+            for (name,) in cursor.fetchall():
+                change = sql.SQL("ALTER ROLE {} PASSWORD %s").format(sql.Identifier(name))
                 cursor.execute(change, [database.password])
     finally:
         connection.close()
