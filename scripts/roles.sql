@@ -34,6 +34,12 @@ JOIN pg_roles ON rolname = name
 WHERE given || '=' || value <> ALL (coalesce(rolconfig, '{}'))
 \gexec
 
+-- Whom a restore ends the sessions of, it must be a member of.
+SELECT format('GRANT %I TO %I', name, :'owner')
+FROM unnest(ARRAY[:'app', :'readonly']) AS name
+WHERE NOT pg_has_role(:'owner', name, 'MEMBER')
+\gexec
+
 -- What migrations made, and will make, is the owner's. Sequences go with their tables.
 SELECT format('ALTER DATABASE %I OWNER TO %I', current_database(), :'owner')
 WHERE (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())
