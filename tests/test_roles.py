@@ -107,12 +107,8 @@ def service(house: House, make_app: MakeApp) -> Flask:
 
 
 def append_only(house: House) -> set[str]:
-    found = house.ask(
-        "postgres",
-        "SELECT relname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid"
-        " WHERE tgfoid = 'refuse_change()'::regprocedure",
-    )
-    return {name for (name,) in found}
+    refused = "SELECT tgrelid::regclass FROM pg_trigger WHERE tgfoid = 'refuse_change'::regproc"
+    return {str(name) for (name,) in house.ask("postgres", refused)}
 
 
 def may(house: House, role: str, right: str) -> set[str]:
