@@ -34,7 +34,9 @@ BACKUPS = Path(__file__).resolve().parents[1] / "backups"
 
 
 def save(folder: Path = BACKUPS) -> Path:
-    """Write the database, compressed, to a new file in `folder`."""
+    """Write the database, compressed, to a new file in `folder`. Raises Failed."""
+    with connected(os.environ["PGDATABASE"]):
+        pass  # it refuses a pooler, and pg_dump does not
     folder.mkdir(mode=0o700, exist_ok=True)  # it holds personal data
     target = folder / f"payments-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.dump"
     part = target.with_suffix(".part")

@@ -32,9 +32,18 @@ def connected(database: str) -> Iterator[Cursor]:
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
+            _go_past_poolers(connection.info.backend_pid, cursor)
             yield cursor
     finally:
         connection.close()
+
+
+def _go_past_poolers(told: int, cursor: Cursor) -> None:
+    """pg_dump sets an empty search_path, which in transaction mode is left on a connection that the
+    service gets: it finds no table then. A pooler makes up the number that it has `told`."""
+    cursor.execute("SELECT pg_backend_pid()")
+    if cursor.fetchone() != (told,):
+        raise Failed("this is a pooler: backups and restores need the database's own address")
 
 
 @contextlib.contextmanager

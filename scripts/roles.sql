@@ -12,6 +12,8 @@
 \if :{?readonly} \else \set readonly payment_service_readonly \endif
 
 BEGIN;
+-- Another owner, the first time, is a lock on each table: better fail than have everybody wait.
+SET LOCAL lock_timeout = '5s';
 
 -- Without a password nobody gets in: \password payment_service_app
 SELECT format('CREATE ROLE %I LOGIN', name)
@@ -30,6 +32,12 @@ FROM (VALUES
 ) AS l(name, given, value)
 JOIN pg_roles ON rolname = name
 WHERE given || '=' || value <> ALL (coalesce(rolconfig, '{}'))
+\gexec
+
+-- Whom a restore ends the sessions of, it must be a member of.
+SELECT format('GRANT %I TO %I', name, :'owner')
+FROM unnest(ARRAY[:'app', :'readonly']) AS name
+WHERE NOT pg_has_role(:'owner', name, 'MEMBER')
 \gexec
 
 -- What migrations made, and will make, is the owner's. Sequences go with their tables.

@@ -42,7 +42,7 @@ class Bouncer:
         self._program, self._directory = program, directory
         self._database = make_url(database_url)
         self._account = _account(_host(self._database)) if os.geteuid() == 0 else None
-        self.backends, self.mode, self.ignored = backends, "transaction", ""
+        self.backends, self.mode, self.ignored, self.waits = backends, "transaction", "", 20
         through = self._database.set(host="127.0.0.1", port=self._port, query={})
         self.url = through.render_as_string(hide_password=False)
         self.log = directory / "pgbouncer.out"
@@ -88,7 +88,7 @@ pool_mode = {self.mode}
 default_pool_size = {self.backends}
 max_client_conn = 300
 # Whoever holds a backend while he waits for another one is found out by this.
-query_wait_timeout = 20
+query_wait_timeout = {self.waits}
 ignore_startup_parameters = {self.ignored}
 """
 

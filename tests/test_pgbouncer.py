@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 from flask import Flask
 from psycopg2 import sql
@@ -19,12 +20,13 @@ from payment_service import pooler
 from payment_service.domain.operators import Role
 from payment_service.extensions import db
 from payment_service.services import starting, worker
+from tests import database_roles
 from tests.books import a_charged_payment, at_provider, payments_of, post
 from tests.campaign.stage import Stage
 from tests.desk import Desk, a_code_may_come_again
 from tests.drills.scene import Playing
 from tests.drills.stages import DrillStage
-from tests.fixtures import MakeApp, a_number
+from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.patience import PATIENCE
 from tests.pgbouncer_server import Bouncer, installed, running_pgbouncer
 from tests.running_service import running_service
@@ -94,18 +96,28 @@ def test_the_panel_needs_one_connection_at_a_time(behind_it: Flask) -> None:
 
 
 class PoolerStage(DrillStage):
-    """The service and its workers reach the database by PgBouncer only; what the drill itself looks
-    at, and the migrations, go past it."""
+    """The service and its workers reach the database by PgBouncer only, under a role that owns
+    nothing; what the drill itself looks at, and the migrations, go past it."""
 
     bouncer: Bouncer | None = None
 
     def start_web(self) -> None:
         if self.bouncer is None:
-            place = self.directory / "pgbouncer"
-            self.bouncer = Bouncer(place, installed(), self.database_url, BACKENDS)
+            self.give_rights()
+            database = make_url(self.database_url)
+            database_roles.let_in(database)
+            own = database.set(username=database_roles.NAMES["app"])
+            url = own.render_as_string(hide_password=False)
+            self.bouncer = Bouncer(self.directory / "pgbouncer", installed(), url, BACKENDS)
             self.bouncer.start()
             self.env |= {"DATABASE_URL": self.bouncer.url, "DB_PREPARE": "false"}
         super().start_web()
+
+    def give_rights(self) -> None:
+        """The tables' owner stays who he is, for what the drill itself does."""
+        database = make_url(self.database_url)
+        names = database_roles.NAMES | {"owner": str(database.username)}
+        database_roles.apply(database, names=names)
 
     def close(self) -> None:
         super().close()
@@ -123,17 +135,22 @@ def _backends(stage: Stage) -> int:
 
 
 def test_callers_at_once_pay_once(tmp_path: Path) -> None:
-    """Two web workers and two `flask worker`s share three connections; all invariants of the
-    campaign hold at the end."""
+    """Two web workers and two `flask worker`s share three connections, and rights are given anew
+    meanwhile; all invariants of the campaign hold at the end."""
     installed()
-    with Playing(PoolerStage(tmp_path, print), print) as scene:
-        scene.until_asked(ASKED)
+    stage = PoolerStage(tmp_path, print)
+    with Playing(stage, print) as scene:
+        scene.until_asked(ASKED // 2)
+        stage.give_rights()
+        scene.until_asked(ASKED // 2)
         left = scene.settled()
         outcome = scene.judged("pgbouncer")
-        most = _backends(scene.stage)
+        most = _backends(stage)
     assert not any(left.values()) and not outcome.broken, outcome
     assert outcome.payments > ASKED / 5 and most <= BACKENDS
     assert not scene.dropped()
+    logs = "".join(log.read_text() for log in stage.directory.glob("*.log"))
+    assert '"worker_started"' in logs and "database_waits_without_end" not in logs
 
 
 Start = Callable[..., Bouncer]
@@ -163,6 +180,46 @@ def said_by(bouncer: Bouncer, *command: str) -> str:
     )
     assert done.returncode != 0, done.stdout
     return done.stdout + done.stderr
+
+
+def test_backups_go_past_it(one_backend: Bouncer, tmp_path: Path) -> None:
+    """pg_dump would leave an empty search_path behind, with which nothing is found."""
+    command = [sys.executable, "-m", "scripts.run", "--with-database", "--"]
+    done = subprocess.run(
+        [*command, sys.executable, "-m", "scripts.db_backup", "save"],
+        env={**os.environ, "DATABASE_URL": one_backend.url, "VAR_DIR": str(tmp_path)}
+        | {"REDIS_URL": os.environ["TEST_REDIS_URL"]},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "need the database's own address" in done.stderr, done.stderr
+
+
+def test_who_gets_no_backend_is_told_so_and_charged_once(
+    tmp_path: Path, fresh_database: str, make_app: MakeApp, sandbox: Sandbox
+) -> None:
+    """While all are taken, and while PgBouncer is away."""
+    bouncer = Bouncer(tmp_path / "pgbouncer", installed(), fresh_database, 1)
+    bouncer.waits = 1
+    with contextlib.closing(bouncer):
+        bouncer.start()
+        app = make_app(database_url=bouncer.url, db_prepare=False)
+        client, key, order = app.test_client(), a_key(), an_order()
+        url = database_roles.as_role(make_url(bouncer.url), str(make_url(bouncer.url).username))
+        with contextlib.closing(psycopg2.connect(url)) as taken:
+            taken.cursor().execute("SELECT 1")
+            assert client.get("/v1/payments").status_code == 503
+            assert post(client, "/v1/payments/charge", key, **order).status_code == 503
+        paid = post(client, "/v1/payments/charge", key, **order)
+        assert paid.status_code == 201, paid.json
+        bouncer.kill()
+        assert client.get("/v1/payments").status_code == 503
+        bouncer.start()
+        again = post(client, "/v1/payments/charge", key, **order)
+        assert again.json == paid.json
+        assert len(at_provider(sandbox, "charges", paid.json["reference"])) == 1
 
 
 @pytest.mark.parametrize("ignored", ["", "options"])
