@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import psycopg2
@@ -36,6 +37,9 @@ AWAY_SECONDS = 10.0
 """How long nobody asks it after it did not answer, so that nobody waits for it meanwhile."""
 ONE = frozenset({"payment_id", "trip_id", "order_id", "reference"})
 """Filters that name one thing."""
+WRITTEN_LATE = timedelta(seconds=15)
+"""Rows are written after the moment that they bear: a statement waits 10 s for a lock at most, and
+clocks differ."""
 HEADER = "Data-Age"
 
 _CONFLICT = ("40001", "57014")
@@ -120,9 +124,14 @@ class Replica:
 
 
 @contextmanager
-def may_answer(filters: Iterable[str] = ()) -> Iterator[None]:
-    """What is asked in this block may come from the replica, unless the filters name one thing."""
+def may_answer(filters: Iterable[str] = (), *, beside: datetime | None = None) -> Iterator[None]:
+    """What is asked in this block may come from the replica, unless the filters name one thing.
+
+    A page that goes on from one row is `beside` that row's time. The page before may be the
+    primary's: a replica that lacks rows of that time would leave them out of the list.
+    """
     g.may_be_old = ONE.isdisjoint(filters)
+    g.page_beside = beside
     try:
         yield
     finally:
@@ -136,7 +145,7 @@ def answer(ask: Callable[[str | None], T], primary: str | None = READS) -> T:
     if found is None or not g.get("may_be_old"):
         return ask(primary)
     age = found.age()
-    if age is not None:
+    if age is not None and _holds_page(age):
         try:
             given = ask(REPLICA)
         except TookTooLong:
@@ -149,6 +158,12 @@ def answer(ask: Callable[[str | None], T], primary: str | None = READS) -> T:
             return given
     LISTS.labels("primary").inc()
     return ask(primary)
+
+
+def _holds_page(age: float) -> bool:
+    """Whether a replica that is so old holds all rows around the page's."""
+    beside: datetime | None = g.get("page_beside")
+    return beside is None or datetime.now(UTC) - beside > timedelta(seconds=age) + WRITTEN_LATE
 
 
 def told_age() -> int | None:

@@ -46,13 +46,19 @@ def approver(app: Flask) -> Caller:
     return acting(app, Role.APPROVER)
 
 
-def given_up(app: Flask, sandbox: Sandbox, amount: str) -> int:
-    """A payment of 100.00 INR. The network keeps a refund of it until it is FAILED."""
+def under_way(app: Flask, sandbox: Sandbox, amount: str) -> int:
+    """A payment of 100.00 INR, a refund of which the network keeps."""
     token = f"card-{a_key()}"
     paid: int = a_charged_payment(app.test_client(), payment_token=token)["payment_id"]
     arm(sandbox, "refund", "arrive_late", ms=LATE, match={"token": token})
     asked = post(app.test_client(), f"/v1/payments/{paid}/refund", amount=amount)
     assert asked.status_code == 202, asked.json
+    return paid
+
+
+def given_up(app: Flask, sandbox: Sandbox, amount: str) -> int:
+    """One whose refund is kept until it is FAILED."""
+    paid = under_way(app, sandbox, amount)
     assert said(app, paid, Verdict.NOT_RECEIVED, Outcome.DECLINED)
     assert sums(app, paid) == ("SUCCESS", 0, 0)
     return paid
@@ -150,6 +156,20 @@ def test_one_that_still_has_its_room_waits_on(
     refund_of(approves(app, approver, request))
     assert sums(app, paid) == ("REFUNDED", 10000, 0)
     assert given(app, sandbox, paid) == [4000, 6000]
+    fits(app, paid)
+
+
+def test_a_refund_that_never_failed_has_its_room_already(
+    app: Flask, sandbox: Sandbox, asker: Caller, approver: Caller
+) -> None:
+    """It is counted in what is held; counted once more, it would push the request out."""
+    paid = under_way(app, sandbox, "60.00")
+    request = asks(app, asker, paid, "40.00")
+    arrives(app, sandbox, paid)
+    assert sums(app, paid) == ("PARTIALLY_REFUNDED", 6000, 4000)
+    assert stands(app, request)["state"] == "OPEN"
+    refund_of(approves(app, approver, request))
+    assert sums(app, paid) == ("REFUNDED", 10000, 0)
     fits(app, paid)
 
 

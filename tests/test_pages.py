@@ -20,6 +20,7 @@ from payment_service.providers.sandbox import SandboxProvider
 from payment_service.services import audit, expiry, explanations, giving_back, refunds
 from payment_service.services.moves import evidence, resolution, unattended
 from payment_service.services.moves import paid_twice as twice
+from payment_service.services.moves import rows as rows_of
 from tests.books import execute, payment_row, post, row, rows
 from tests.clocks import an_hour_later, look_up
 from tests.fixtures import MakeApp, an_order
@@ -446,6 +447,32 @@ def test_what_can_not_be_given_back_makes_way(
         monkeypatch.setattr(refunds, "begin_refund", begin)
         assert giving_back.run_once()["asked"] == 1
     assert [charge_row(house, one, 3)["type"] for one in (first, second)] == ["REFUND"] * 2
+
+
+def test_one_that_was_seen_to_meanwhile_is_not_given_back(
+    house: Flask,
+    pages: Pages,
+    client: FlaskClient,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between the look for what is due and the payment's lock."""
+    expire(house)  # what the tests above left
+    payment_id = paid_twice(house, pages, client, sandbox)
+    pages.refunds = [Result(Outcome.APPROVED, provider_reference="back")]
+    lock = rows_of.lock_request
+
+    def late(*args: Any) -> Any:
+        execute(
+            house, "UPDATE transactions SET due_at = NULL WHERE payment_id = :id", id=payment_id
+        )
+        return lock(*args)
+
+    monkeypatch.setattr(rows_of, "lock_request", late)
+    with house.app_context():
+        assert giving_back.run_once() == {"asked": 0, "more": 0}
+    query = "SELECT 1 FROM transactions WHERE type = 'REFUND' AND payment_id = :id"
+    assert rows(house, query, id=payment_id) == []
 
 
 def test_another_payment_without_an_id_is_not_believed(

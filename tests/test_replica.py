@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from prometheus_client import REGISTRY
 
 from payment_service import replica
 from payment_service.extensions import db
+from payment_service.schemas.lists import Cursor
 from payment_service.statements import Statement
 from tests.desk import KEYS, Desk
 from tests.drills.pair import Pair
@@ -124,6 +126,23 @@ def test_a_replica_that_stands_still_says_how_old_it_is(copied: Copied) -> None:
     holds(lambda: copied.shows(after, aged=True))
     holds(lambda: copied.listed()[1] == 1)
     holds(lambda: copied.shows(after, impatient, aged=True))
+
+
+def test_a_page_goes_on_where_the_primarys_ended(copied: Copied) -> None:
+    """A replica that lacks rows beside the last page's would leave them out."""
+    paid = [copied.charged() for _ in range(3)]
+    holds(lambda: copied.shows(paid[-1], aged=True))
+    with copied.paused():
+        paid += [copied.charged() for _ in range(3)]
+        primary = copied.another(read="postgresql://nobody:x@127.0.0.1:1/none")
+        first = primary.test_client().get("/v1/payments?limit=1").json
+        assert first["payments"][0]["payment_id"] == paid[-1]
+        second, age = copied.listed(query=f"&cursor={first['next_cursor']}")
+        assert age is None
+        assert second[:5] == paid[-2::-1]
+    holds(lambda: copied.shows(paid[-1], aged=True))
+    long_ago = Cursor(datetime.now(UTC) - timedelta(hours=1), 1)
+    assert copied.listed(query=f"&cursor={long_ago}")[1] is not None
 
 
 def test_one_that_was_cut_from_its_primary_gets_older(copied: Copied) -> None:

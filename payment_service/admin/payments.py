@@ -91,7 +91,8 @@ def _found(wanted: Asked) -> tuple[Leaf, bool]:
     except ValidationError:
         cursors = {}
     try:
-        with replica.may_answer(wanted.filters):
+        beside = next((cursor.created_at for cursor in cursors.values()), None)
+        with replica.may_answer(wanted.filters, beside=beside):
             return browsing.look_through(filters=wanted.filters, **cursors), False
     except TookTooLong:
         return nothing, True

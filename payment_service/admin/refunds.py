@@ -28,8 +28,9 @@ class Refunds(views.Page):
     @expose()
     def index(self) -> str:
         status = _status()
-        with replica.may_answer():
-            found = listings.list_refunds(page=_page(), filters=_filters(status))
+        page = _page()
+        with replica.may_answer(beside=page.beside):
+            found = listings.list_refunds(page=page, filters=_filters(status))
         older = found["next_cursor"]
         return self.render(
             refunds=found["refunds"],

@@ -29,8 +29,9 @@ class Webhooks(Page):
     def index(self) -> Any:
         chosen = _chosen()
         filters, wrong = _read(chosen)
-        with replica.may_answer(filters):
-            found = None if wrong else listings.list_webhooks(page=_part(), filters=filters)
+        asked = _part()
+        with replica.may_answer(filters, beside=asked.beside):
+            found = None if wrong else listings.list_webhooks(page=asked, filters=filters)
         older = found and found["next_cursor"]
         page = self.render(
             chosen=chosen,

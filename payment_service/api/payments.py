@@ -150,7 +150,7 @@ def list_payments(query: Body) -> Response:
     By limit and offset, by page and page_size, or by cursor, which costs the same on every page.
     The filters must all fit.
     """
-    with replica.may_answer(query["filters"]):
+    with replica.may_answer(query["filters"], beside=query["page"].beside):
         found = listings.list_payments(**query, rider=rider())
     return reads.written(PAGE.write(found))
 

@@ -67,7 +67,7 @@ def list_refunds(query: Body) -> Response:
 
     Paged as payments are.
     """
-    with replica.may_answer(query["filters"]):
+    with replica.may_answer(query["filters"], beside=query["page"].beside):
         found = listings.list_refunds(**query, rider=rider())
     return reads.written(PAGE.write(found))
 

@@ -84,7 +84,7 @@ def list_webhooks(query: Body) -> Response:
 
     Paged as payments are; without their bodies.
     """
-    with replica.may_answer(query["filters"]):
+    with replica.may_answer(query["filters"], beside=query["page"].beside):
         found = listings.list_webhooks(**query)
     return reads.written(PAGE.write(found))
 

@@ -60,6 +60,11 @@ class Page:
     cursor: Cursor | None
     total: bool
 
+    @property
+    def beside(self) -> datetime | None:
+        """The time of the row that it goes on from."""
+        return self.cursor.created_at if self.cursor else None
+
 
 class CursorField(fields.Field[Cursor]):
     wire: ClassVar[own.Wire] = {
