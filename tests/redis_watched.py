@@ -25,7 +25,7 @@ repl-diskless-sync-delay 0
 _SENTINEL = f"""
 sentinel monitor {MASTER} 127.0.0.1 {{port}} 1
 sentinel auth-pass {MASTER} {PASSWORD}
-sentinel down-after-milliseconds {MASTER} 500
+sentinel down-after-milliseconds {MASTER} {{ms}}
 sentinel failover-timeout {MASTER} 1000
 requirepass {OF_SENTINEL}
 """
@@ -40,15 +40,20 @@ class Watched:
         self._sentinel: server.Server | None = None
         self.sentinel = 0
 
-    def start(self) -> None:
-        common = (
-            f"requirepass {PASSWORD}\nmasterauth {PASSWORD}\nsave ''\nrepl-diskless-sync-delay 0\n"
-        )
-        first = self._start("one", common, PASSWORD)
+    def start(self, *, met_at: Callable[[int], int] = int, down_after_ms: int = 500) -> None:
+        """`met_at` gives the port at which the others meet the first Redis, if not its own."""
+        common = _REDIS.format(password=PASSWORD)
+        first = met_at(self._start("one", common, PASSWORD))
         second = self._start("two", f"{common}replicaof 127.0.0.1 {first}\n", PASSWORD)
         until(lambda: self.client(second).info("replication")["master_link_status"] == "up")
-        self.sentinel = self._start("sentinel", _SENTINEL.format(port=first), OF_SENTINEL)
+        watches = _SENTINEL.format(port=first, ms=down_after_ms)
+        self.sentinel = self._start("sentinel", watches, OF_SENTINEL)
         until(lambda: len(self.asked().sentinel_slaves(MASTER)) == 1)
+
+    def in_a_hurry(self, down_after_ms: int) -> None:
+        """How soon the Sentinel takes a silent master for dead, from here on."""
+        word = "down-after-milliseconds"
+        self.asked().execute_command("SENTINEL", "SET", MASTER, word, down_after_ms)
 
     def stop(self) -> None:
         for one in [self._sentinel, *self.servers.values()]:

@@ -113,7 +113,7 @@ class Stage:
             "PROMETHEUS_MULTIPROC_DIR": str(metrics),
             "DATABASE_URL": self.database_url,
             "AUTH_MODE": "off",
-            "REDIS_URL": self._servers["redis"].url,
+            "REDIS_URL": self.redis_url,
             "SANDBOX_PROVIDER_URL": self.sandbox.url,
             "TRIP_SERVICE_URL": self.sandbox.url,
             **({"RABBITMQ_URL": self.broker.url} if self.broker else {}),
@@ -141,6 +141,10 @@ class Stage:
         server = self._servers["redis"]
         server.process.kill()
         _wait_for(lambda: not server.alive(), 120, "Redis to stop")
+
+    @property
+    def redis_url(self) -> str:
+        return self._servers["redis"].url
 
     @property
     def database_url(self) -> str:

@@ -14,6 +14,7 @@ from payment_service import embedded
 from tests.drills.scene import Outcome, Playing, Scene
 from tests.drills.stages import DrillStage
 from tests.drills.toxics import Toxiproxy
+from tests.redis_watched import Watched, until
 
 Say = Callable[[str], None]
 
@@ -27,7 +28,8 @@ CUT_BYTES = {"postgres": 3000, "redis": 100, "rabbitmq": 300, "provider": 150}
 HALF_OPEN_MS = 2500
 """How long nothing comes before the connection is closed. Without an end nobody could tell it from
 a server that thinks, since the proxy itself answers the keepalives of TCP."""
-REDIS_AWAY_SECONDS = 2.0
+PATIENT_MS, HURRIED_MS = 60_000, 1000
+"""After how long the Sentinel takes a silent master for dead."""
 
 
 class NetworkStage(DrillStage):
@@ -36,6 +38,7 @@ class NetworkStage(DrillStage):
     def __init__(self, directory: Path, say: Say) -> None:
         super().__init__(directory, say)
         self.toxiproxy = Toxiproxy(directory)
+        self.redis = Watched(directory / "redis")
         self._ports: dict[str, int] = {}
 
     @property
@@ -49,8 +52,35 @@ class NetworkStage(DrillStage):
         settings = {"client_connection_check_interval": "200ms"}
         self._servers["postgres"] = embedded.start_postgres(place, settings=settings, by_tcp=True)
 
-    def _environment(self) -> dict[str, str]:
+    def start_redis(self) -> None:
+        """With a replica and a Sentinel, to whom the proxy is the master until that is killed. It
+        is patient until then, or a half-open connection would do as well."""
         self.toxiproxy.start()
+        self.redis.start(met_at=self._proxied, down_after_ms=PATIENT_MS)
+        self._servers |= {f"redis {port}": one for port, one in self.redis.servers.items()}
+
+    def _proxied(self, port: int) -> int:
+        self._ports["redis"] = self.toxiproxy.stands_before("redis", port)
+        return self._ports["redis"]
+
+    def fail_redis_over(self) -> float:
+        """Kills the master; the seconds until its replica takes what is written."""
+        first, second = self.redis.servers
+        self.redis.in_a_hurry(HURRIED_MS)
+        began = time.monotonic()
+        self.redis.servers[first].process.kill()
+        until(lambda: self.redis.master() == second)
+        return time.monotonic() - began
+
+    def counts(self) -> int:
+        """How many counts the master has."""
+        return int(self.redis.client(self.redis.master()).dbsize())
+
+    @property
+    def redis_url(self) -> str:
+        return self.redis.url()
+
+    def _environment(self) -> dict[str, str]:
         found = super()._environment()
         for name, variable, port in self._upstreams():
             self._ports[name] = self.toxiproxy.stands_before(name, port)
@@ -59,13 +89,13 @@ class NetworkStage(DrillStage):
 
     def _upstreams(self) -> Iterator[tuple[str, str, int]]:
         yield "postgres", "DATABASE_URL", int((self.directory / "postgres/port").read_text())
-        yield "redis", "REDIS_URL", int((self.directory / "redis/port").read_text())
         yield "provider", "SANDBOX_PROVIDER_URL", self.sandbox.port
         if self.broker:
             yield "rabbitmq", "RABBITMQ_URL", int(urlsplit(self.broker.url).port or 0)
 
     def close(self) -> None:
         super().close()
+        self.redis.stop()
         self.toxiproxy.close()
 
 
@@ -77,13 +107,14 @@ def drill(directory: Path, args: argparse.Namespace, say: Say) -> Iterator[Outco
         for name in stage.names:
             _cut(stage, scene, say, name)
             _half_open(stage, scene, say, name)
-        _without_redis(stage, scene, say)
+        seconds = _fail_redis_over(stage, scene, say)
         scene.settled()
         outcome = scene.judged("network")
         outcome.refused_seconds = scene.watch.longest_refusal()
         outcome.figures += [
             f"{len(scene.watch.unserved())} of {len(scene.watch.all())} tries refused",
             f"slowest answer {scene.watch.slowest():.1f} s",
+            f"Redis failed over in {seconds:.1f} s",
             f"between the service and {', '.join(stage.names)}",
         ]
         if not stage.broker:
@@ -120,9 +151,11 @@ def _half_open(stage: NetworkStage, scene: Scene, say: Say, name: str) -> None:
         scene.until_served(began + SECONDS)
 
 
-def _without_redis(stage: NetworkStage, scene: Scene, say: Say) -> None:
-    say(f"redis: killed, and back after {REDIS_AWAY_SECONDS:.0f} s")
-    stage.kill_redis()
-    time.sleep(REDIS_AWAY_SECONDS)
-    stage.start_redis()
+def _fail_redis_over(stage: NetworkStage, scene: Scene, say: Say) -> float:
+    say("redis: the master is killed, the Sentinel names another")
+    seconds = stage.fail_redis_over()
+    began = time.time()
     scene.until_asked(AROUND)
+    until(lambda: stage.counts() > 0)
+    scene.until_served(began)
+    return seconds
