@@ -39,6 +39,7 @@ VALUES = {
     id(kinds.ENCRYPTION_KEYS): f"k1:{CANARY * 4}AAA=",
     id(kinds.PASSWORD): CANARY * 4,
     id(kinds.HEADERS): f"authorization={CANARY}",
+    id(kinds.DATABASE_URL): f"postgresql://u:{CANARY}@{NOBODY}/d",
 }
 SHAPED = {"stripe_api_key": f"sk_test_{CANARY}"}
 """Those that must look like themselves."""

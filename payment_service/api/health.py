@@ -122,9 +122,8 @@ def get_metrics() -> Response:
     registry.register(metrics.CountsCollector(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
     registry.register(ProcessesCollector())
     registry.register(CertificatesCollector(health.certificate_ends()))
-    watched = watching.read()
-    registry.register(WatchingCollector(watched))
-    if watched is not None:
+    registry.register(WatchingCollector(watching.read()))
+    if watching.database_answers():
         registry.register(TotalsCollector(totals.read()))
         registry.register(OutboxCollector(deliveries.standings()))
         registry.register(WebhooksCollector(webhook_reading.waiting()))

@@ -56,7 +56,17 @@ def read() -> Watched | None:
     return known[1]
 
 
+def database_answers() -> bool:
+    """Whether it did when `read` asked it last, be it that a statement took too long."""
+    return not current_app.extensions.get("database_said_nothing", False)
+
+
+def _code(error: SQLAlchemyError) -> str | None:
+    return getattr(getattr(error, "orig", None), "pgcode", None)
+
+
 def _asked() -> Watched | None:
+    current_app.extensions["database_said_nothing"] = False
     try:
         with db.engine.connect() as connection:
             connection.execute(text(f"SET LOCAL statement_timeout = '{PATIENCE}'"))
@@ -68,6 +78,8 @@ def _asked() -> Watched | None:
             )
     except SQLAlchemyError as error:
         log.warning("not_watched", error=type(error).__name__)
+        # What PostgreSQL itself said no to has its code.
+        current_app.extensions["database_said_nothing"] = not _code(error)
         return None
 
 
