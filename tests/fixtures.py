@@ -20,6 +20,7 @@ from payment_service import config, create_app, patient_redis
 from payment_service.config import ByProvider
 from payment_service.extensions import db
 from payment_service.ratelimit import hits
+from payment_service.services import beats  # noqa: F401  (before a test adds a provider: none beats)
 from tests.canaries import WATCH
 from tests.patience import CLOCKLESS, PATIENCE, UNHURRIED
 from tests.running_service import APP, ENCRYPTION_KEYS, Service, running_service

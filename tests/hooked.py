@@ -25,7 +25,6 @@ from payment_service.providers.webhooks import (
     Trust,
     WebhookRefused,
 )
-from payment_service.services import worker  # noqa: F401  (its beats are of BUILDERS as it is)
 from tests.books import post
 from tests.fixtures import IN_PRODUCTION, MakeApp, a_key, an_order
 from tests.patience import CLOCKLESS

@@ -25,9 +25,12 @@ log = structlog.get_logger(__name__)
 
 BEAT = WorkerBeat.__table__
 
+RESOLUTION = {f"resolution-{provider}": provider for provider in BUILDERS}
+"""The provider of each beat that resolves."""
+
 PERIODS = {
     # A beat for each provider and each sink: one that is slow or dead holds up no other.
-    **{f"resolution-{name}": 1.0 for name in BUILDERS},
+    **dict.fromkeys(RESOLUTION, 1.0),
     **{f"relay-{sink}": 0.5 for sink in routes.SINKS},
     "expiry": 1.0,
     "giving-back": 1.0,

@@ -14,7 +14,6 @@ from flask import Flask
 from payment_service import idempotency
 from payment_service.domain.jobs import JobKind
 from payment_service.outbox import relay, routes, sinks
-from payment_service.providers.registry import BUILDERS
 from payment_service.services import (
     audit,
     beats,
@@ -47,7 +46,7 @@ class Beat:
 
 
 RUNS: dict[str, RunOnce] = {
-    **{f"resolution-{name}": partial(resolution.run_once, name) for name in BUILDERS},
+    **{beat: partial(resolution.run_once, name) for beat, name in beats.RESOLUTION.items()},
     **{f"relay-{sink}": partial(relay.run_once, [sink]) for sink in routes.SINKS},
     "expiry": expiry.run_once,
     "giving-back": giving_back.run_once,
