@@ -107,6 +107,15 @@ class Broker:
         self._process.wait()
         self._process = None
 
+    def stop(self) -> None:
+        """TERM, as a machine that is shut down gives it; returns once the node has ended."""
+        if self._process is None:
+            return
+        os.kill(self._process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE)
+        self.kill()
+
     def restart(self) -> None:
         """kill -9, and start again on the same port and directory."""
         self.kill()
