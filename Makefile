@@ -89,12 +89,13 @@ fmt: setup ## Format, and mend what ruff can mend
 
 check: lint test ## lint and test
 
-check-long: setup ## What takes too long for CI: the suite beside busy loops, every mutant, ten minutes of faults, drills, compose brought up
+check-long: setup ## What takes too long for CI: the suite beside busy loops, every mutant, ten minutes of faults, drills, compose brought up, five million payments
 	@$(MAKE) --no-print-directory test-busy
 	@$(MAKE) --no-print-directory mutants
 	@FAULTS_SECONDS=600 $(MAKE) --no-print-directory faults
 	@$(MAKE) --no-print-directory drills
 	@$(MAKE) --no-print-directory compose-up-check
+	@$(MAKE) --no-print-directory bench
 
 faults: setup ## Two minutes of everything dying, and what holds after: make faults [FAULTS_SEED=...]
 	@$(BIN)/python -m tests.campaign
