@@ -22,7 +22,7 @@ HEAD = """\
 def lines() -> list[str]:
     """One random value for each; hexadecimal ones need no quotes anywhere, URLs included."""
     values = {name: secrets.token_hex(24) for name in NAMES}
-    values["SECRET_KEY"] = secrets.token_hex(32)
+    values |= {name: secrets.token_hex(32) for name in ("SECRET_KEY", "LOOKUP_HMAC_KEY")}
     values["ENCRYPTION_KEYS"] = f"k1:{b64encode(secrets.token_bytes(32)).decode()}"
     return [f"{name}={value}" for name, value in values.items()]
 

@@ -8,6 +8,7 @@ from payment_service.api import (
     answers,
     auth,
     body,
+    customers,
     errors,
     health,
     hosts,
@@ -52,6 +53,15 @@ ROUTES: tuple[tuple[Blueprint, str, auth.Rules], ...] = (
         },
     ),
     (receipts.blueprint, "/v1", {"get": Scope.READ}),
+    (
+        customers.blueprint,
+        "/v1",
+        {
+            # A rider's token has no other scope; it changes nothing but what is its own.
+            **dict.fromkeys(("get_mine", "change_mine", "get"), Scope.READ),
+            **dict.fromkeys(("find", "erase"), Scope.ADMIN),
+        },
+    ),
     (providers.blueprint, "/v1", dict.fromkeys(("list_offers", "list_of_country"), OPEN)),
     (
         webhooks.blueprint,

@@ -12,7 +12,13 @@ from payment_service.api.headers import refuse_repeated
 from payment_service.config import settings
 from payment_service.config.kinds import each
 from payment_service.domain.callers import LOCAL, Caller, Scope
-from payment_service.domain.errors import ForeignPage, InsufficientScope, InvalidToken, RiderUnknown
+from payment_service.domain.errors import (
+    ForeignPage,
+    InsufficientScope,
+    InvalidToken,
+    RidersOnly,
+    RiderUnknown,
+)
 from payment_service.domain.pages import OPEN as OPEN
 from payment_service.domain.pages import PageRule, is_payers_page
 from payment_service.identity.claims import Bearer
@@ -59,6 +65,15 @@ def rider() -> int | None:
     """The rider whose payments this request may see; None where it may see all."""
     bearer: Bearer | None = g.get("bearer")
     return bearer.rider_id if bearer else None
+
+
+def own_rider() -> int:
+    """The rider whose token this is. Raises RidersOnly for any other token, and where nobody is
+    asked for one."""
+    found = rider()
+    if found is None:
+        raise RidersOnly("this is for a rider's token; a service names the customer by its id")
+    return found
 
 
 def _refuse_foreign_pages() -> None:
