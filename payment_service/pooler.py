@@ -32,9 +32,10 @@ def lends() -> bool:
 
 def _seen() -> bool:
     with db.engines[READS].connect() as one:
-        mine = _backend(one)
         # A pooler makes up the number that it tells as that of the process at the other end.
         told: Any = one.connection.driver_connection
+        one.detach()  # closed at the end: where no replica is read, it would stay for nothing
+        mine = _backend(one)
         if told.info.backend_pid == mine:
             return False
         with db.engine.connect() as other:

@@ -174,13 +174,11 @@ def test_no_span_holds_what_was_sent(service: Service, receiver: Receiver) -> No
     assert answer.status_code == 201, answer.text
     service.get(f"/v1/payments?caller_reference={mark}")
     service.get(f"/v1/pay/17/{mark}")
-    seen = len(receiver.spans)
     service.get("/health/ready", headers={"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
-    eventually(lambda: receiver.of("a" * 32))
-    assert receiver.of(trace)
-    assert seen
+    # Several processes answer, and each sends its spans by itself.
+    eventually(lambda: receiver.of("a" * 32) and receiver.of(trace))
+    eventually(lambda: "/v1/pay/" in repr(receiver.spans))
     everything = repr(receiver.spans)
-    assert "/v1/pay/" in everything
     assert mark not in everything
     assert token not in everything
     assert receiver.headers[0]["x-tenant"] == "rides and more"
