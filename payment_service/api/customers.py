@@ -32,7 +32,7 @@ def get_mine() -> Response:
 
 
 @blueprint.patch(ME, operation="changeMyCustomer")
-@blueprint.arguments(schemas.ChangeCustomerSchema, example={"email": "rider@example.com"})
+@blueprint.arguments(schemas.ChangeMyCustomerSchema, example={"email": "rider@example.com"})
 @blueprint.response(200, schemas.CustomerSchema)
 def change_mine(command: ChangeCustomer) -> Response:
     """Change what is kept of the rider

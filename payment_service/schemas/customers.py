@@ -13,7 +13,7 @@ from payment_service.schemas.commands import CommandInBody
 from payment_service.schemas.payers import EMail, Phone
 
 
-class ChangeCustomerSchema(CommandInBody):
+class ChangeMyCustomerSchema(CommandInBody):
     """What is given is kept in place of what was; null empties a field."""
 
     makes: ClassVar[type[Any]] = ChangeCustomer

@@ -47,9 +47,13 @@ def change(*, user_id: int, command: ChangeCustomer) -> Customer:
     _expect_keys(command.given)
     with db.engine.begin() as connection:
         row = _of_user(connection, user_id, lock=True)
-        values = _kept(row["customer_id"], command.given)
-        this = update(CUSTOMER).where(CUSTOMER.c.customer_id == row["customer_id"])
-        changed = this.values(**values, updated_at=func.clock_timestamp()).returning(CUSTOMER)
+        customer_id, given = row["customer_id"], command.given
+        this = update(CUSTOMER).where(CUSTOMER.c.customer_id == customer_id)
+        changed = this.values(
+            **{name: text and Secret(customer_id, text) for name, text in given.items()},
+            **{f"{name}_lookup": _lookup(name, given[name]) for name in LOOKED_UP if name in given},
+            updated_at=func.clock_timestamp(),
+        ).returning(CUSTOMER)
         return _read(connection.execute(changed).mappings().one())
 
 
@@ -135,18 +139,11 @@ def _expect_keys(given: Mapping[str, Any]) -> None:
             raise InvalidRequest.field(name, "can't be kept here: LOOKUP_HMAC_KEY is not set")
 
 
-def _kept(customer_id: int, given: Mapping[str, str | None]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        values[name] = None if value is None else Secret(customer_id, value)
-        if name in LOOKED_UP:
-            values[f"{name}_lookup"] = None if value is None else _lookup(name, value)
-    return values
-
-
-def _lookup(name: str, value: str) -> bytes:
-    """HMAC-SHA256 (RFC 2104) of the field and its value. With the field in it, no two columns show
-    that they hold the same."""
+def _lookup(name: str, value: str | None) -> bytes | None:
+    """HMAC-SHA256 (RFC 2104) of the field and its value, if it has one. With the field in it, no
+    two columns show that they hold the same."""
+    if value is None:
+        return None
     key = (settings().lookup_hmac_key or "").encode()
     text = f"customers.{name}:{for_lookup(name, value)}"
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
