@@ -18,12 +18,13 @@ from payment_service.domain.acts import Act
 from payment_service.domain.callers import Caller
 from payment_service.domain.customers import PERSONAL, ChangeCustomer, Customer, for_lookup
 from payment_service.domain.errors import CustomerBusy, CustomerNotFound, InvalidRequest
-from payment_service.domain.vocabulary import UNDECIDED
+from payment_service.domain.pages import Deed
+from payment_service.domain.vocabulary import UNDECIDED, Actor
 from payment_service.extensions import db
 from payment_service.models import Customer as CustomerRow
 from payment_service.models import Payer, Payment
 from payment_service.models.columns import Secret, keyring
-from payment_service.services import audit_log
+from payment_service.services import acting, audit_log
 
 CUSTOMER = CustomerRow.__table__
 PAYER = Payer.__table__
@@ -90,13 +91,16 @@ def find(*, filters: Mapping[str, Any]) -> list[Customer]:
 def erase(*, customer_id: int, caller: Caller) -> None:
     """Takes away what is personal of the customer, and of who paid its payments; payments, amounts,
     references and chains stay. Raises CustomerNotFound, and CustomerBusy while one of its payments
-    waits for the payer, whose name the provider may still ask for. Commits."""
+    waits for the payer, whose name the provider may still ask for; of operators also what
+    acting.hold raises. Commits."""
     with db.engine.begin() as connection:
         locked = select(CUSTOMER).where(CUSTOMER.c.customer_id == customer_id).with_for_update()
         row = connection.execute(locked).mappings().one_or_none()
         if row is None or row["user_id"] is None:
             raise _not_found(customer_id)
         _forget_payers(connection, row["user_id"])
+        if caller.actor is Actor.OPERATOR:
+            acting.hold(connection, caller, Deed.ERASE_CUSTOMER, stepped_up=True)
         connection.execute(
             update(CUSTOMER)
             .where(CUSTOMER.c.customer_id == customer_id)
