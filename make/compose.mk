@@ -10,7 +10,10 @@ RUN_COMPOSE := COMPOSE_PROFILES=$(PROFILES) $(COMPOSE)
 # Where logs, health and db-* look: on DATABASE_URL where it is set, else in compose where its
 # database runs, else at make run's. ON=url, ON=compose and ON=run say it.
 ON ?= $(if $(or $(DATABASE_URL),$(DB_HOST)),url,$(if $(shell $(COMPOSE) ps -q postgres 2>/dev/null),compose,run))
-IN_COMPOSE = $(filter compose,$(ON))
+# Any other word, or url without an address, would mean another database than was meant.
+IN_COMPOSE = $(if $(filter-out url compose run,$(ON)),$(error ON must be url, compose or run))$(if \
+  $(and $(filter url,$(ON)),$(if $(or $(DATABASE_URL),$(DB_HOST),$(SECRETS_DIR),$(DATABASE_URL_FILE)),,x)),$(error \
+  ON=url: DATABASE_URL is not set))$(filter compose,$(ON))
 BASE_URL ?= http://127.0.0.1:$(SERVICE_PORT)
 
 .env: | $(VENV)/.installed

@@ -121,7 +121,9 @@ def main(arguments: list[str]) -> int:
         drop = f'DROP DATABASE \\"{kept}\\"'
         print(f"  make db-shell ARGS=\"-c '{drop}'\"")
     except (Failed, psycopg2.Error, OSError) as error:
-        print(f"db-{options.verb}: {one_line(str(error))}", file=sys.stderr)
+        print(
+            f"db-{options.verb.replace('save', 'backup')}: {one_line(str(error))}", file=sys.stderr
+        )
         return 1
     return 0
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Brings the service into a cluster, a step at a time, and back again:
 #   scripts/deploy.sh namespace | secrets | release | status | rollback | uninstall | all
+#   scripts/deploy.sh run COMMAND...: a Job beside the backups, such as flask recover listed ...
 #
 # NAMESPACE (ride-hailing), RELEASE (payment-service), VALUES (k8s/values/trial.yaml; several with
 # blanks between), TAG (the image's; the chart's version where it is not set), and YES=1 to be asked
@@ -65,7 +66,7 @@ make_secrets() {
     add_secrets
     return 0
   fi
-  sure "Make the Secret $secret in $namespace?"
+  sure "Make the Secret $secret in $namespace for $values?"
   openssl rand -hex 24 | tr -d '\n' > "$work/DB_PASS"
   openssl rand -hex 24 | tr -d '\n' > "$work/REDIS_PASSWORD"
   openssl rand -hex 32 | tr -d '\n' > "$work/JWT_SECRET"
@@ -111,8 +112,25 @@ uninstall() {
   helm -n "$namespace" uninstall "$release" --wait --timeout "${TIMEOUT:-5m}"
 }
 
-need kubectl
+run_command() { # in a pod as the backups' is: their volume, and the database as the migration has it
+  [ $# -gt 0 ] || { echo "deploy: run what?" >&2; exit 2; }
+  words=
+  for word in "$@"; do
+    words="$words,$(printf '"%s"' "$(printf %s "$word" | sed 's/[\\"]/\\&/g')")"
+  done
+  job=payment-service-run-$(date +%s)
+  sure "Run $* in $namespace?"
+  patch="[{\"op\":\"replace\",\"path\":\"/spec/template/spec/containers/0/args\",\"value\":[${words#,}]},{\"op\":\"replace\",\"path\":\"/spec/backoffLimit\",\"value\":0}]"
+  kubectl -n "$namespace" create job "$job" --from=cronjob/payment-service-backup --dry-run=client -o yaml |
+    kubectl patch --local -f - --type=json -p "$patch" -o yaml |
+    kubectl -n "$namespace" create -f -
+  kubectl -n "$namespace" logs -f --pod-running-timeout="${TIMEOUT:-5m}" "job/$job" || true # how it ended is asked
+  kubectl -n "$namespace" wait --for=condition=Complete --timeout=30s "job/$job"
+}
+
+[ $# -eq 0 ] || need kubectl
 case ${1:-} in
+  run) shift && run_command "$@" ;;
   namespace) make_namespace ;;
   secrets) make_secrets ;;
   release) make_release ;;
@@ -120,5 +138,5 @@ case ${1:-} in
   rollback) roll_back ;;
   uninstall) uninstall ;;
   all) make_namespace && make_secrets && make_release && status ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -6,14 +6,18 @@ python -m scripts.k8s_render [FOLDER]: needs helm on PATH. Files that no object 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from payment_service import config
-from payment_service.config import kinds
+from payment_service.config import kinds, other_names
 from payment_service.sandbox.settings import SandboxSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +25,7 @@ K8S = ROOT / "k8s"
 CHART = K8S / "chart"
 FILES = {"rules.yaml", "grafana-dashboard.json"}
 SECRET = "secret-settings.txt"
+SCHEMA = "values.schema.json"
 HEAD = "# Made by `make k8s-render` from k8s/chart with k8s/values/trial.yaml; change those.\n"
 KUBERNETES = "1.30.0"
 """Any that the chart takes: helm by itself would render for a very old one."""
@@ -38,6 +43,7 @@ def copy_files() -> None:
     for name in FILES:
         shutil.copyfile(K8S / "monitoring" / name, CHART / "files" / name)
     (CHART / "files" / SECRET).write_text("\n".join(secret_settings()) + "\n")
+    (CHART / SCHEMA).write_text(json.dumps(values_schema(), indent=2) + "\n")
 
 
 def secret_settings() -> list[str]:
@@ -51,6 +57,29 @@ def secret_settings() -> list[str]:
         for name, field in fields.items()
         if field.metadata["kind"].metadata.get("secret") and field.metadata["kind"] not in addresses
     )
+
+
+def values_schema() -> dict[str, Any]:
+    """Which values there are, after values.yaml: helm refuses all others. What Kubernetes knows
+    itself, and what is an empty map or a list there, is free. Of settings their names are known,
+    and those that OpenTelemetry and libpq read."""
+    names = re.findall(r"^#?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    known = {"enum": sorted({*names, *other_names.SECOND})}
+    settings = {"anyOf": [known, {"pattern": "^(OTEL|PG)"}]}
+    schema = _shape(yaml.safe_load((CHART / "values.yaml").read_text()))
+    schema["properties"]["settings"] = {"type": "object", "propertyNames": settings}
+    schema["properties"]["global"] = {}  # Helm's own
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
+
+
+def _shape(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {}
+    properties = {
+        name: {} if name in ("annotations", "labels", "resources") else _shape(inner)
+        for name, inner in value.items()
+    }
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def rendered() -> dict[str, str]:

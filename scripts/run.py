@@ -193,6 +193,8 @@ def announce(stop: Stop, say: Say, ports: Ports, link: str) -> None:
     say(f"       {service}/admin/  where operators log in")
     if link:
         print(f"The first admin comes in here, once, within 24 hours: {link}", flush=True)
+    elif not sys.stdout.isatty():  # a file would keep the link
+        say('       a link for an admin: make flask ARGS="operators invite EMAIL --role admin"')
     say("Ctrl-C stops all of it")
 
 

@@ -34,11 +34,12 @@ scope=$(az keyvault show --name "$vault" --query id --output tsv)
 # Whoever makes a vault may give rights on it, and has none on its secrets; a right takes minutes.
 az role assignment create --assignee-object-id "$(az ad signed-in-user show --query id --output tsv)" \
   --assignee-principal-type User --role "Key Vault Secrets Officer" --scope "$scope" --output none
+readable=""
 for _ in $(seq 30); do
-  listed=$(az keyvault secret list --vault-name "$vault" --query '[].name' --output tsv 2> "$file") && break
+  listed=$(az keyvault secret list --vault-name "$vault" --query '[].name' --output tsv 2> "$file") && readable=yes && break
   sleep 10
 done
-[ -n "${listed+set}" ] && [ ! -s "$file" ] || { echo "setup-keyvault: the vault's secrets can't be listed: $(cat "$file")" >&2; exit 1; }
+[ "$readable" ] || { echo "setup-keyvault: the vault's secrets can't be listed: $(cat "$file")" >&2; exit 1; }
 there=$(echo "$listed" | tr '\n' ' ')
 # Each is mounted under the name of a setting (objectAlias), by k8s/chart's keyVault.objects.
 put Payment-DatabaseConnection "$DATABASE_URL"

@@ -101,6 +101,10 @@ def test_one_rule_says_which_database_is_meant() -> None:
         "db-restore", "COMPOSE=echo", "FILE=x", DATABASE_URL="postgresql://x"
     )
     assert "logs -f" in made("logs", "ON=compose")
+    for wrong in ("ON=Run", "ON=nonsense", "ON=url"):
+        for target in ("db-shell", "db-backup", "db-restore"):
+            with pytest.raises(subprocess.CalledProcessError):
+                made(target, wrong)
     assert "tail -n 20 -F" in made("logs")
 
 

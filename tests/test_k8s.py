@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -126,3 +127,15 @@ def test_the_image_has_the_python_of_the_suite() -> None:
     """One that the suite ran on: what pyproject.toml says is the least."""
     least = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["python_version"]
     assert f"ARG BASE=python:{least}" in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_chart_s_schema_is_made_of_its_values_and_the_settings() -> None:
+    kept = json.loads((CHART / k8s_render.SCHEMA).read_text())
+    assert kept == k8s_render.values_schema()
+    names = set(kept["properties"]["settings"]["propertyNames"]["anyOf"][0]["enum"])
+    assert names >= SETTINGS
+    assert kept["properties"]["backup"]["additionalProperties"] is False
+
+
+def test_the_backup_s_alert_has_the_hours_that_the_chart_replaces() -> None:
+    assert "> 8 * 3600" in (CHART / "files" / "rules.yaml").read_text()
