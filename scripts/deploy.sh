@@ -71,6 +71,7 @@ make_secrets() {
   openssl rand -hex 24 | tr -d '\n' > "$work/REDIS_PASSWORD"
   openssl rand -hex 32 | tr -d '\n' > "$work/JWT_SECRET"
   openssl rand -hex 32 | tr -d '\n' > "$work/SECRET_KEY"
+  openssl rand -hex 32 | tr -d '\n' > "$work/LOOKUP_HMAC_KEY"
   printf 'k1:%s' "$(openssl rand -base64 32)" > "$work/ENCRYPTION_KEYS"
   from_environment
   # In production these two come from the issuer, and from the addresses.

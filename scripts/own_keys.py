@@ -19,6 +19,11 @@ def own_secret(var: Path) -> str:
     return _kept(var / "secret-key", secrets.token_urlsafe(32))
 
 
+def own_lookup_key(var: Path) -> str:
+    """LOOKUP_HMAC_KEY of the embedded database, whose rows are found by it."""
+    return _kept(var / "lookup-key", secrets.token_urlsafe(32))
+
+
 def own_callback_secret(var: Path) -> str:
     """SWISH_CALLBACK_SECRET."""
     return _kept(var / "swish" / "callback-secret", secrets.token_urlsafe(32))

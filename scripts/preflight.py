@@ -18,7 +18,7 @@ from payment_service.config import kinds, reading
 from payment_service.config.reading import is_set
 from payment_service.sandbox import settings as sandbox
 from scripts import databases
-from scripts.own_keys import own_keys, own_secret
+from scripts.own_keys import own_keys, own_lookup_key, own_secret
 from scripts.world import keeps_pages, payers_way, unset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,8 +79,10 @@ def read_environment() -> Path:
         raise Refused(f"{var} can't be written ({error.strerror}): set VAR_DIR") from error
     os.environ["VAR_DIR"] = str(var)
     os.environ.setdefault("FLASK_APP", "payment_service")
-    if "postgres" in databases.wanted(os.environ) and not is_set("ENCRYPTION_KEYS", os.environ):
-        os.environ["ENCRYPTION_KEYS"] = own_keys(var)
+    if "postgres" in databases.wanted(os.environ):
+        for name, own in (("ENCRYPTION_KEYS", own_keys), ("LOOKUP_HMAC_KEY", own_lookup_key)):
+            if not is_set(name, os.environ):
+                os.environ[name] = own(var)
     if not is_set("SECRET_KEY", os.environ):
         os.environ["SECRET_KEY"] = own_secret(var)
     programs = Path(sys.executable).parent

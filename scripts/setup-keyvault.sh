@@ -48,6 +48,7 @@ put Payment-RedisConnection "$REDIS_URL"
 put Payment-SecretKey "${SECRET_KEY:-$(openssl rand -hex 32)}"
 [ -z "${STRIPE_API_KEY:-}" ] || put Payment-StripeApiKey "$STRIPE_API_KEY"
 [ -z "${STRIPE_WEBHOOK_SECRET:-}" ] || put Payment-StripeWebhookSecret "$STRIPE_WEBHOOK_SECRET"
+put Payment-LookupHmacKey "${LOOKUP_HMAC_KEY:-$(openssl rand -hex 32)}"
 put Payment-EncryptionKeys "${ENCRYPTION_KEYS:-k1:$(openssl rand -base64 32)}"
 
 az identity show --name "$identity" --resource-group "$group" --output none 2> /dev/null ||

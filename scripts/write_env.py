@@ -1,5 +1,5 @@
-"""Writes .env, from which docker-compose.yml has its secrets: random ones, never over a file that
-is there.
+"""Writes .env, from which docker-compose.yml has its secrets: random ones, never over one that is
+there.
 
 python -m scripts.write_env [FILE]
 """
@@ -22,19 +22,31 @@ HEAD = """\
 def lines() -> list[str]:
     """One random value for each; hexadecimal ones need no quotes anywhere, URLs included."""
     values = {name: secrets.token_hex(24) for name in NAMES}
-    values["SECRET_KEY"] = secrets.token_hex(32)
+    values |= {name: secrets.token_hex(32) for name in ("SECRET_KEY", "LOOKUP_HMAC_KEY")}
     values["ENCRYPTION_KEYS"] = f"k1:{b64encode(secrets.token_bytes(32)).decode()}"
     return [f"{name}={value}" for name, value in values.items()]
 
 
 def write(file: Path) -> bool:
-    """Whether it wrote the file, for its owner's eyes only. One that is there stays as it is."""
+    """Whether it wrote anything, for its owner's eyes only. What stands in a file of ours stays;
+    what a later version needs besides is put behind it. Another file stays as it is."""
     try:
         made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return False
+        return _add(file)
     with os.fdopen(made, "w") as opened:
         opened.write(HEAD + "\n".join(lines()) + "\n")
+    return True
+
+
+def _add(file: Path) -> bool:
+    there = file.read_text().splitlines()
+    names = {line.partition("=")[0].strip() for line in there}
+    later = [line for line in lines() if line.partition("=")[0] not in names]
+    if there[:1] != HEAD.splitlines()[:1] or not later:
+        return False
+    with file.open("a") as opened:
+        opened.write("".join(f"{line}\n" for line in later))
     return True
 
 

@@ -1570,8 +1570,8 @@ MUTANTS = (
     Mutant(
         "callers: a token without the scope is refused",
         "payment_service/api/auth.py",
-        "    if rule not in bearer.scopes:",
-        "    if False:",
+        "    elif rule not in bearer.scopes:",
+        "    elif False:",
         ("tests/test_callers.py",),
     ),
     Mutant(
@@ -1601,6 +1601,41 @@ MUTANTS = (
         "    if shape.of_rider:\n        wanted.append(_own(table))",
         "",
         ("tests/test_riders.py",),
+    ),
+    Mutant(
+        "customers: me is for riders only",
+        "payment_service/api/auth.py",
+        "        if not bearer.is_rider:",
+        "        if False:",
+        ("tests/test_callers.py",),
+    ),
+    Mutant(
+        "customers: another one's is not there",
+        f"{SERVICES}/customers.py",
+        "        query = query.where(CUSTOMER.c.user_id == rider)\n",
+        "        pass\n",
+        ("tests/test_customers.py",),
+    ),
+    Mutant(
+        "customers: what they said of who paid is erased with them",
+        f"{SERVICES}/customers.py",
+        '        _forget_payers(connection, row["user_id"])\n',
+        "",
+        ("tests/test_customers.py",),
+    ),
+    Mutant(
+        "customers: none is erased while a payment waits for it",
+        f"{SERVICES}/customers.py",
+        "        if row.status in UNDECIDED:",
+        "        if False:",
+        ("tests/test_customers.py",),
+    ),
+    Mutant(
+        "customers: who was erased stays so after a restore",
+        f"{SERVICES}/returning_people.py",
+        '            connection.execute(putting(table), {"rows": rows})\n',
+        "            pass\n",
+        ("tests/test_restoring_people.py",),
     ),
     Mutant(
         "callers: no token bears a name of this house",

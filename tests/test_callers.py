@@ -20,6 +20,8 @@ from tests.own_process import printed
 from tests.tokens import SCOPES, SECURED, a_token, bearing
 
 READ, WRITE, REFUND, ADMIN = SCOPES
+RIDERS = "riders"
+"""No scope: who is no rider is refused."""
 
 # Every route, and the scope that it needs; None is open to all. The contract is the source, not
 # the code: "GETs; create, charge, capture, cancel; POST refunds; both PATCH status".
@@ -44,6 +46,11 @@ TABLE: dict[tuple[str, str], str | None] = {
     ("GET", "/v1/refunds"): READ,
     ("GET", "/v1/refunds/{refund}"): READ,
     ("PATCH", "/v1/refunds/{refund}/status"): ADMIN,
+    ("GET", "/v1/customers/me"): RIDERS,
+    ("PATCH", "/v1/customers/me"): RIDERS,
+    ("GET", "/v1/customers/{customer}"): READ,
+    ("GET", "/v1/customers"): ADMIN,
+    ("DELETE", "/v1/customers/{customer}"): ADMIN,
     ("POST", "/v1/webhooks/{provider}"): None,
     ("GET", "/v1/webhooks"): ADMIN,
     ("GET", "/v1/webhooks/{webhook}"): ADMIN,
@@ -116,6 +123,7 @@ def routes(app: Flask) -> set[tuple[str, str]]:
         "<id:trip_id>": "{trip}",
         "<name:provider>": "{provider}",
         "<id:webhook_id>": "{webhook}",
+        "<id:customer_id>": "{customer}",
         "<id:order_id>": "{order}",
         "<transaction_id>": "{transaction}",
         "<country>": "{country}",
@@ -139,6 +147,10 @@ def expected(token: str, scope: str | None, path: str) -> tuple[int, str] | None
         return None
     if token in ("none", "garbage", "expired"):
         return 401, "invalid_token"
+    if scope == RIDERS:
+        if token == "rider of no number":
+            return 403, "rider_unknown"
+        return None if "rider" in token else (403, "riders_only")
     if token == "all scopes" or token == scope:
         return None
     if "rider" in token and scope == READ:
@@ -164,6 +176,7 @@ def test_every_route_and_every_token(asked: FlaskClient, token: str) -> None:
         "file": "swagger-ui/swagger-ui.css",
         "provider": "cash",
         "webhook": 1,
+        "customer": asked.get("/v1/customers/me", headers=TOKENS["rider"]()).json["customer_id"],
     }
     for (method, path), scope in TABLE.items():
         answer = asked.open(path.format(**values), method=method, headers=TOKENS[token]())
@@ -199,6 +212,7 @@ def test_the_document_says_the_same(asked: FlaskClient) -> None:
     document = asked.get("/openapi.json").json
     braces = {"{payment_id}": "{id}", "{refund_id}": "{refund}", "{trip_id}": "{trip}"}
     braces |= {"{webhook_id}": "{webhook}", "{provider}": "{provider}"}
+    braces |= {"{customer_id}": "{customer}"}
     braces |= {"{order_id}": "{order}", "{transaction_id}": "{transaction}"}
     for path, operations in document["paths"].items():
         ours = re.sub(r"{\w+}", lambda found: braces.get(found[0], found[0]), path)

@@ -44,6 +44,17 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     assert file.read_text() == "DB_PASS=mine\n"
 
 
+def test_what_a_later_version_needs_is_put_behind_what_stands(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    write_env.write(file)
+    before = [line for line in file.read_text().splitlines() if "LOOKUP" not in line]
+    file.write_text("\n".join(before) + "\n")
+    assert write_env.write(file)
+    assert file.read_text().splitlines()[:-1] == before
+    assert "LOOKUP_HMAC_KEY" in written(file)
+    assert not write_env.write(file)
+
+
 def test_the_service_takes_the_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_env.write(tmp_path / ".env")
     monkeypatch.setenv("DATABASE_URL", "postgresql://a:b@c/d")

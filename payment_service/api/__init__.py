@@ -8,6 +8,7 @@ from payment_service.api import (
     answers,
     auth,
     body,
+    customers,
     errors,
     health,
     hosts,
@@ -25,7 +26,7 @@ from payment_service.api.blueprints import Api, Blueprint
 from payment_service.api.headers import one_of_each
 from payment_service.api.prefix import without_prefix
 from payment_service.bounds import MOST_BYTES
-from payment_service.domain.callers import Scope
+from payment_service.domain.callers import RIDERS, Scope
 from payment_service.services.moves import answers as endings
 
 # Blueprint, prefix, and for each of its views the scope that a token must have, or that it is open.
@@ -52,6 +53,15 @@ ROUTES: tuple[tuple[Blueprint, str, auth.Rules], ...] = (
         },
     ),
     (receipts.blueprint, "/v1", {"get": Scope.READ}),
+    (
+        customers.blueprint,
+        "/v1",
+        {
+            **dict.fromkeys(("get_mine", "change_mine"), RIDERS),
+            "get": Scope.READ,
+            **dict.fromkeys(("find", "erase"), Scope.ADMIN),
+        },
+    ),
     (providers.blueprint, "/v1", dict.fromkeys(("list_offers", "list_of_country"), OPEN)),
     (
         webhooks.blueprint,

@@ -4,6 +4,7 @@ whoever reaches it is one caller."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import structlog
 from flask import Flask, current_app, g, request
@@ -11,8 +12,14 @@ from flask import Flask, current_app, g, request
 from payment_service.api.headers import refuse_repeated
 from payment_service.config import settings
 from payment_service.config.kinds import each
-from payment_service.domain.callers import LOCAL, Caller, Scope
-from payment_service.domain.errors import ForeignPage, InsufficientScope, InvalidToken, RiderUnknown
+from payment_service.domain.callers import LOCAL, RIDERS, Caller, Scope
+from payment_service.domain.errors import (
+    ForeignPage,
+    InsufficientScope,
+    InvalidToken,
+    RidersOnly,
+    RiderUnknown,
+)
 from payment_service.domain.pages import OPEN as OPEN
 from payment_service.domain.pages import PageRule, is_payers_page
 from payment_service.identity.claims import Bearer
@@ -23,8 +30,9 @@ log = structlog.get_logger(__name__)
 
 CHANGE_NOTHING = ("GET", "HEAD", "OPTIONS")
 """Methods."""
-Rule = Scope | PageRule
-"""What a token must allow; of a page, which takes no token, who must be logged in; or OPEN."""
+Rule = Scope | Literal["riders"] | PageRule
+"""What a token must allow, or that it must be a rider's (RIDERS); of a page, which takes no token,
+who must be logged in; or OPEN."""
 Rules = Mapping[str, Rule]
 """By endpoint."""
 
@@ -61,6 +69,19 @@ def rider() -> int | None:
     return bearer.rider_id if bearer else None
 
 
+def own_rider() -> int:
+    """The rider whose token this is. Raises RidersOnly for any other token, and where nobody is
+    asked for one."""
+    found = rider()
+    if found is None:
+        raise _riders_only()
+    return found
+
+
+def _riders_only() -> RidersOnly:
+    return RidersOnly("this is for a rider's token; a service names the customer by its id")
+
+
 def _refuse_foreign_pages() -> None:
     """Before each request where no token is asked for. Any site's page can have a browser on this
     machine send a form here, but the browser says so. Raises ForeignPage."""
@@ -82,7 +103,7 @@ def _admit() -> None:
     if request.method == "OPTIONS":
         return  # a browser asks so before it sends a token, and hears what the document says too
     rule: Rule = current_app.extensions["rules"][request.endpoint]
-    if not isinstance(rule, Scope):
+    if not isinstance(rule, Scope) and rule != RIDERS:
         return  # open, or a page: admin/ asks for the log-in
     refuse_repeated(request.environ)
     try:
@@ -92,7 +113,7 @@ def _admit() -> None:
     except InvalidToken as error:
         _tell(error.members["reason"])
         raise
-    except (InsufficientScope, RiderUnknown) as error:
+    except (InsufficientScope, RidersOnly, RiderUnknown) as error:
         _tell(error.code, caller=g.bearer.name, needed=rule)
         raise
 
@@ -106,7 +127,10 @@ def _bearer() -> Bearer:
 
 
 def _expect(rule: Rule, bearer: Bearer) -> None:
-    if rule not in bearer.scopes:
+    if rule == RIDERS:
+        if not bearer.is_rider:
+            raise _riders_only()
+    elif rule not in bearer.scopes:
         raise InsufficientScope(f"this needs the scope {rule}", scope=rule)
     if bearer.is_rider and bearer.rider_id is None:
         raise RiderUnknown("the token is a rider's, and has no rider's number")

@@ -33,6 +33,7 @@ class Settings:
     app_env: str = setting(kinds.APP_ENV, "development")
     secret_key: str | None = setting(kinds.PASSWORD, None)
     encryption_keys: str | None = setting(kinds.ENCRYPTION_KEYS, None)
+    lookup_hmac_key: str | None = setting(kinds.LONG_SECRET, None)
     cluster_domain: str = setting(kinds.HOST, "cluster.local")
     flask_debug: bool = setting(kinds.YES_OR_NO, False)
     build_commit: str = setting(kinds.SHORT_TEXT, "unknown")

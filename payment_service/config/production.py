@@ -140,6 +140,11 @@ REFUSALS: tuple[Refusal, ...] = (
         _AT_RANDOM,
     ),
     Refusal(
+        "LOOKUP_HMAC_KEY",
+        lambda settings: _is_set_as_example(settings.lookup_hmac_key),
+        _AT_RANDOM,
+    ),
+    Refusal(
         "OPERATOR_SSO_CLIENT_SECRET",
         lambda settings: _is_set_as_example(settings.operator_sso_client_secret),
         _AT_RANDOM,

@@ -51,5 +51,8 @@ class Act(StrEnum):
     """With the note's number; what it says is in payment_notes. Of a job that found a broken chain:
     the reason says why it is broken."""
 
+    CUSTOMER_ERASED = "customer_erased"
+    """What was personal of a customer was taken away; its number stays."""
+
     SETTINGS_AT_START = "settings_at_start"
     KEYS_ROTATED = "keys_rotated"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from payment_service.domain.vocabulary import Actor
 
@@ -15,6 +16,10 @@ class Scope(StrEnum):
     WRITE = "payments:write"
     REFUND = "refunds:write"
     ADMIN = "payments:admin"
+
+
+RIDERS: Final = "riders"
+"""What a rider does for itself; no scope lets anybody else do it."""
 
 
 @dataclass(frozen=True)

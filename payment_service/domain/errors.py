@@ -104,6 +104,18 @@ class WebhookNotFound(DomainError):
     code = "webhook_not_found"
 
 
+class CustomerNotFound(DomainError):
+    """There is no such customer."""
+
+    code = "customer_not_found"
+
+
+class CustomerBusy(DomainError):
+    """A payment of the customer waits for its payer, `payment_id`; ask again once it is decided."""
+
+    code = "customer_busy"
+
+
 class UnverifiedWebhook(DomainError):
     """It can't be the provider's. Why is not told."""
 
@@ -227,6 +239,12 @@ class RiderUnknown(DomainError):
     """The token is a rider's, and does not say which rider it is."""
 
     code = "rider_unknown"
+
+
+class RidersOnly(DomainError):
+    """This is what a rider asks for itself; the token is no rider's."""
+
+    code = "riders_only"
 
 
 class TooManyRequests(DomainError):

@@ -58,6 +58,8 @@ class Deed(StrEnum):
     SETTLE_CASH = "settle cash"
     APPROVE = "approve a refund"
     DECLINE = "decline a refund"
+    SEE_CUSTOMER = "look at customers"
+    ERASE_CUSTOMER = "erase customers"
     EDIT_CATALOG = "edit the catalog"
     EDIT_OPERATORS = "edit operators"
 
@@ -67,9 +69,10 @@ MAY: Mapping[Deed, Role] = {
     **dict.fromkeys((Deed.NOTE, Deed.SHARE_VIEW, Deed.EXPORT), Role.OPERATOR),
     **dict.fromkeys((Deed.REFUND, Deed.ASK, Deed.WITHDRAW), Role.OPERATOR),
     **dict.fromkeys((Deed.CAPTURE, Deed.CANCEL, Deed.RESOLVE, Deed.SETTLE_CASH), Role.OPERATOR),
+    Deed.SEE_CUSTOMER: Role.OPERATOR,
     **dict.fromkeys((Deed.DELIVER, Deed.SKIP, Deed.REPLAY), Role.OPERATOR),
     **dict.fromkeys((Deed.APPROVE, Deed.DECLINE), Role.APPROVER),
-    **dict.fromkeys((Deed.EDIT_CATALOG, Deed.EDIT_OPERATORS), Role.ADMIN),
+    **dict.fromkeys((Deed.EDIT_CATALOG, Deed.EDIT_OPERATORS, Deed.ERASE_CUSTOMER), Role.ADMIN),
 }
 """The role that each needs; one that may do more may do it too. The services ask it
 (services/rights, and services/acting where money moves), whatever a page shows."""

@@ -22,6 +22,11 @@ class PaymentStatus(StrEnum):
 DEAD = frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.EXPIRED})
 """Statuses that free the trip for another payment; all others are live."""
 
+UNDECIDED = frozenset(
+    {PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_ACTION}
+)
+"""Statuses in which nothing was paid yet, and the payer may still be asked for."""
+
 CAPTURED = (PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)
 """Statuses of which funds were captured."""
 

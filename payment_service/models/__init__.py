@@ -6,6 +6,7 @@ from payment_service.models.audit import AuditDigest, ImportSeal
 from payment_service.models.audit_log import AuditEntry
 from payment_service.models.beats import WorkerBeat
 from payment_service.models.contradictions import Contradiction
+from payment_service.models.customers import Customer
 from payment_service.models.events import Delivery, Event, SinkTotal
 from payment_service.models.idempotency import IdempotencyKey
 from payment_service.models.jobs import Job, JobItem
@@ -33,6 +34,7 @@ __all__ = [
     "AuditEntry",
     "CatalogVersion",
     "Contradiction",
+    "Customer",
     "Delivery",
     "Event",
     "IdempotencyKey",

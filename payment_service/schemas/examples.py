@@ -172,3 +172,13 @@ WEBHOOK: dict[str, Any] = {
     "due_at": None,
     "error": None,
 }
+
+CUSTOMER: dict[str, Any] = {
+    "customer_id": 12,
+    "user_id": 101,
+    "name": "A Rider",
+    "email": "rider@example.com",
+    "phone": "+46701234567",
+    "created_at": "2026-11-20T10:00:00Z",
+    "updated_at": "2026-11-20T10:00:00Z",
+}

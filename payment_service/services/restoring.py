@@ -22,6 +22,7 @@ from payment_service.services import (
     replaced_database,
     returning,
     returning_acts,
+    returning_people,
     returning_promises,
 )
 from payment_service.services.moves import resolution
@@ -74,6 +75,7 @@ class RestoreReport:
     unreadable: str | None = None
     payments: int = 0
     keys: int = 0
+    customers: int = 0
     acts: int = 0
     acts_refused: str | None = None
     jobs_stopped: int = 0
@@ -94,7 +96,7 @@ class RestoreReport:
         else:
             yield (
                 f"from the replaced database: {self.payments} payments, {self.keys} keys,"
-                f" {self.acts} acts"
+                f" {self.customers} customers, {self.acts} acts"
             )
             if self.acts_refused:
                 yield f"OPEN: the audit log there is believed no further: {self.acts_refused}"
@@ -175,6 +177,7 @@ def _bring_back(there: Connection, report: RestoreReport) -> None:
     report.payments, report.refused = returning.bring_back(there)
     report.keys = returning_promises.bring_keys_back(there)
     returning_promises.settle_deliveries(there)
+    report.customers = returning_people.bring_people_back(there)
     report.acts, report.acts_refused = returning_acts.bring_acts_back(there)
 
 
