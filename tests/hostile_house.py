@@ -12,7 +12,7 @@ from sqlalchemy import text as sql
 
 from payment_service.domain.operators import Role
 from payment_service.extensions import db
-from payment_service.models import Lookup, Transaction, Webhook
+from payment_service.models import Customer, Lookup, Transaction, Webhook
 from payment_service.models.columns import Secret
 from tests.books import execute, post, row
 from tests.fixtures import MakeApp
@@ -30,6 +30,7 @@ OPERATOR, OFFER = "/admin/operators/{other}", "/admin/catalog/{offer}"
 DESK, KEYS, EVENTS, AUDIT = "/admin/", "/admin/keys?key=hostile", "/admin/events", "/admin/audit"
 OPERATORS, ME, SESSIONS = "/admin/operators", "/admin/me", "/admin/sessions"
 BY_KEY = "/admin/find?q=key:hostile"
+CUSTOMER = "/admin/customers/{customer}"
 
 # Every page but those of forms that come after; the names in braces are of the house below.
 PAGES = (
@@ -42,6 +43,7 @@ PAGES = (
     *(f"{PAYMENT}/{act}" for act in ("refund", "capture", "cancel", "look-up", "cash-received")),
     *(f"{PAYMENT}/cash-handed-back", f"{PAYMENT}/refund?how=all", "/admin/step-up"),
     *("/admin/second-factor", "/admin/payments/{waits}", "/admin/nothing"),
+    *("/admin/customers", CUSTOMER, f"{CUSTOMER}/erase"),
 )
 FILES = ("/admin/payments.csv", "/admin/refunds.csv", "/admin/audit.csv")
 
@@ -146,9 +148,10 @@ FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "UPDATE payment_days SET provider = :text, method = :text, status = :text",
         (DESK, "/admin/now"),
     ),
-    # These two are encrypted: _plant_secrets.
+    # These are encrypted: _plant_secrets.
     "answer": ("SELECT 1", (PAYMENT, "/admin/payments/{payment}/story")),
     "body": ("SELECT 1", (WEBHOOK,)),
+    "customer": ("SELECT 1", (CUSTOMER,)),
 }
 LONGEST = {"note": 2000, "view": 60, "email": 200}
 """Characters, where more does not get in."""
@@ -194,7 +197,13 @@ def _plant_secrets(connection: Connection, text: str) -> None:
         (hooks, hooks.c.webhook_id, "body", number, json.dumps({"body": came}))
         for (number,) in connection.execute(select(hooks.c.webhook_id)).all()
     ]
-    for table, key, column, own, kept in (*answers, *bodies):
+    people = Customer.__table__
+    said = [
+        (people, people.c.customer_id, column, number, in_field(text, "customer"))
+        for (number,) in connection.execute(select(people.c.customer_id)).all()
+        for column in ("name", "email", "phone")
+    ]
+    for table, key, column, own, kept in (*answers, *bodies, *said):
         connection.execute(update(table).where(key == own).values({column: Secret(own, kept)}))
 
 
@@ -230,10 +239,11 @@ def a_house(make_app: MakeApp, sandbox: Sandbox, database_url: str) -> House:
         "me": seat.person.operator_id,
     }
     _fill(app, numbers)
-    for noun, table in (("webhook", "webhooks"), ("offer", "provider_offers"), ("job", "jobs")):
-        found = row(app, f"SELECT min({noun}_id) AS id, max({noun}_id) AS last FROM {table}")
-        numbers[noun] = found["id"]
-        numbers["alarm"] = found["last"]
+    for noun in ("webhook", "customer"):
+        numbers[noun] = row(app, f"SELECT min({noun}_id) AS id FROM {noun}s")["id"]
+    numbers["offer"] = row(app, "SELECT min(offer_id) AS id FROM provider_offers")["id"]
+    jobs = row(app, "SELECT min(job_id) AS id, max(job_id) AS last FROM jobs")
+    numbers |= {"job": jobs["id"], "alarm": jobs["last"]}
     return House(app, seat, numbers)
 
 
@@ -257,6 +267,9 @@ def _fill(app: Flask, numbers: dict[str, int]) -> None:
         "INSERT INTO idempotency_keys (caller, operation, key, fingerprint, payment_id,"
         " answer_status, created_at, expires_at) SELECT caller, 'other', key, fingerprint, :other,"
         " 200, now(), now() FROM idempotency_keys WHERE key = 'hostile'",
+        # One that gave all; what stands in their places is written by _plant_secrets.
+        "INSERT INTO customers (user_id, email, email_lookup, phone, phone_lookup, created_at,"
+        " updated_at) VALUES (7, 'x', 'x', 'x', 'x', now(), now())",
         "INSERT INTO lookups (payment_id, number, n, reference, asked_at, ms, found)"
         " SELECT payment_id, number, 1, reference || '?1', now(), 1, 'PENDING' FROM transactions",
     ):

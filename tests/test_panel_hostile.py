@@ -107,6 +107,7 @@ QUERIES = {
     "/admin/audit": "act actor object from to days older",
     "/admin/keys": "key",
     "/admin/find": "q",
+    "/admin/customers": "found older",
     "/admin/bulk": "kind key",
     "/admin/catalog/{offer}": "is_active position",
     "/admin/login": "next",
@@ -152,6 +153,7 @@ SENT: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("/admin/bulk/ask", ME, "key kind asked_key reason", {"kind": "RESOLVE", "key": "1"}),
     ("/admin/audit/explain/{alarm}", AUDIT, "why", {}),
     ("/admin/me/preferences", ME, "timezone theme numbers", {}),
+    ("/admin/customers/find", "/admin/customers", "who", {}),
 )
 
 # What is shown again, so that it can be mended, or is kept and shown. The rest is told to be wrong.
