@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.campaign import holds, ledger, report, settling
+from tests.campaign import holds, ledger, report, settling, timing
 from tests.campaign.boundaries import Cells
 from tests.campaign.chaos import Chaos
 from tests.campaign.dialects import chosen
@@ -224,6 +224,7 @@ def main() -> int:
     say(f"seed {args.seed}, {args.seconds:.0f} s, the service of {args.service_tree}")
     say(f"providers: {', '.join(('sandbox, cash', *(one.name for one in args.dialects)))}")
     stage = Stage(directory, args.service_tree.resolve(), say, stop.check, args.dialects)
+    stage.longest_pause = timing.longest_pause(args.seconds)
     try:
         found = Run(args, stage, stop).play()
     except (Stopped, KeyboardInterrupt):

@@ -67,6 +67,7 @@ class Stage:
         self.workers: list[subprocess.Popen[bytes]] = []
         self._orphans: list[psutil.Process] = []
         self.env: dict[str, str] = {}
+        self.longest_pause = timing.LONGEST_PAUSE_SECONDS
 
     # -- the whole
 
@@ -105,6 +106,7 @@ class Stage:
         return {
             **inherited,
             **timing.SERVICE,
+            "RESOLUTION_BACKOFF_MAX_SECONDS": str(self.longest_pause),
             **dict.fromkeys(SINK_URLS, self.sandbox.url),
             **dialects.of_service(self.dialects, self.sandbox, self.url),
             "PYTHONDONTWRITEBYTECODE": "1",

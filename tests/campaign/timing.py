@@ -18,6 +18,7 @@ ACTION_SECONDS = 8.0
 # What was paid twice is given back again a minute after a refund that came to nothing.
 SETTLED_SECONDS = 360.0
 CALLER_TIMEOUT_SECONDS = 8.0
+LONGEST_PAUSE_SECONDS = 2.0
 
 SERVICE = {
     "WEB_WORKERS": "3",
@@ -29,7 +30,6 @@ SERVICE = {
     "PROVIDER_SETTLING_SECONDS": f"{SETTLING_SECONDS},fiuu={SETTLING_SECONDS}",
     "IDEMPOTENCY_LOCK_SECONDS": str(LOCK_SECONDS),
     "RESOLUTION_FIRST_LOOKUP_SECONDS": "0.3",
-    "RESOLUTION_BACKOFF_MAX_SECONDS": "2",
     "RESOLUTION_ALARM_SECONDS": "20",
     # Some holds are captured or voided in time and some are not; what waits for its payer ends.
     "AUTHORIZATION_TTL": "12",
@@ -46,3 +46,10 @@ SERVICE = {
     "RATE_LIMIT_WEBHOOK_REFUSALS": "1000000 per second",
     "LOG_LEVEL": "INFO",
 }
+
+
+def longest_pause(seconds: float) -> float:
+    """Between two look-ups, in a campaign of so many seconds. What was given up is looked up for a
+    day, so it only gets more in a long one: every 2 s it would take a whole core after half an
+    hour."""
+    return max(LONGEST_PAUSE_SECONDS, seconds / 100)
