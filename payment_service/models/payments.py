@@ -23,6 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from payment_service.domain.vocabulary import DEAD, Method, PaymentStatus, Purpose
 from payment_service.extensions import db
 from payment_service.models import columns
+from payment_service.models.columns import Encrypted, Sealed, Secret
 
 _DEAD_SQL = ", ".join(f"'{status}'" for status in sorted(DEAD))
 
@@ -83,7 +84,9 @@ class Payment(db.Model):  # type: ignore[name-defined]
     reference: Mapped[str] = mapped_column(Text)
     caller: Mapped[str] = mapped_column(Text)
     caller_reference: Mapped[str | None] = columns.optional_text()
+    # As it was sent, in payments of before there was `token`: `flask keys rotate` moves it there.
     payment_token: Mapped[str | None] = columns.optional_text()
+    token: Mapped[Sealed | Secret | None] = mapped_column(Encrypted("payments.token", "reference"))
     provider_reference: Mapped[str | None] = columns.optional_text()
     authorization_code: Mapped[str | None] = columns.optional_text()
     failure_code: Mapped[str | None] = columns.optional_text()
@@ -132,6 +135,7 @@ class Payment(db.Model):  # type: ignore[name-defined]
             name="charged_in_its_place",
         ),
         Index("uq_payments_reference", "reference", unique=True),
+        columns.key_index("payments", "token", sparse=True),
         # One live payment for each part of a trip's or an order's money.
         Index(
             "uq_payments_live_trip",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from payment_service.services.moves.rows import PAYMENT_COLUMNS, SealRow
+from payment_service.services.moves.rows import PaymentRow, SealRow
 from payment_service.services.moves.snapshots import EPOCH
 
 CONTENT = (
@@ -28,7 +28,7 @@ def payment_of(seal: SealRow) -> Mapping[str, Any]:
     at = said["created_at"] = EPOCH + timedelta(microseconds=said["created_at"])
     paid = said["status"] in _PAID
     return {
-        **{column.name: 0 if column.name in _ZERO else None for column in PAYMENT_COLUMNS},
+        **{name: 0 if name in _ZERO else None for name in PaymentRow.__annotations__},
         **said,
         "payment_id": seal["payment_id"],
         "purpose": "FARE",

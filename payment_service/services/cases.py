@@ -20,11 +20,12 @@ LAST = 10
 """Payments of one rider beside the one that is looked at."""
 
 _ID = bindparam("id", type_=BigInteger, required=True)
+_NOT_SHOWN = ("payment_token", "token", "audit_head")
 _CASE = Query(
     "read_case",
-    select(
-        *(column for column in PAYMENT.c if column.name not in ("payment_token", "audit_head"))
-    ).where(PAYMENT.c.payment_id == _ID),
+    select(*(column for column in PAYMENT.c if column.name not in _NOT_SHOWN)).where(
+        PAYMENT.c.payment_id == _ID
+    ),
     lists={
         "transactions": Listed(
             TRANSACTION_COLUMNS,

@@ -12,7 +12,7 @@ from payment_service.idempotency import Key
 from payment_service.models import IdempotencyKey
 from payment_service.models.columns import sql_types
 from payment_service.services import payers, pricing, routing, takeover
-from payment_service.services.moves import pages, retries
+from payment_service.services.moves import pages, retries, tokens
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION, dumped
@@ -20,8 +20,17 @@ from payment_service.services.moves.steps import Move
 from payment_service.statements import Statement, hot
 
 _SAID = (
-    *pricing.COPIED,
-    *("amount", "currency", "method", "provider", "reference", "caller", "caller_reference"),
+    *(name for name in pricing.COPIED if name != "payment_token"),
+    *(
+        "token",
+        "amount",
+        "currency",
+        "method",
+        "provider",
+        "reference",
+        "caller",
+        "caller_reference",
+    ),
     *("metadata", "fare"),
 )
 """What a charge says of its payment; the other columns begin as the table says."""
@@ -108,6 +117,7 @@ def _begin(command: Charge, key: Key, caller: Caller) -> Move:
     if command.trip_id is None and command.order_id is None:
         raise InvalidRequest.field("trip_id", "send trip_id or order_id")
     payers.expect_usable(command.said)
+    tokens.expect_keepable(command.payment_token)
     payment = pricing.priced(command, caller)
     willing = routing.route(command, payment)
     moment = payment["created_at"]
@@ -131,6 +141,7 @@ def _begin(command: Charge, key: Key, caller: Caller) -> Move:
         "key_expires_at": times["expires_at"],
         "now": moment,
         "t_reference": transaction["reference"],
+        "token": tokens.sealed(command.payment_token, payment["reference"]),
         "metadata": dumped(payment["metadata"]),
         "fare": dumped(payment["fare"]),
     }

@@ -21,7 +21,7 @@ from payment_service.domain.vocabulary import PaymentStatus, TransactionType
 from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.services import holds, pricing, routing, settling, standing
-from payment_service.services.moves import answers, due, retries, rows, transitions
+from payment_service.services.moves import answers, due, retries, rows, tokens, transitions
 from payment_service.services.moves.answers import Ended, Ending
 from payment_service.services.moves.rows import PAYMENT
 from payment_service.services.moves.steps import Move
@@ -46,6 +46,7 @@ def create(*, command: Create, key: Key | None, caller: Caller) -> Ended:
 
 
 def _create(command: Create, key: Key | None, caller: Caller) -> Ending:
+    tokens.expect_keepable(command.payment_token)
     payment = pricing.priced(command, caller)
     if command.provider:
         payment["provider"] = routing.route(command, payment)[0].name
@@ -55,6 +56,9 @@ def _create(command: Create, key: Key | None, caller: Caller) -> Ending:
         due.expect_due(connection, payment)
         columns = {name: value for name, value in payment.items() if value is not None}
         del columns["payment_id"]  # PostgreSQL gives it
+        if command.payment_token is not None:
+            del columns["payment_token"]
+            columns["token"] = tokens.secret(command.payment_token, payment["reference"])
         payment["payment_id"] = connection.execute(
             insert(PAYMENT).values(columns).returning(PAYMENT.c.payment_id)
         ).scalar_one()

@@ -12,7 +12,7 @@ from payment_service.domain.errors import AmountMismatch, IllegalTransition, Pay
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
 from payment_service.services import pricing
-from payment_service.services.moves import due, rows
+from payment_service.services.moves import due, rows, tokens
 from payment_service.services.moves.rows import PAYMENT, PaymentRow
 
 _PRICE = ("amount", "currency", "fare", "rider_id", "driver_id")
@@ -82,8 +82,11 @@ def rewrite(connection: Connection, standing: PaymentRow, asked: PaymentRow) -> 
     """
     said: Mapping[str, object] = asked
     anew = {name: said[name] for name in _SAID_ANEW}
+    written = {name: value for name, value in anew.items() if name != "payment_token"}
+    if isinstance(token := asked["payment_token"], str):
+        written |= {"token": tokens.secret(token, standing["reference"]), "payment_token": None}
     connection.execute(
-        update(PAYMENT).where(PAYMENT.c.payment_id == standing["payment_id"]).values(anew)
+        update(PAYMENT).where(PAYMENT.c.payment_id == standing["payment_id"]).values(written)
     )
     return cast(PaymentRow, {**standing, **anew})
 

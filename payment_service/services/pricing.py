@@ -16,7 +16,7 @@ from payment_service.domain.errors import FareTooHigh, InvalidRequest
 from payment_service.domain.references import payment_reference
 from payment_service.domain.vocabulary import Method, PaymentStatus, Purpose
 from payment_service.services import amounts
-from payment_service.services.moves.rows import PAYMENT_COLUMNS, PaymentRow
+from payment_service.services.moves.rows import PaymentRow
 from payment_service.telemetry import metrics
 from payment_service.trips import Trip
 
@@ -34,7 +34,7 @@ COPIED = (
 
 _ZERO = ("payment_id", "amount", "authorized", "captured", "refunded", "refund_pending", "share")
 _BLANK = {
-    **{column.name: 0 if column.name in _ZERO else None for column in PAYMENT_COLUMNS},
+    **{name: 0 if name in _ZERO else None for name in PaymentRow.__annotations__},
     "imported": False,
 }
 

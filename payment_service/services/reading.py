@@ -87,7 +87,7 @@ def _all_but(table: Table, *names: str) -> list[Column[Any]]:
 SHOWN_OF_PAYMENT = _all_but(
     PAYMENT,
     *("live", "rare_status", "parent_payment_id", "share", "authorized", "refund_pending"),
-    *("imported", "caller", "payment_token", "fare", "version", "audit_head"),
+    *("imported", "caller", "payment_token", "token", "fare", "version", "audit_head"),
 )
 SHOWN_OF_REFUND = _all_but(REFUND, "transaction_number")
 SHOWN_OF_WEBHOOK = _all_but(WEBHOOK, "body", "headers")

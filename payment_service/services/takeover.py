@@ -15,7 +15,7 @@ from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.services import amounts, payers, pending, pricing, routing
-from payment_service.services.moves import due, retries, rows, steps, transitions
+from payment_service.services.moves import due, retries, rows, steps, tokens, transitions
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction, next_number
 from payment_service.services.moves.rows import PAYMENT, PAYMENT_COLUMNS, PaymentRow
@@ -34,6 +34,7 @@ def charge_pending(*, payment_id: int, command: ChargePending, key: Key, caller:
 
     def begin() -> Move:
         payers.expect_usable(command.said)
+        tokens.expect_keepable(command.payment_token)
         priced = pending.price(payment_id=payment_id, to=PaymentStatus.PROCESSING)
         with due.crowded(), db.engine.begin() as connection:
             standing = pending.lock(connection, payment_id, to=PaymentStatus.PROCESSING)
@@ -133,7 +134,8 @@ def _take_over(
     as it shall be."""
     pricing.expect_driver(asked, asked["method"])
     willing = routing.route(command, asked)
-    asked["payment_token"] = command.payment_token or asked["payment_token"]
+    token = command.payment_token or asked["payment_token"]
+    asked["payment_token"] = tokens.to_charge_with(token)
     earlier = rows.read_transactions(connection, standing["payment_id"])
     transaction = new_transaction(
         payment=asked,

@@ -15,6 +15,7 @@ from payment_service.providers.contract import Operation
 from payment_service.providers.registry import Registry
 from payment_service.services.moves import links, outcomes, paid_twice
 from payment_service.services.moves.rows import PaymentRow, TransactionRow
+from payment_service.services.moves.tokens import readable
 from payment_service.telemetry import traces
 
 
@@ -104,7 +105,7 @@ def operation_of(
         payer=said.payer if said else None,
         return_url=links.of_return(payment["payment_id"]) if pays else None,
         channel=said.channel if said else None,
-        payment_token=payment["payment_token"],
+        payment_token=readable(payment["payment_token"]) if pays else None,
         description=payment["description"],
     )
 

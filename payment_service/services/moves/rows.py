@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from payment_service.domain import jsontext
 from payment_service.domain.vocabulary import TransactionType
 from payment_service.models import Payment, Refund, Transaction
+from payment_service.services.moves.tokens import Kept, Token
 
 
 class PaymentRow(TypedDict):
@@ -43,7 +44,7 @@ class PaymentRow(TypedDict):
     reference: str
     caller: str
     caller_reference: str | None
-    payment_token: str | None
+    payment_token: Token
     provider_reference: str | None
     authorization_code: str | None
     failure_code: str | None
@@ -221,8 +222,11 @@ def lock_request(connection: Connection, payment_id: int, number: int) -> Locked
 
 
 def payment_row(found: Mapping[Any, Any]) -> PaymentRow:
-    """A row of payments, read with PAYMENT_COLUMNS."""
-    return cast(PaymentRow, dict(found))
+    """A row of payments, read with PAYMENT_COLUMNS. Its token is opened where it is wanted."""
+    row: dict[Any, Any] = dict(found)
+    if (token := row.pop("token")) is not None:
+        row["payment_token"] = Kept(token, row["reference"])
+    return cast(PaymentRow, row)
 
 
 def transaction_row(found: Mapping[Any, Any]) -> TransactionRow:

@@ -22,6 +22,7 @@ from payment_service.services.moves.rows import (
     PaymentRow,
     TransactionRow,
 )
+from payment_service.services.moves.tokens import Kept, readable
 
 UNSEEN = {
     ("transactions", "due_at"): "when to look up next; it moves with each look-up",
@@ -63,10 +64,11 @@ OF_PAYMENT_ELSEWHERE = {
     *("reference", "purpose", "method", "provider", "status", "currency", "failure_code"),
     *("amount", "captured", "refunded"),
     *("version", "audit_head", "updated_at"),
-    "imported",
+    *("imported", "token"),
 }
 """What the event's body or its own columns say already; and `imported`, which a payment's seal
-says: events of before there was that column say nothing of it."""
+says: events of before there was that column say nothing of it. `token` is told by the name
+`payment_token`."""
 
 OF_REQUEST_ELSEWHERE = {"payment_id", "reference", "currency"}
 """What follows from the payment: the reference is the payment's and the request's number."""
@@ -92,7 +94,10 @@ def micros(moment: datetime | None) -> int | None:
 
 
 def hashed(value: Any) -> str | None:
-    """128 bits of a SHA-256 over the text, or the JSON text; None for nothing and for {}."""
+    """128 bits of a SHA-256 over the text, the JSON text, or the token that is kept; None for
+    nothing and for {}."""
+    if isinstance(value, Kept):
+        value = readable(value)
     if value is None or value == {}:
         return None
     text = value if isinstance(value, str) else jsontext.dumps(value)

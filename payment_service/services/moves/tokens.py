@@ -1,0 +1,83 @@
+"""A provider's token of a way to pay, as a payment keeps it: encrypted, and opened only where a
+charge begins, or where audit holds it against what events say.
+
+Payments of before it was encrypted have it in `payments.payment_token` as it was sent, until
+`flask keys rotate` has come by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import structlog
+
+from payment_service.domain.errors import InvalidRequest
+from payment_service.models import Payment
+from payment_service.models.columns import Encrypted, Sealed, Secret, keyring
+from payment_service.models.keyring import NoKey, NotGenuine
+
+log = structlog.get_logger(__name__)
+
+UNREADABLE = "unreadable"
+_KIND = cast(Encrypted, Payment.__table__.c.token.type)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the row of the payment with this reference holds."""
+
+    sealed: Sealed
+    reference: str
+
+    def opened(self) -> str:
+        """The token. Raises NoKey and NotGenuine."""
+        return self.sealed.opened(self.reference)
+
+
+Token = str | Kept | None
+"""As it was sent, as it is kept, or none."""
+
+
+def expect_keepable(token: str | None) -> None:
+    """Raises InvalidRequest where a token can't be kept."""
+    if token is not None and keyring().newest is None:
+        raise InvalidRequest.field(
+            "payment_token", "can't be kept here: ENCRYPTION_KEYS is not set"
+        )
+
+
+def secret(token: str, reference: str) -> Secret:
+    """For `payments.token` of the payment with that reference."""
+    return Secret(reference, token)
+
+
+def sealed(token: Token, reference: str) -> bytes | None:
+    """The same for a statement that SQLAlchemy does not write. Raises NoKey."""
+    return _KIND.seal(secret(opened(token), reference)) if token is not None else None
+
+
+def opened(token: str | Kept) -> str:
+    """The token as it was sent. Raises NoKey and NotGenuine."""
+    return token.opened() if isinstance(token, Kept) else token
+
+
+def to_charge_with(token: Token) -> str | None:
+    """The token of a payment whose charge begins. Raises InvalidRequest for one that no key opens:
+    without it the provider would be asked for another way to pay."""
+    try:
+        return None if token is None else opened(token)
+    except (NoKey, NotGenuine):
+        log.exception("token_unreadable")
+        raise InvalidRequest.field(
+            "payment_token", "what is kept of it can't be read; send it anew"
+        ) from None
+
+
+def readable(token: Token) -> str | None:
+    """The token; UNREADABLE for one that no key opens, so that nothing else of the payment is
+    stopped by that, and audit sees it."""
+    try:
+        return None if token is None else opened(token)
+    except (NoKey, NotGenuine):
+        return UNREADABLE
