@@ -188,10 +188,11 @@ def named(table: Table, column: Column[Any], row: Row, broken: tuple[Broken, ...
         # The row is another's now. What it leaves is a gap, which says what may have become of it.
         return any(column.name in found.what for found in ours)
     last = {"transactions": "number", "events": "seq"}.get(table.name)
+    name = "payment_token" if column.name == "token" else column.name
     return any(
         f"in {table.name}" in found.row
         and (last is None or found.row.endswith(f" {row[last]}"))
-        and column.name in (found.column, *found.what.split())
+        and name in (found.column, *found.what.split())
         for found in ours
     )
 

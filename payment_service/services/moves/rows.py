@@ -225,7 +225,7 @@ def payment_row(found: Mapping[Any, Any]) -> PaymentRow:
     """A row of payments, read with PAYMENT_COLUMNS. Its token is opened where it is wanted."""
     row: dict[Any, Any] = dict(found)
     if (token := row.pop("token")) is not None:
-        row["payment_token"] = Kept(token, row["reference"])
+        row["payment_token"] = Kept(token, row["reference"], row["payment_token"] is None)
     return cast(PaymentRow, row)
 
 

@@ -25,13 +25,17 @@ _KIND = cast(Encrypted, Payment.__table__.c.token.type)
 
 @dataclass(frozen=True)
 class Kept:
-    """What the row of the payment with this reference holds."""
+    """What the row of the payment with this reference holds. Where something stands in
+    `payment_token`, too, somebody wrote it behind the service's back, and neither is believed."""
 
     sealed: Sealed
     reference: str
+    is_alone: bool = True
 
     def opened(self) -> str:
         """The token. Raises NoKey and NotGenuine."""
+        if not self.is_alone:
+            raise NotGenuine(f"payment {self.reference} has two tokens")
         return self.sealed.opened(self.reference)
 
 

@@ -1,0 +1,168 @@
+"""A provider's token of a way to pay: encrypted in its payment's row, opened for the charge alone."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from payment_service import embedded
+from payment_service.domain.callers import Caller
+from payment_service.services import audit, clear_tokens
+from tests.books import arrived, at_provider, execute, payment_row, post, row
+from tests.fixtures import MakeApp, a_key, an_order
+from tests.sandbox_server import Sandbox
+
+CHARGE = "/v1/payments/charge"
+BY = Caller("cli:tests")
+IN_CLEAR = "UPDATE payments SET token = NULL, payment_token = :plain WHERE payment_id = :id"
+
+
+def charged(app: Flask, token: str) -> dict[str, Any]:
+    answer = post(app.test_client(), CHARGE, **an_order(payment_token=token))
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def created(app: Flask, token: str) -> dict[str, Any]:
+    answer = app.test_client().post("/v1/payments", json=an_order(payment_token=token))
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def token_at_provider(sandbox: Sandbox, payment: dict[str, Any]) -> str:
+    (charge,) = at_provider(sandbox, "charges", payment["reference"])
+    return str(charge["payment_token"])
+
+
+def test_it_is_kept_for_nobody_to_read(app: Flask, sandbox: Sandbox) -> None:
+    token = f"canary-{a_key()}"
+    for payment in (charged(app, token), created(app, token)):
+        kept = payment_row(app, payment["payment_id"])
+        assert kept["payment_token"] is None
+        assert bytes(kept["token"]).startswith(b"k1:") and b"canary" not in bytes(kept["token"])
+    assert token_at_provider(sandbox, charged(app, token)) == token
+
+
+def test_a_payment_that_was_created_with_one_is_charged_with_it(
+    app: Flask, sandbox: Sandbox
+) -> None:
+    token = f"canary-{a_key()}"
+    payment = created(app, token)
+    answer = post(app.test_client(), f"/v1/payments/{payment['payment_id']}/charge")
+    assert answer.status_code == 201, answer.text
+    assert token_at_provider(sandbox, payment) == token
+    other = created(app, token)
+    anew = f"canary-{a_key()}"
+    answer = post(
+        app.test_client(), f"/v1/payments/{other['payment_id']}/charge", payment_token=anew
+    )
+    assert answer.status_code == 201, answer.text
+    assert token_at_provider(sandbox, other) == anew
+
+
+FORGED = {
+    "of another row": "UPDATE payments SET token = (SELECT token FROM payments WHERE payment_id ="
+    " :other) WHERE payment_id = :id",
+    "one bit": "UPDATE payments SET token = set_byte(token, 20, get_byte(token, 20) # 1)"
+    " WHERE payment_id = :id",
+    "two": "UPDATE payments SET payment_token = 'tok_ok' WHERE payment_id = :id",
+}
+
+
+@pytest.mark.parametrize("statement", FORGED.values(), ids=FORGED)
+def test_what_was_moved_or_changed_charges_nobody(
+    app: Flask, sandbox: Sandbox, statement: str
+) -> None:
+    mine, other = created(app, "tok_ok"), created(app, f"canary-{a_key()}")
+    numbers = {"id": mine["payment_id"], "other": other["payment_id"]}
+    known = {name: value for name, value in numbers.items() if f":{name}" in statement}
+    execute(app, statement, **known)
+    answer = post(app.test_client(), f"/v1/payments/{mine['payment_id']}/charge")
+    assert answer.status_code == 422, answer.text
+    assert "send it anew" in answer.text
+    assert arrived(sandbox, mine["reference"], "charge") == 0
+    # Sent anew, it is paid.
+    again = post(
+        app.test_client(), f"/v1/payments/{mine['payment_id']}/charge", payment_token="tok_ok"
+    )
+    assert again.status_code == 201, again.text
+
+
+def test_audit_names_it_and_a_refund_goes_on(make_app: MakeApp, fresh_database: str) -> None:
+    app = make_app(database_url=fresh_database)
+    payment = charged(app, "tok_ok")
+    execute(app, FORGED["one bit"], id=payment["payment_id"])
+    with app.app_context():
+        (broken,) = audit.verify().broken
+    assert broken.column == "payment_token"
+    refund = post(app.test_client(), f"/v1/payments/{payment['payment_id']}/refund")
+    assert refund.status_code == 200, refund.text
+
+
+def test_those_of_before_are_encrypted_and_nothing_else_is_changed(
+    make_app: MakeApp, fresh_database: str, sandbox: Sandbox
+) -> None:
+    """A payment as the code before wrote it: charged as ever, and encrypted by a command that may
+    be run again."""
+    app = make_app(database_url=fresh_database)
+    paid, waits = charged(app, "tok_ok"), created(app, f"canary-{a_key()}")
+    plain = {"paid": "tok_ok", "waits": f"canary-{a_key()}"}
+    execute(app, IN_CLEAR, id=paid["payment_id"], plain=plain["paid"])
+    other = created(app, "tok_ok")
+    execute(app, IN_CLEAR, id=other["payment_id"], plain=plain["waits"])
+    runner = app.test_cli_runner()
+    assert (
+        "payments.payment_token: 2 rows in clear" in runner.invoke(args=["keys", "status"]).output
+    )
+    with app.app_context():
+        assert audit.verify(payment_id=paid["payment_id"]).broken == ()
+        assert clear_tokens.seal(caller=BY, progress=False) == 2
+        assert clear_tokens.seal(caller=BY, progress=False) == 0
+        assert audit.verify(payment_id=paid["payment_id"]).broken == ()
+    act = row(app, "SELECT * FROM audit_log WHERE object = 'payments.payment_token'")
+    assert (act["act"], act["actor"]) == ("keys_rotated", BY.name)
+    assert "in clear" not in runner.invoke(args=["keys", "status"]).output
+    for payment in (other, waits):
+        answer = post(app.test_client(), f"/v1/payments/{payment['payment_id']}/charge")
+        assert answer.status_code == 201, answer.text
+    assert token_at_provider(sandbox, other) == plain["waits"]
+
+
+def test_one_of_before_is_charged_as_it_stands(app: Flask, sandbox: Sandbox) -> None:
+    payment, plain = created(app, "tok_ok"), f"canary-{a_key()}"
+    execute(app, IN_CLEAR, id=payment["payment_id"], plain=plain)
+    answer = post(app.test_client(), f"/v1/payments/{payment['payment_id']}/charge")
+    assert answer.status_code == 201, answer.text
+    assert token_at_provider(sandbox, payment) == plain
+
+
+def test_without_keys_it_says_which_setting_is_missing(make_app: MakeApp) -> None:
+    app = make_app(encryption_keys=None)
+    client = app.test_client()
+    order = an_order(payment_token="tok_ok")
+    for answer in (post(client, CHARGE, **order), client.post("/v1/payments", json=order)):
+        assert (answer.status_code, answer.json["code"]) == (422, "invalid_request")
+        assert "ENCRYPTION_KEYS" in answer.text
+    assert post(client, CHARGE, **an_order()).status_code == 201
+
+
+def test_a_backup_says_nothing_of_it(
+    make_app: MakeApp, fresh_database: str, tmp_path: Path
+) -> None:
+    app = make_app(database_url=fresh_database)
+    token = f"canary-{a_key()}"
+    charged(app, token)
+    created(app, token)
+    file = tmp_path / "dump.sql"
+    command = [embedded.bin_dir() / "pg_dump", "--inserts", f"--file={file}", fresh_database]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    dump = file.read_text()
+    assert "INSERT INTO public.payments" in dump
+    assert "canary" not in dump and token.encode().hex() not in dump
