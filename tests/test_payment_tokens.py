@@ -1,4 +1,4 @@
-"""A provider's token of a way to pay: encrypted in its payment's row, opened for the charge alone."""
+"""A provider's token of a way to pay: encrypted in its row, opened for the charge alone."""
 
 from __future__ import annotations
 
