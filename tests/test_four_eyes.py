@@ -738,7 +738,7 @@ def test_the_table_says_what_roles_are_for() -> None:
     assert set(MAY) == set(Deed)
     assert least[Role.VIEWER] == {Deed.READ, Deed.KEEP_VIEWS}
     assert least[Role.APPROVER] == {Deed.APPROVE, Deed.DECLINE}
-    assert least[Role.ADMIN] == {Deed.EDIT_CATALOG, Deed.EDIT_OPERATORS}
+    assert least[Role.ADMIN] == {Deed.EDIT_CATALOG, Deed.EDIT_OPERATORS, Deed.ERASE_CUSTOMER}
 
 
 def test_who_is_gone_does_nothing(app: Flask, asker: Caller) -> None:
