@@ -11,9 +11,10 @@ from flask import Flask
 
 from payment_service import embedded
 from payment_service.domain.callers import Caller
-from payment_service.services import audit, clear_tokens
+from payment_service.domain.customers import ChangeCustomer
+from payment_service.services import audit, clear_tokens, customers
 from tests.books import arrived, at_provider, execute, payment_row, post, row
-from tests.fixtures import MakeApp, a_key, an_order
+from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.sandbox_server import Sandbox
 
 CHARGE = "/v1/payments/charge"
@@ -155,14 +156,19 @@ def test_without_keys_it_says_which_setting_is_missing(make_app: MakeApp) -> Non
 def test_a_backup_says_nothing_of_it(
     make_app: MakeApp, fresh_database: str, tmp_path: Path
 ) -> None:
-    app = make_app(database_url=fresh_database)
-    token = f"canary-{a_key()}"
-    charged(app, token)
+    """Nor of who paid, and of customers."""
+    app = make_app(database_url=fresh_database, lookup_hmac_key="a lookup key of 32 bytes or more")
+    token, who = f"canary-{a_key()}", {"name": "Canary One", "email": "canary@mail.example"}
     created(app, token)
+    order = an_order(payment_token=token, payer=who)
+    assert post(app.test_client(), CHARGE, **order).status_code == 201
+    with app.app_context():
+        customers.change(user_id=a_number(), command=ChangeCustomer(who))
     file = tmp_path / "dump.sql"
     command = [embedded.bin_dir() / "pg_dump", "--inserts", f"--file={file}", fresh_database]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    dump = file.read_text()
-    assert "INSERT INTO public.payments" in dump
-    assert "canary" not in dump and token.encode().hex() not in dump
+    dump = file.read_text().lower()
+    for table in ("payments", "payers", "customers"):
+        assert f"insert into public.{table}" in dump
+    assert "canary" not in dump and b"canary".hex() not in dump
