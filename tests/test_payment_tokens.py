@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy.engine import make_url
 
 from payment_service import embedded
 from payment_service.domain.callers import Caller
@@ -164,8 +165,9 @@ def test_a_backup_says_nothing_of_it(
     assert post(app.test_client(), CHARGE, **order).status_code == 201
     with app.app_context():
         customers.change(user_id=a_number(), command=ChangeCustomer(who))
+    address = make_url(fresh_database).set(drivername="postgresql").render_as_string(False)
     file = tmp_path / "dump.sql"
-    command = [embedded.bin_dir() / "pg_dump", "--inserts", f"--file={file}", fresh_database]
+    command = [embedded.bin_dir() / "pg_dump", "--inserts", f"--file={file}", address]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     dump = file.read_text().lower()
