@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from payment_service.domain import jsontext
 from payment_service.domain.vocabulary import TransactionType
 from payment_service.models import Payment, Refund, Transaction
-from payment_service.services.moves.tokens import Kept, Token
+from payment_service.services.moves.tokens import KeptToken, Token
 
 
 class PaymentRow(TypedDict):
@@ -225,7 +225,7 @@ def payment_row(found: Mapping[Any, Any]) -> PaymentRow:
     """A row of payments, read with PAYMENT_COLUMNS. Its token is opened where it is wanted."""
     row: dict[Any, Any] = dict(found)
     if (token := row.pop("token")) is not None:
-        row["payment_token"] = Kept(token, row["reference"], row["payment_token"] is None)
+        row["payment_token"] = KeptToken(token, row["reference"], row["payment_token"] is None)
     return cast(PaymentRow, row)
 
 

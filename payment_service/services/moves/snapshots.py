@@ -22,7 +22,7 @@ from payment_service.services.moves.rows import (
     PaymentRow,
     TransactionRow,
 )
-from payment_service.services.moves.tokens import Kept, readable
+from payment_service.services.moves.tokens import KeptToken, readable
 
 UNSEEN = {
     ("transactions", "due_at"): "when to look up next; it moves with each look-up",
@@ -96,7 +96,7 @@ def micros(moment: datetime | None) -> int | None:
 def hashed(value: Any) -> str | None:
     """128 bits of a SHA-256 over the text, the JSON text, or the token that is kept; None for
     nothing and for {}."""
-    if isinstance(value, Kept):
+    if isinstance(value, KeptToken):
         value = readable(value)
     if value is None or value == {}:
         return None

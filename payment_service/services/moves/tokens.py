@@ -24,7 +24,7 @@ _KIND = cast(Encrypted, Payment.__table__.c.token.type)
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptToken:
     """What the row of the payment with this reference holds. Where something stands in
     `payment_token`, too, somebody wrote it behind the service's back, and neither is believed."""
 
@@ -39,7 +39,7 @@ class Kept:
         return self.sealed.opened(self.reference)
 
 
-Token = str | Kept | None
+Token = str | KeptToken | None
 """As it was sent, as it is kept, or none."""
 
 
@@ -61,9 +61,9 @@ def sealed(token: Token, reference: str) -> bytes | None:
     return _KIND.seal(secret(opened(token), reference)) if token is not None else None
 
 
-def opened(token: str | Kept) -> str:
+def opened(token: str | KeptToken) -> str:
     """The token as it was sent. Raises NoKey and NotGenuine."""
-    return token.opened() if isinstance(token, Kept) else token
+    return token.opened() if isinstance(token, KeptToken) else token
 
 
 def to_charge_with(token: Token) -> str | None:
