@@ -117,6 +117,8 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
         ('operators', 'email'), ('operators', 'name'), ('operators', 'password_hash'),
         ('operators', 'totp_secret'), ('operators', 'totp_next'), ('operators', 'totp_last_step'),
         ('operators', 'recovery_hashes'), ('operators', 'issuer'), ('operators', 'subject'),
+        ('customers', 'name'), ('customers', 'email'), ('customers', 'phone'),
+        ('customers', 'email_lookup'), ('customers', 'phone_lookup'),
         ('payments', 'payment_token'), ('payments', 'next_action'), ('payments', 'description'),
         ('payments', 'metadata'), ('transactions', 'description'), ('transactions', 'answer'),
         ('lookups', 'answer'), ('refunds', 'reason'), ('refund_requests', 'reason'),

@@ -249,6 +249,7 @@ def brake(url: str, most: int) -> None:
 LET_GO = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND backend_type = 'client backend'
 """
 """What a killed process left at the brake: PostgreSQL does not look whether its client lives."""
 

@@ -394,7 +394,7 @@ def test_acts_since_the_backup_come_back(house: House, capfd: pytest.CaptureFixt
         an_act(house)
     stood = acts(house)
     house.restore(file)
-    assert "0 keys, 3 acts\n" in capfd.readouterr().out
+    assert "0 keys, 0 customers, 3 acts\n" in capfd.readouterr().out
     assert acts(house) == stood and len(stood) == 4
     an_act(house)
     assert house.run("audit", "verify").exit_code == 0
