@@ -119,7 +119,7 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
         ('operators', 'recovery_hashes'), ('operators', 'issuer'), ('operators', 'subject'),
         ('customers', 'name'), ('customers', 'email'), ('customers', 'phone'),
         ('customers', 'email_lookup'), ('customers', 'phone_lookup'),
-        ('payments', 'payment_token'), ('payments', 'next_action'), ('payments', 'description'),
+        ('payments', 'payment_token'), ('payments', 'token'), ('payments', 'next_action'), ('payments', 'description'),
         ('payments', 'metadata'), ('transactions', 'description'), ('transactions', 'answer'),
         ('lookups', 'answer'), ('refunds', 'reason'), ('refund_requests', 'reason'),
         ('refund_requests', 'decision'), ('payment_notes', 'text'), ('events', 'reason'),
