@@ -38,7 +38,7 @@ WORKER = Caller("worker", Actor.WORKER)
 
 LOCAL = "local"
 """The one caller where nobody is asked for a token."""
-_OURS = frozenset({LOCAL, "import", WORKER.name})
+_OURS = frozenset({LOCAL, "import", "provider", WORKER.name})
 _OURS_BEGIN = ("operator:", "cli:")
 """Behind these stand people: operators of the panel, and who runs commands."""
 

@@ -79,6 +79,9 @@ class Operation:
 
     Of a payer who acts on a page of the provider's: `return_url` is the page of ours that it
     leads back to, `channel` the way of paying that the caller wishes for, in the provider's words.
+
+    `is_adopted`: nobody here asked for it, so the provider has it under no reference of ours, and
+    finds it by `known_as` alone.
     """
 
     type: TransactionType
@@ -97,6 +100,7 @@ class Operation:
     channel: str | None = None
     payment_token: str | None = field(default=None, repr=False)
     description: str | None = field(default=None, repr=False)
+    is_adopted: bool = False
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ def _chunk(connection: Connection, after: int, upto: int) -> list[Books]:
     connection.rollback()
     return [books[number] for number in sorted(books)]
 
+
 _TOKEN = PAYMENT.c.token
 
 

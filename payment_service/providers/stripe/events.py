@@ -131,6 +131,7 @@ def _to_be_asked(notice: Notice, intent: Found, key: str | None) -> Notice:
 def _of_refund(notice: Notice, refund: Found, _: str | None) -> Notice:
     return replace(
         notice,
+        gives_back=None if notice.reference else refund["payment_intent"],
         known_as=refund["id"],
         result=reading.refund(refund),
         amount=refund["amount"],
@@ -151,6 +152,7 @@ READERS: Mapping[str, Callable[[Notice, Found, str | None], Notice]] = {
     "payment_intent.payment_failed": _to_be_asked,
     "payment_intent.canceled": _of_end,
     "charge.refunded": _of_refunds,
+    "refund.created": _of_refund,
     "refund.updated": _of_refund,
     "refund.failed": _of_refund,
 }

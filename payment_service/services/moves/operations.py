@@ -18,6 +18,9 @@ from payment_service.services.moves.rows import PaymentRow, TransactionRow
 from payment_service.services.moves.tokens import readable
 from payment_service.telemetry import traces
 
+ADOPTED = "provider"
+"""The cause of a request that nobody here made: it was done at the provider's own page."""
+
 
 def providers() -> Registry:
     """The running app's providers."""
@@ -107,6 +110,7 @@ def operation_of(
         channel=said.channel if said else None,
         payment_token=readable(payment["payment_token"]) if pays else None,
         description=payment["description"],
+        is_adopted=transaction["cause"] == ADOPTED,
     )
 
 

@@ -120,13 +120,19 @@ def make_room(connection: Connection, payment: PaymentRow, given: TransactionRow
         return payment
     if payment["refunded"] + payment["refund_pending"] + given["amount"] <= payment["captured"]:
         return payment
+    return lapse(
+        connection,
+        payment,
+        f"The refund {given['reference']} had counted as failed, and was given after all: there is"
+        " no room for this one. Ask anew for what is still to go back.",
+    )
+
+
+def lapse(connection: Connection, payment: PaymentRow, why: str) -> PaymentRow:
+    """The locked payment as it stands once its open request, if it has one, lapsed."""
     request = find_open(connection, payment["payment_id"])
     if request is None:
         return payment
-    why = (
-        f"The refund {given['reference']} had counted as failed, and was given after all: there is"
-        " no room for this one. Ask anew for what is still to go back."
-    )
     lapsed = RequestState.LAPSED
     give_back(
         connection, payment=payment, request=request, state=lapsed, caller=WORKER, decision=why

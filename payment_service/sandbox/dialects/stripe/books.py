@@ -111,6 +111,7 @@ class StripeBooks:
         refund["balance_transaction"] = booked["id"]
         charge = _given_back(charge, amount)
         self._happened("charge.refunded", charge)
+        self._happened("refund.created", refund)
         rows = [(REFUNDS, refund), (BALANCE, booked), (CHARGES, charge)]
         return self._put(rows, refund, "refund.updated" if status == "pending" else None)
 
