@@ -212,3 +212,12 @@ def test_eight_at_once_give_back_no_more_than_was_captured(house: Flask, sandbox
         assert stands["refunded"] + stands["refund_pending"] == there["amount_refunded"]
         assert stands["refunded"] <= stands["captured"]
     assert fits(house)
+
+
+def test_its_time_line_says_who_made_it(house: Flask, sandbox: Sandbox) -> None:
+    payment = by_stripe(house)
+    hear(house, given_back(sandbox, payment, 3000))
+    path = f"/v1/payments/{payment['payment_id']}/events"
+    told_of = house.test_client().get(path).json["events"]
+    made = next(moment for moment in told_of if moment["what"] == "refund made at stripe")
+    assert (made["actor"], made["reason"]) == ("provider", "provider")

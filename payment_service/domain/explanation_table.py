@@ -248,5 +248,6 @@ CAUSES: Mapping[str, str] = {
     "declined": " because the payer had been declined",
     "surplus": " because another payment had paid",
     "paid_twice": " because it was paid twice",
+    "provider": " (made at the provider's own page)",
 }
 """Why the worker asked by itself, by the request's cause."""

@@ -19,6 +19,7 @@ from payment_service.models import Delivery, Event
 from payment_service.queries import Listed, Query
 from payment_service.services import reading, upcoming
 from payment_service.services.moves.lookups import LOOKUP
+from payment_service.services.moves.operations import ADOPTED
 from payment_service.services.moves.refund_holds import ASKED, NOT_APPROVED
 from payment_service.services.moves.rows import (
     PAYMENT,
@@ -194,12 +195,12 @@ def _event(row: EventRow, data: Mapping[str, Any]) -> Moment:
 
 def _asked(row: TransactionRow, payment: PaymentRow) -> Moment:
     waits = row["type"] in ASKS and row["status"] in OPEN
-    fee = row["fee"]
+    fee, theirs = row["fee"], row["cause"] == ADOPTED
     return _moment(
         row["created_at"],
         "transaction",
-        f"{row['type'].lower()} asked of {row['provider']}",
-        Actor.CALLER if row["cause"] is None else Actor.WORKER,
+        f"{row['type'].lower()} {'made at' if theirs else 'asked of'} {row['provider']}",
+        Actor.PROVIDER if theirs else Actor.CALLER if row["cause"] is None else Actor.WORKER,
         row["cause"],
         reference=row["reference"],
         amount=money.format_amount(row["amount"], row["currency"]),
