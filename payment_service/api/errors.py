@@ -50,6 +50,7 @@ STATUS: dict[type[DomainError], int] = {
     domain.IllegalTransition: 409,
     domain.OperationInProgress: 409,
     domain.NotRefundable: 409,
+    domain.PaymentDisputed: 409,
     domain.CustomerBusy: 409,
     domain.ReceiptNotAvailable: 409,
     domain.IdempotencyKeyInProgress: 409,

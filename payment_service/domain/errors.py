@@ -147,6 +147,13 @@ class NotRefundable(DomainError):
     code = "not_refundable"
 
 
+class PaymentDisputed(DomainError):
+    """The payer contests it at the bank, which took money of it back: a refund would give that back
+    once more."""
+
+    code = "payment_disputed"
+
+
 class RefundExceedsCaptured(InvalidRequest):
     """More than is left to refund; `refundable` is what is left."""
 

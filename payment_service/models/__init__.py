@@ -7,6 +7,7 @@ from payment_service.models.audit_log import AuditEntry
 from payment_service.models.beats import WorkerBeat
 from payment_service.models.contradictions import Contradiction
 from payment_service.models.customers import Customer
+from payment_service.models.disputes import Dispute, DisputeMovement
 from payment_service.models.events import Delivery, Event, SinkTotal
 from payment_service.models.idempotency import IdempotencyKey
 from payment_service.models.jobs import Job, JobItem
@@ -36,6 +37,8 @@ __all__ = [
     "Contradiction",
     "Customer",
     "Delivery",
+    "Dispute",
+    "DisputeMovement",
     "Event",
     "IdempotencyKey",
     "ImportSeal",

@@ -66,6 +66,9 @@ class Payment(db.Model):  # type: ignore[name-defined]
     captured: Mapped[int] = columns.money()
     refunded: Mapped[int] = columns.money()
     refund_pending: Mapped[int] = columns.money()
+    # Null where nothing of it ever was in dispute: events of before say nothing of these.
+    disputed: Mapped[int | None] = mapped_column(BigInteger)
+    charged_back: Mapped[int | None] = mapped_column(BigInteger)
 
     method: Mapped[str] = mapped_column(Text)
     provider: Mapped[str | None] = columns.optional_text()

@@ -49,6 +49,8 @@ class Extra(StrEnum):
 
     LISTING = "LISTING"
     """It is a Listing (providers/listing.py) too."""
+    DISPUTES = "DISPUTES"
+    """It tells of disputes (providers/disputes.py)."""
 
 
 class OutcomeUnknown(Exception):

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from payment_service.domain.disputes import TheirDispute
 from payment_service.domain.vocabulary import Trust as Trust
 from payment_service.providers.contract import Result
 
@@ -52,6 +53,7 @@ class Notice:
     a type that we do nothing with. `only_charges`: the same words are said of a hold, and mean less
     there, so a hold is looked up. `gives_back` is the provider's id of the charge that a refund is
     about, where that bears no reference of ours: somebody made it at the provider's own page.
+    `dispute` is what it says of a dispute; then it is about no request.
     """
 
     event_key: str
@@ -65,6 +67,7 @@ class Notice:
     taken: bool = True
     only_charges: bool = False
     gives_back: str | None = None
+    dispute: TheirDispute | None = None
 
 
 @dataclass(frozen=True)

@@ -99,12 +99,13 @@ def _begin(connection: Connection, payment_id: int) -> Move | None:
             key=None,
             cause=outcomes.DECLINED if declined else outcomes.EXPIRY,
         )
-    if payment["status"] in PAID and not payment["refund_pending"]:
+    left = rows.left_of(payment)
+    if payment["status"] in PAID and not payment["refund_pending"] and left:
         return refunds.begin_refund(
             connection,
             payment=payment,
             earlier=earlier,
-            amount=payment["captured"] - payment["refunded"],
+            amount=left,
             reason=SURPLUS,
             caller=WORKER,
             key=None,

@@ -68,8 +68,7 @@ class AsItStands:
     @property
     def left(self) -> int:
         """What can be given back, in minor units."""
-        payment = self.payment
-        return payment["captured"] - payment["refunded"] - payment["refund_pending"]
+        return rows.left_of(self.payment)
 
     @property
     def provider(self) -> str | None:
@@ -135,6 +134,8 @@ def _why_no_refund(seen: AsItStands) -> str | None:
         return "Nothing was taken, so nothing can be given back."
     if rows.is_history(payment):
         return "It was imported: its provider is not known here."
+    if payment["disputed"]:
+        return "The payer contests it at the bank; it can be refunded when that has ended."
     if seen.waiting:
         return "A refund waits for a decision already."
     if seen.left <= 0:

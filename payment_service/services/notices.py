@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -21,7 +21,7 @@ from payment_service.domain.vocabulary import (
 from payment_service.providers.contract import Outcome, OutcomeUnknown, Result
 from payment_service.providers.provider import Provider, believable
 from payment_service.providers.webhooks import Notice, Trust
-from payment_service.services import adopting
+from payment_service.services import unasked
 from payment_service.services.moves import evidence, outcomes, rows, unsure
 from payment_service.services.moves.hastening import hasten
 from payment_service.services.moves.operations import operation_of
@@ -58,9 +58,9 @@ def apply(
     the payment. No provider is asked."""
     request = find(connection, provider=provider.name, notice=notice, trust=trust)
     if request is None:
-        if trust is Trust.SIGNED and notice.gives_back is not None:
-            return _adopted(connection, provider, notice, caller)
-        return Applied(WebhookStatus.ORPHANED)
+        beside = unasked.take(connection, provider.name, notice, trust, caller)
+        number = None if beside.number is None else Request(beside.payment_id, beside.number)
+        return Applied(beside.status, number, beside.why)
     locked = rows.lock_request(connection, *request)
     transaction = locked.transaction
     if trust is Trust.UNSIGNED:
@@ -107,40 +107,6 @@ def find(connection: Connection, *, provider: str, notice: Notice, trust: Trust)
         return None
     found = connection.execute(query.limit(1)).one_or_none()
     return None if found is None else Request(found.payment_id, found.number)
-
-
-def _adopted(connection: Connection, provider: Provider, notice: Notice, caller: Caller) -> Applied:
-    """Takes in a refund that nobody here asked for."""
-    if None in (notice.result, notice.gives_back, notice.amount, notice.currency):
-        return Applied(WebhookStatus.ORPHANED)
-    refund = adopting.TheirRefund(
-        provider=provider.name,
-        charge=str(notice.gives_back),
-        amount=int(notice.amount or 0),
-        currency=str(notice.currency),
-        result=cast(Result, notice.result),
-    )
-    payment_id = adopting.payment_of(connection, refund)
-    if payment_id is None:
-        return Applied(WebhookStatus.ORPHANED)
-    if notice.mismatch is not None:
-        return Applied(WebhookStatus.MISMATCH, None, notice.mismatch)
-    adopted, number = adopting.adopt(
-        connection, refund, payment_id=payment_id, request_id=caller.request_id
-    )
-    request = None if number is None else Request(payment_id, number)
-    if adopted is adopting.Adopted.CROWDED:
-        return Applied(WebhookStatus.ORPHANED)
-    if why := _NOT_ADOPTED.get(adopted):
-        return Applied(WebhookStatus.MISMATCH, request, why)
-    new = adopted is adopting.Adopted.NEW
-    return Applied(WebhookStatus.APPLIED if new else WebhookStatus.NO_NEWS, request)
-
-
-_NOT_ADOPTED = {
-    adopting.Adopted.BEYOND: "a refund that is not ours, of more than was captured",
-    adopting.Adopted.UNFIT: "a refund that is not ours, of another currency or of nothing captured",
-}
 
 
 class _Mismatch(Exception):
@@ -251,6 +217,8 @@ def notice_of(kept: str) -> Notice:
         if result["occurred_at"] is not None:
             result["occurred_at"] = datetime.fromisoformat(result["occurred_at"])
         said["result"] = Result(**result)
+    if said.get("dispute") is not None:
+        said["dispute"] = unasked.dispute_of(said["dispute"])
     return Notice(**said)
 
 

@@ -12,13 +12,11 @@ from payment_service.domain.callers import Caller
 from payment_service.domain.commands import RefundPayment, SentAmount, SetRefundStatus
 from payment_service.domain.errors import (
     IllegalTransition,
-    NotRefundable,
     RefundExceedsCaptured,
     RefundNotFound,
 )
 from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import (
-    CAPTURED,
     RefundStatus,
     TransactionType,
 )
@@ -55,7 +53,8 @@ def refund(
     """Gives back `amount`, or what is left, of a captured payment, which must be of that `version`
     if one is said.
 
-    Raises PaymentNotFound, NotRefundable, RefundExceedsCaptured, PartialRefundNotSupported; and
+    Raises PaymentNotFound, NotRefundable, PaymentDisputed, RefundExceedsCaptured,
+    PartialRefundNotSupported; and
     PaymentChanged, and what the `rule` raises.
     """
 
@@ -149,7 +148,7 @@ def begin_approved(
     connection: Connection, *, payment: PaymentRow, approved: Approved, caller: Caller, key: Key
 ) -> Move:
     """Begins the refund that was asked for and is approved. Raises as `refund` does."""
-    expect_captured(payment)
+    standing.expect_captured(payment)
     request = approved.request
     earlier = rows.read_transactions(connection, payment["payment_id"])
     routing.expect_refundable(payment, request["amount"], provider=taken_by(payment, earlier))
@@ -265,25 +264,13 @@ def refundable(
     """The payment, locked, if money of it can be given back here. Raises as `refund` does."""
     payment = standing.read(connection, payment_id, lock=True)
     standing.expect_version(payment, version)
-    expect_captured(payment)
+    standing.expect_captured(payment)
     return payment
-
-
-def expect_captured(payment: PaymentRow) -> None:
-    """Raises NotRefundable if no money of it can be given back here."""
-    payment_id = payment["payment_id"]
-    if payment["status"] not in CAPTURED:
-        raise NotRefundable(
-            f"payment {payment_id} is {payment['status']}; only captured funds can be given back",
-            payment_status=payment["status"],
-        )
-    if rows.is_history(payment):
-        raise NotRefundable(f"payment {payment_id} was imported: its provider is not known here")
 
 
 def amount_to_refund(payment: PaymentRow, sent: SentAmount | None) -> int:
     currency = payment["currency"]
-    left: int = payment["captured"] - payment["refunded"] - payment["refund_pending"]
+    left = rows.left_of(payment)
     amount = amounts.in_minor_units(sent, currency)
     if amount is None:
         amount = left

@@ -6,8 +6,15 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from payment_service.domain.errors import IllegalTransition, PaymentNotFound
+from payment_service.domain import money
+from payment_service.domain.errors import (
+    IllegalTransition,
+    NotRefundable,
+    PaymentDisputed,
+    PaymentNotFound,
+)
 from payment_service.domain.four_eyes import PaymentChanged
+from payment_service.domain.vocabulary import CAPTURED
 from payment_service.services.moves import rows
 from payment_service.services.moves.rows import PaymentRow
 
@@ -40,3 +47,20 @@ def illegal(payment: PaymentRow, wanted: str) -> IllegalTransition:
         f"a payment can't go from {payment['status']} to {wanted} this way",
         **{"from": payment["status"], "to": str(wanted)},
     )
+
+
+def expect_captured(payment: PaymentRow) -> None:
+    """Raises NotRefundable or PaymentDisputed if no money of it can be given back here now."""
+    payment_id = payment["payment_id"]
+    if payment["status"] not in CAPTURED:
+        raise NotRefundable(
+            f"payment {payment_id} is {payment['status']}; only captured funds can be given back",
+            payment_status=payment["status"],
+        )
+    if rows.is_history(payment):
+        raise NotRefundable(f"payment {payment_id} was imported: its provider is not known here")
+    if payment["disputed"]:
+        raise PaymentDisputed(
+            f"payment {payment_id} is in dispute; ask again when that has ended",
+            amount_disputed=money.format_amount(payment["disputed"], payment["currency"]),
+        )

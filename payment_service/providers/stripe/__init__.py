@@ -37,6 +37,7 @@ import structlog
 from payment_service import http
 from payment_service.config import Settings, kinds
 from payment_service.domain import money
+from payment_service.domain.disputes import TheirDispute
 from payment_service.domain.vocabulary import ASKS, Method, TransactionType
 from payment_service.providers.contract import (
     Extra,
@@ -49,7 +50,7 @@ from payment_service.providers.contract import (
 )
 from payment_service.providers.listing import Listed
 from payment_service.providers.provider import Provider
-from payment_service.providers.stripe import asking, declines, events, listing, reading
+from payment_service.providers.stripe import asking, declines, disputes, events, listing, reading
 from payment_service.providers.stripe.answers import error_in, only_read, shown, understood
 from payment_service.providers.stripe.pages import Pages
 from payment_service.providers.stripe.transport import client, is_live
@@ -69,7 +70,7 @@ class StripeProvider(Provider):
 
     name = "stripe"
     methods = frozenset({Method.CARD})
-    capabilities = frozenset(TransactionType) | {Extra.LISTING}
+    capabilities = frozenset(TransactionType) | {Extra.LISTING, Extra.DISPUTES}
     currencies = frozenset(money.EXPONENTS) - _NEVER_TAKEN
     # Thousandths whose last digit is 0 (?).
     steps: Mapping[str, int] = MappingProxyType(
@@ -109,6 +110,16 @@ class StripeProvider(Provider):
     def since(self, moment: datetime) -> Iterator[Listed]:
         with only_read():
             yield from listing.since(self._pages, moment, live=self._live)
+
+    def dispute(self, provider_dispute_id: str) -> TheirDispute | None:
+        with only_read():
+            return disputes.read(self._v1.disputes.retrieve(provider_dispute_id).to_dict())
+
+    def disputes_since(self, moment: datetime) -> Iterator[TheirDispute]:
+        created = {"created": {"gte": int(moment.timestamp())}}
+        with only_read():
+            for found in self._pages.disputes(created, None):
+                yield disputes.read(found)
 
     def _ask(self, operation: Operation) -> Result:
         try:

@@ -11,7 +11,7 @@ import stripe
 
 from payment_service.json_objects import each_once
 from payment_service.providers.contract import Outcome, Result
-from payment_service.providers.stripe import reading
+from payment_service.providers.stripe import disputes, reading
 from payment_service.providers.stripe.answers import UNREADABLE
 from payment_service.providers.webhooks import (
     Incoming,
@@ -144,6 +144,10 @@ def _of_refunds(notice: Notice, charge: Found, _: str | None) -> Notice:
     return notice
 
 
+def _of_dispute(notice: Notice, dispute: Found, _: str | None) -> Notice:
+    return replace(notice, reference=None, dispute=disputes.read(dispute))
+
+
 READERS: Mapping[str, Callable[[Notice, Found, str | None], Notice]] = {
     "payment_intent.succeeded": _of_success,
     "payment_intent.amount_capturable_updated": _of_intent,
@@ -155,14 +159,19 @@ READERS: Mapping[str, Callable[[Notice, Found, str | None], Notice]] = {
     "refund.created": _of_refund,
     "refund.updated": _of_refund,
     "refund.failed": _of_refund,
+    **dict.fromkeys(
+        (
+            *(f"charge.dispute.{word}" for word in ("created", "updated", "closed")),
+            *(f"charge.dispute.funds_{word}" for word in ("withdrawn", "reinstated")),
+        ),
+        _of_dispute,
+    ),
 }
 """The types that are taken; docs/providers.md names them for whoever sets up the endpoint."""
 
 TYPES = frozenset(
     {
         *READERS,
-        *(f"charge.dispute.{word}" for word in ("created", "updated", "closed")),
-        *(f"charge.dispute.funds_{word}" for word in ("withdrawn", "reinstated")),
         *(
             f"customer.subscription.{word}"
             for word in ("created", "updated", "deleted", "paused", "resumed")

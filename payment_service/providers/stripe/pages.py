@@ -31,6 +31,10 @@ class Pages:
         """As `intents`."""
         return _all(self._v1.refunds.list, asked, most)
 
+    def disputes(self, asked: dict[str, Any], most: int | None = MOST) -> Iterator[dict[str, Any]]:
+        """As `intents`."""
+        return _all(self._v1.disputes.list, asked, most)
+
     def events(self, asked: dict[str, Any], most: int | None = MOST) -> Iterator[dict[str, Any]]:
         """As `intents`."""
         return _all(self._v1.events.list, asked, most)

@@ -37,6 +37,8 @@ class PaymentRow(TypedDict):
     captured: int
     refunded: int
     refund_pending: int
+    disputed: int | None
+    charged_back: int | None
     method: str
     provider: str | None
     imported: bool
@@ -153,6 +155,8 @@ class PaymentChanges(TypedDict, total=False):
     captured: int
     refunded: int
     refund_pending: int
+    disputed: int | None
+    charged_back: int | None
     provider_reference: str | None
     authorization_code: str | None
     failure_code: str | None
@@ -248,6 +252,14 @@ def is_history(payment: PaymentRow) -> bool:
     """Imported, and as the file said: what happened to it did so before our time, at a provider
     that is not known here. What is charged or settled here has events from then on."""
     return payment["imported"] and payment["audit_head"] is None
+
+
+def left_of(payment: PaymentRow) -> int:
+    """What of it can still be given back, in minor units: what was captured, less what went back,
+    is going back, is in dispute, or was lost by disputes."""
+    gone = payment["refunded"] + payment["refund_pending"]
+    contested = (payment["disputed"] or 0) + (payment["charged_back"] or 0)
+    return max(0, payment["captured"] - gone - contested)
 
 
 def dumped(value: Any) -> str | None:

@@ -10,7 +10,7 @@ from payment_service.sandbox.faults import NO_WHIM, Whim
 from payment_service.sandbox.memory import Memory, Row
 
 INTENTS, CHARGES, BALANCE = "stripe.intents", "stripe.charges", "stripe.balance"
-REFUNDS, EVENTS = "stripe.refunds", "stripe.events"
+REFUNDS, EVENTS, DISPUTES = "stripe.refunds", "stripe.events", "stripe.disputes"
 
 
 class StripeBooks:

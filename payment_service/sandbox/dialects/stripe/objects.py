@@ -18,6 +18,7 @@ TABLES = {
     "ch": "stripe.charges",
     "txn": "stripe.balance",
     "re": "stripe.refunds",
+    "dp": "stripe.disputes",
     "evt": "stripe.events",
 }
 """Where the objects are, by the beginning of their ids."""
@@ -206,6 +207,34 @@ def refund(asked: dict[str, Any], *, of: Row, status: str) -> Row:
         "source_transfer_reversal": None,
         "status": status,
         "transfer_reversal": None,
+    }
+
+
+def dispute(of: Row, amount: int, reason: str, status: str) -> Row:
+    """A dispute of a charge, that nobody has answered yet: two weeks are left for that."""
+    return {
+        "id": new_id("dp"),
+        "object": "dispute",
+        "amount": amount,
+        "balance_transactions": [],
+        "charge": of["id"],
+        "created": now(),
+        "currency": of["currency"],
+        "enhanced_eligibility_types": [],
+        "evidence": {},
+        "evidence_details": {
+            "due_by": now() + 14 * 86_400,
+            "enhanced_eligibility": {},
+            "has_evidence": False,
+            "past_due": False,
+            "submission_count": 0,
+        },
+        "is_charge_refundable": status.startswith("warning"),
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": of["payment_intent"],
+        "reason": reason,
+        "status": status,
     }
 
 

@@ -14,6 +14,7 @@ from payment_service.sandbox.amounts import decimal_string
 from payment_service.sandbox.bodies import parsed
 from payment_service.sandbox.dialects.stripe import books, events
 from payment_service.sandbox.dialects.stripe.books import StripeBooks
+from payment_service.sandbox.dialects.stripe.disputes import DisputeBooks
 from payment_service.sandbox.dialects.stripe.refusing import StripeSays
 from payment_service.sandbox.memory import Row
 from payment_service.sandbox.replies import decided_already, failed, reply
@@ -63,6 +64,22 @@ def settle(refund_id: str) -> Response:
     return reply(200, {"id": refund["id"], "status": refund["status"]})
 
 
+@payers.post("/disputes")
+def contest() -> Response:
+    """A payer's bank opens a dispute: {"payment_intent", "amount"?, "reason"?, "inquiry"?}."""
+    asked: Any = parsed(request.get_data()) or {}
+    dispute = _happens(lambda book: book.open(asked))
+    return reply(200, {"id": dispute["id"], "status": dispute["status"]})
+
+
+@payers.post("/disputes/<dispute_id>")
+def go_on(dispute_id: str) -> Response:
+    """It goes on: {"step": "review" | "win" | "lose" | "reinstate" | "chargeback" | "close"}."""
+    asked: Any = parsed(request.get_data()) or {}
+    dispute = _happens(lambda book: book.step(dispute_id, str(asked.get("step"))))
+    return reply(200, {"id": dispute["id"], "status": dispute["status"]})
+
+
 @payers.get("/books")
 def everything() -> Response:
     """All intents, charges and refunds, oldest first; never faulty, and without a key."""
@@ -76,9 +93,9 @@ def _outcome() -> str:
     return str(body.get("outcome")) if body else ""
 
 
-def _happens(work: Callable[[StripeBooks], Row]) -> Row:
+def _happens(work: Callable[[DisputeBooks], Row]) -> Row:
     state = the_state()
-    book = StripeBooks(state.memory)
+    book = DisputeBooks(state.memory)
     with state.memory.lock:
         row = work(book)
     for event in book.events:

@@ -83,6 +83,7 @@ def refund() -> Response:
 @stripe.get("/v1/refunds/<row_id>", defaults={"table": books.REFUNDS})
 @stripe.get("/v1/charges/<row_id>", defaults={"table": books.CHARGES})
 @stripe.get("/v1/events/<row_id>", defaults={"table": books.EVENTS})
+@stripe.get("/v1/disputes/<row_id>", defaults={"table": books.DISPUTES})
 def one(table: str, row_id: str) -> Response:
     """One object by its id."""
     state, form = the_state(), _form(request.args)
@@ -98,6 +99,7 @@ def one(table: str, row_id: str) -> Response:
 @stripe.get("/v1/payment_intents", defaults={"table": books.INTENTS})
 @stripe.get("/v1/refunds", defaults={"table": books.REFUNDS})
 @stripe.get("/v1/events", defaults={"table": books.EVENTS})
+@stripe.get("/v1/disputes", defaults={"table": books.DISPUTES})
 def several(table: str) -> Response:
     """A list, newest first, a page at a time."""
     state, form = the_state(), _form(request.args)
