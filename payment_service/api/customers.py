@@ -55,7 +55,7 @@ def get(customer_id: int) -> Response:
 
 @blueprint.get("/customers", operation="findCustomers")
 @blueprint.arguments(schemas.CustomerQuery, location="query")
-@blueprint.response(200, schemas.CustomersSchema)
+@blueprint.response(200, schemas.FoundCustomersSchema)
 def find(filters: dict[str, Any]) -> Response:
     """Find customers by their user's number, e-mail address or telephone number
 

@@ -55,7 +55,7 @@ class CustomerSchema(own.AnswerSchema):
     updated_at = own.UTCTime()
 
 
-class CustomersSchema(own.AnswerSchema):
+class FoundCustomersSchema(own.AnswerSchema):
     """The newest first; 100 at most."""
 
     example: ClassVar[own.Wire | None] = {"customers": [examples.CUSTOMER]}
