@@ -247,3 +247,32 @@ def test_nothing_goes_back_and_forth(
 ) -> None:
     assert not (goes_on(kind, status, other, to) and goes_on(other, to, kind, status))
     assert not goes_on(kind, status, kind, status)
+
+
+def test_disputes_are_listed_and_read(house: Flask, sandbox: Sandbox) -> None:
+    client, payment = house.test_client(), paid(house)
+    assert "amount_disputed" not in payment
+    dispute = contested(sandbox, payment, amount=4000)
+    hear(house, news_of(sandbox, dispute)[0])
+    look_up(house)
+    number = payment["payment_id"]
+    listed_ = client.get("/v1/disputes", query_string={"payment_id": number}).json
+    (found,) = listed_["disputes"]
+    assert (found["provider_dispute_id"], found["amount"]) == (dispute, "40.00")
+    assert (found["kind"], found["status"]) == ("CHARGEBACK", "NEEDS_RESPONSE")
+    one = client.get(f"/v1/disputes/{found['dispute_id']}")
+    assert {name: one.json[name] for name in found} == found
+    taken = [(moved["kind"], moved["amount"]) for moved in one.json["movements"]]
+    assert sorted(taken) == [("FEE", "15.00"), ("WITHDRAWN", "40.00")]
+    again = client.get(
+        f"/v1/disputes/{found['dispute_id']}", headers={"If-None-Match": one.headers["ETag"]}
+    )
+    assert again.status_code == 304
+    whole = client.get(f"/v1/payments/{number}").json
+    assert (whole["amount_disputed"], whole["amount_charged_back"]) == ("40.00", "0.00")
+    by_time = {"due_before": "2000-01-01T00:00:00Z", "payment_id": number}
+    assert client.get("/v1/disputes", query_string=by_time).json["disputes"] == []
+    by_status = {"status": "LOST", "payment_id": number}
+    assert client.get("/v1/disputes", query_string=by_status).json["disputes"] == []
+    missing = client.get("/v1/disputes/999999999")
+    assert (missing.status_code, missing.json["code"]) == (404, "dispute_not_found")

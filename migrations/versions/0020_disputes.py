@@ -48,6 +48,7 @@ def upgrade() -> None:
         "uq_disputes_provider", "disputes", ["provider", "provider_dispute_id"], unique=True
     )
     op.create_index("ix_disputes_payment_id", "disputes", ["payment_id"])
+    op.create_index("ix_disputes_created_at", "disputes", ["created_at", "dispute_id"])
     op.create_index(
         "ix_disputes_due_at",
         "disputes",

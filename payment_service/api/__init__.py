@@ -9,6 +9,7 @@ from payment_service.api import (
     auth,
     body,
     customers,
+    disputes,
     errors,
     health,
     hosts,
@@ -53,6 +54,7 @@ ROUTES: tuple[tuple[Blueprint, str, auth.Rules], ...] = (
         },
     ),
     (receipts.blueprint, "/v1", {"get": Scope.READ}),
+    (disputes.blueprint, "/v1", dict.fromkeys(("list_disputes", "get"), Scope.READ)),
     (
         customers.blueprint,
         "/v1",

@@ -51,6 +51,7 @@ STATUS: dict[type[DomainError], int] = {
     domain.OperationInProgress: 409,
     domain.NotRefundable: 409,
     domain.PaymentDisputed: 409,
+    domain.DisputeNotFound: 404,
     domain.CustomerBusy: 409,
     domain.ReceiptNotAvailable: 409,
     domain.IdempotencyKeyInProgress: 409,
@@ -88,6 +89,7 @@ class ProblemSchema(Schema):
     from_ = fields.String(data_key="from", metadata={"description": "The status that stands"})
     to = fields.String(metadata={"description": "The status that was asked for"})
     refundable = fields.String(metadata={"description": "What is left to refund"})
+    amount_disputed = fields.String(metadata={"description": "What is in dispute"})
     reason = fields.String(metadata={"description": "What is wrong with the token"})
     scope = fields.String(metadata={"description": "The scope that is missing"})
     limit = fields.String(metadata={"description": "The limit that is reached"})

@@ -154,6 +154,12 @@ class PaymentDisputed(DomainError):
     code = "payment_disputed"
 
 
+class DisputeNotFound(DomainError):
+    """No dispute has this id."""
+
+    code = "dispute_not_found"
+
+
 class RefundExceedsCaptured(InvalidRequest):
     """More than is left to refund; `refundable` is what is left."""
 

@@ -41,6 +41,7 @@ class Dispute(db.Model):  # type: ignore[name-defined]
         CheckConstraint("amount > 0", name="amount"),
         Index("uq_disputes_provider", "provider", "provider_dispute_id", unique=True),
         Index("ix_disputes_payment_id", "payment_id"),
+        Index("ix_disputes_created_at", "created_at", "dispute_id"),
         Index("ix_disputes_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index("ix_disputes_status", "status", "evidence_due_at", "dispute_id"),
     )

@@ -173,6 +173,24 @@ WEBHOOK: dict[str, Any] = {
     "error": None,
 }
 
+DISPUTE: Example = {
+    "dispute_id": 1,
+    "payment_id": 1,
+    "provider": "stripe",
+    "provider_dispute_id": "dp_1PgafmB7WZ01zgkW",
+    "kind": "CHARGEBACK",
+    "status": "NEEDS_RESPONSE",
+    "reason": "fraudulent",
+    "amount": "104.86",
+    "currency": "INR",
+    "evidence_due_at": "2026-01-16T23:59:59.000000Z",
+    "submissions": 0,
+    "opened_at": "2026-01-02T15:04:05.000000Z",
+    "closed_at": None,
+    "created_at": "2026-01-02T15:04:06.000000Z",
+    "updated_at": "2026-01-02T15:04:06.000000Z",
+}
+
 CUSTOMER: dict[str, Any] = {
     "customer_id": 12,
     "user_id": 101,

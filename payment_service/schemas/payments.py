@@ -119,7 +119,7 @@ class PaymentSchema(own.AnswerSchema):
     """A payment, without its transactions."""
 
     example = examples.PAYMENT
-    sometimes = frozenset({"next_action", "expires_at"})
+    sometimes = frozenset({"next_action", "expires_at", "amount_disputed", "amount_charged_back"})
 
     payment_id = fields.Integer()
     trip_id = fields.Integer(allow_none=True)
@@ -131,6 +131,16 @@ class PaymentSchema(own.AnswerSchema):
     currency = fields.String()
     amount_captured = own.Amount(attribute="captured")
     amount_refunded = own.Amount(attribute="refunded")
+    amount_disputed = own.Amount(
+        attribute="disputed",
+        allow_none=True,
+        metadata={"description": "What banks took back while payers contest it"},
+    )
+    amount_charged_back = own.Amount(
+        attribute="charged_back",
+        allow_none=True,
+        metadata={"description": "What was lost by disputes"},
+    )
     method = own.WordOut(Method)
     provider = fields.String(allow_none=True)
     status = own.WordOut(PaymentStatus)

@@ -16,8 +16,8 @@ from payment_service.domain.vocabulary import (
     TransactionType,
 )
 from payment_service.extensions import db
-from payment_service.services import holds, refunds
-from payment_service.services.moves import outcomes, rows, unattended
+from payment_service.services import holds
+from payment_service.services.moves import outcomes, refund_steps, rows, unattended
 from payment_service.services.moves.operations import providers
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION, TransactionRow
 from payment_service.services.moves.steps import Move
@@ -101,7 +101,7 @@ def _begin(connection: Connection, payment_id: int) -> Move | None:
         )
     left = rows.left_of(payment)
     if payment["status"] in PAID and not payment["refund_pending"] and left:
-        return refunds.begin_refund(
+        return refund_steps.begin_refund(
             connection,
             payment=payment,
             earlier=earlier,

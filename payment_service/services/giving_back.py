@@ -9,8 +9,13 @@ from sqlalchemy import Connection, select
 from payment_service.domain.callers import WORKER
 from payment_service.domain.vocabulary import TransactionStatus, TransactionType
 from payment_service.extensions import db
-from payment_service.services import refunds
-from payment_service.services.moves import paid_twice, refund_outcomes, rows, unattended
+from payment_service.services.moves import (
+    paid_twice,
+    refund_outcomes,
+    refund_steps,
+    rows,
+    unattended,
+)
 from payment_service.services.moves.paid_twice import PAID_TWICE
 from payment_service.services.moves.rows import TRANSACTION
 from payment_service.services.moves.steps import Move
@@ -73,7 +78,7 @@ def _begin(connection: Connection, payment_id: int, number: int) -> Move | None:
         if again > now:
             paid_twice.put_off(connection, charge, again)
             return None
-    return refunds.begin_refund(
+    return refund_steps.begin_refund(
         connection,
         payment=payment,
         earlier=transactions,

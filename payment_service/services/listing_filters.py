@@ -14,6 +14,7 @@ _COLUMN_OF = {
     **dict.fromkeys(("created_from", "created_to"), "created_at"),
     **dict.fromkeys(("at_from", "at_to"), "at"),
     "received_from": "received_at",
+    "due_before": "evidence_due_at",
 }
 
 Filter = ColumnElement[bool] | Any
@@ -53,4 +54,4 @@ def wanted_rows(table: Table, name: str, status: str | None) -> Filter:
         return or_(column == value, PAYMENT.c.caller_reference == value)
     if name.endswith("_from"):
         return column >= value
-    return column < value if name.endswith("_to") else column == value
+    return column < value if name.endswith(("_to", "_before")) else column == value

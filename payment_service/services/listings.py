@@ -27,7 +27,9 @@ from payment_service.services.listing_filters import Filter, wanted_rows
 from payment_service.services.moves.rows import PAYMENT, REFUND
 from payment_service.services.reading import (
     ACT,
+    DISPUTE,
     SHOWN_OF_ACT,
+    SHOWN_OF_DISPUTE,
     SHOWN_OF_PAYMENT,
     SHOWN_OF_REFUND,
     SHOWN_OF_WEBHOOK,
@@ -52,6 +54,13 @@ def list_refunds(
 ) -> Mapping[str, Any]:
     """A page of refunds as rows, newest first."""
     return _page("refunds", page, filters, rider)
+
+
+def list_disputes(
+    *, page: Page, filters: Mapping[str, Any], rider: int | None = None
+) -> Mapping[str, Any]:
+    """A page of disputes as rows, newest first."""
+    return _page("disputes", page, filters, rider)
 
 
 def list_webhooks(*, page: Page, filters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -111,6 +120,7 @@ is planned for their values: how many rows have them differs too much."""
 _OF_NOUN = {
     "payments": (SHOWN_OF_PAYMENT, PAYMENT.c.created_at, PAYMENT.c.payment_id),
     "refunds": (SHOWN_OF_REFUND, REFUND.c.created_at, REFUND.c.refund_id),
+    "disputes": (SHOWN_OF_DISPUTE, DISPUTE.c.created_at, DISPUTE.c.dispute_id),
     "webhooks": (SHOWN_OF_WEBHOOK, WEBHOOK.c.received_at, WEBHOOK.c.webhook_id),
     "acts": (SHOWN_OF_ACT, ACT.c.at, ACT.c.audit_id),
 }

@@ -21,8 +21,7 @@ from payment_service.domain.vocabulary import (
 from payment_service.providers.contract import Outcome, OutcomeUnknown, Result
 from payment_service.providers.provider import Provider, believable
 from payment_service.providers.webhooks import Notice, Trust
-from payment_service.services import unasked
-from payment_service.services.moves import evidence, outcomes, rows, unsure
+from payment_service.services.moves import evidence, outcomes, rows, unasked, unsure
 from payment_service.services.moves.hastening import hasten
 from payment_service.services.moves.operations import operation_of
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION, LockedRequest, TransactionRow

@@ -23,15 +23,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from payment_service.domain.errors import DomainError, PaymentNotFound, RefundNotFound
+from payment_service.domain.errors import (
+    DisputeNotFound,
+    DomainError,
+    PaymentNotFound,
+    RefundNotFound,
+)
 from payment_service.domain.vocabulary import Purpose
-from payment_service.models import AuditEntry, Webhook
+from payment_service.models import AuditEntry, Dispute, DisputeMovement, Webhook
 from payment_service.queries import Listed, Query
 from payment_service.services.moves import due, pages
 from payment_service.services.moves.rows import PAYMENT, REFUND, TRANSACTION
 
 ACT = AuditEntry.__table__
 WEBHOOK = Webhook.__table__
+DISPUTE, MOVEMENT = Dispute.__table__, DisputeMovement.__table__
 
 Shown = Mapping[str, Any]
 """A row with the columns that the wire shows."""
@@ -76,6 +82,7 @@ MAY_SEE = or_(_RIDER.is_(None), of_rider(_RIDER))
 
 OF_PAYMENT = edition(PAYMENT, "payment_id", "version")
 OF_REFUND = edition(REFUND, "refund_id")
+OF_DISPUTE = edition(DISPUTE, "dispute_id")
 IS_KNOWN = any_(_KNOWN) == OF_PAYMENT
 
 
@@ -90,6 +97,7 @@ SHOWN_OF_PAYMENT = _all_but(
     *("imported", "caller", "payment_token", "token", "fare", "version", "audit_head"),
 )
 SHOWN_OF_REFUND = _all_but(REFUND, "transaction_number")
+SHOWN_OF_DISPUTE = _all_but(DISPUTE, "due_at")
 SHOWN_OF_WEBHOOK = _all_but(WEBHOOK, "body", "headers")
 SHOWN_OF_ACT = _all_but(ACT, "chain")
 _REQUESTS = Listed(
@@ -146,6 +154,24 @@ _ONE_REFUND = Query(
 )
 
 
+_ONE_DISPUTE = Query(
+    "read_dispute",
+    select(*SHOWN_OF_DISPUTE, OF_DISPUTE.label("edition")).where(
+        DISPUTE.c.dispute_id == _ID,
+        select(PAYMENT.c.payment_id)
+        .where(PAYMENT.c.payment_id == DISPUTE.c.payment_id, MAY_SEE)
+        .exists(),
+    ),
+    lists={
+        "movements": Listed(
+            _all_but(MOVEMENT, "provider", "dispute_id", "created_at"),
+            MOVEMENT.c.dispute_id == DISPUTE.c.dispute_id,
+            order=[MOVEMENT.c.occurred_at, MOVEMENT.c.provider_movement_id],
+        )
+    },
+)
+
+
 def get_payment(*, payment_id: int, known: Sequence[str] = (), rider: int | None = None) -> Seen:
     """A payment with its `transactions` and all that its payer is led by, unless its edition is
     `known`. Raises PaymentNotFound.
@@ -181,6 +207,12 @@ def get_refund(*, refund_id: int, known: Sequence[str] = (), rider: int | None =
     missing = RefundNotFound(f"there is no refund {refund_id}")
     found = _ONE_REFUND.row(id=refund_id, rider=rider)
     return _seen(found and shown_refund(found, rider), known, missing)
+
+
+def get_dispute(*, dispute_id: int, known: Sequence[str] = (), rider: int | None = None) -> Seen:
+    """One dispute with its `movements`. Raises DisputeNotFound."""
+    missing = DisputeNotFound(f"there is no dispute {dispute_id}")
+    return _seen(_ONE_DISPUTE.row(id=dispute_id, rider=rider), known, missing)
 
 
 def shown_refund(row: Shown, rider: int | None) -> Shown:

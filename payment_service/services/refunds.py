@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from payment_service.domain import money
 from payment_service.domain.callers import Caller
@@ -24,18 +23,16 @@ from payment_service.extensions import db
 from payment_service.idempotency import Key
 from payment_service.providers.contract import Outcome, Result
 from payment_service.services import amounts, routing, standing
-from payment_service.services.moves import evidence, hastening, retries, rows, steps
+from payment_service.services.moves import evidence, hastening, refund_steps, retries, rows
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import (
-    new_transaction,
-    next_number,
     providers,
     taken_by,
 )
 from payment_service.services.moves.refund_holds import Approved
 from payment_service.services.moves.rows import REFUND, PaymentRow, RefundRow, TransactionRow
 from payment_service.services.moves.steps import Move
-from payment_service.services.moves.transitions import OPEN, News
+from payment_service.services.moves.transitions import OPEN
 
 Rule = Callable[[Connection, PaymentRow, int], None]
 """What else must hold of the locked payment, and of the amount (minor units) that is to go back."""
@@ -65,7 +62,7 @@ def refund(
             )
             if rule:
                 rule(connection, payment, amount)
-            return begin_refund(
+            return refund_steps.begin_refund(
                 connection,
                 payment=payment,
                 earlier=earlier,
@@ -90,60 +87,6 @@ def to_give_back(
     return payment, amount, earlier
 
 
-def begin_refund(
-    connection: Connection,
-    *,
-    payment: PaymentRow,
-    earlier: Sequence[TransactionRow],
-    amount: int,
-    reason: str | None,
-    caller: Caller,
-    key: Key | None,
-    cause: str | None = None,
-    number: int | None = None,
-    of: TransactionRow | None = None,
-    approved: Approved | None = None,
-) -> Move:
-    """Begins a refund of the locked payment with the provider that took the money.
-
-    `number` is that of a request which the provider has already, and a restore had lost. `of` is a
-    charge beside the payment's amounts (services/moves/paid_twice): then these stay as they are.
-    They do, too, where it was `approved`: what was held for it is what it gives back."""
-    transaction = new_transaction(
-        payment=payment,
-        number=number or next_number(earlier),
-        kind=TransactionType.REFUND,
-        amount=amount,
-        provider=of["provider"] if of else taken_by(payment, earlier),
-        caller=caller,
-        moment=datetime.now(UTC),
-        cause=cause,
-    )
-    if of:
-        transaction["description"] = of["reference"]
-    counted = of or approved
-    pending = payment["refund_pending"] + amount
-    # Before the event, which names its id.
-    refund = _written(connection, transaction, reason, caller)
-    details = {
-        "refund_id": refund["refund_id"],
-        "transaction_reference": transaction["reference"],
-        "amount_minor": amount,
-    }
-    data = {"refund": details, **(approved.told() if approved else {})}
-    return steps.begin(
-        connection,
-        payment=payment,
-        transaction=transaction,
-        earlier=earlier,
-        news=[News("refund.requested", caller, reason, data)],
-        caller=caller,
-        key=key,
-        changes={} if counted else {"refund_pending": pending},
-        refund=refund,
-    )
-
-
 def begin_approved(
     connection: Connection, *, payment: PaymentRow, approved: Approved, caller: Caller, key: Key
 ) -> Move:
@@ -152,7 +95,7 @@ def begin_approved(
     request = approved.request
     earlier = rows.read_transactions(connection, payment["payment_id"])
     routing.expect_refundable(payment, request["amount"], provider=taken_by(payment, earlier))
-    return begin_refund(
+    return refund_steps.begin_refund(
         connection,
         payment=payment,
         earlier=earlier,
@@ -162,25 +105,6 @@ def begin_approved(
         key=key,
         approved=approved,
     )
-
-
-def _written(
-    connection: Connection, transaction: TransactionRow, reason: str | None, caller: Caller
-) -> RefundRow:
-    """The row of the refund that the request is about, as it is in the table now."""
-    values = {
-        "payment_id": transaction["payment_id"],
-        "transaction_number": transaction["number"],
-        "amount": transaction["amount"],
-        "currency": transaction["currency"],
-        "status": RefundStatus.PENDING,
-        "reason": reason,
-        "caller": caller.name,
-        "created_at": transaction["created_at"],
-        "updated_at": transaction["created_at"],
-    }
-    query = insert(REFUND).values(values).returning(*REFUND.c)
-    return rows.refund_row(connection.execute(query).mappings().one())
 
 
 def set_status(

@@ -23,8 +23,8 @@ from payment_service.domain.vocabulary import ASKS, TransactionStatus, Transacti
 from payment_service.extensions import db
 from payment_service.providers.contract import Extra, Outcome, OutcomeUnknown
 from payment_service.providers.listing import Listed, Listing
-from payment_service.services import holds, refunds
-from payment_service.services.moves import resolution, rows, steps, transitions
+from payment_service.services import holds
+from payment_service.services.moves import refund_steps, resolution, rows, steps, transitions
 from payment_service.services.moves.operations import NobodyHasIt, new_transaction, providers
 from payment_service.services.moves.rows import PAYMENT, TRANSACTION, PaymentRow, TransactionRow
 from payment_service.services.moves.transitions import News
@@ -153,7 +153,7 @@ def _begin(
     request: Any = {"payment": payment, "amount": one.amount, "caller": WORKER, "number": number}
     earlier = rows.read_transactions(connection, payment["payment_id"])
     if one.type is TransactionType.REFUND:
-        refunds.begin_refund(
+        refund_steps.begin_refund(
             connection, **request, earlier=earlier, reason=CAUSE, key=None, cause=CAUSE
         )
     elif one.type not in ASKS:

@@ -16,8 +16,7 @@ from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import ASKS, CAPTURED, Actor, TransactionType
 from payment_service.models import Contradiction
 from payment_service.providers.contract import Outcome, Result
-from payment_service.services import refunds
-from payment_service.services.moves import evidence, refund_holds, rows, unsure
+from payment_service.services.moves import evidence, refund_holds, refund_steps, rows, unsure
 from payment_service.services.moves.operations import ADOPTED
 from payment_service.services.moves.paid_twice import PAID_TWICE
 from payment_service.services.moves.rows import TRANSACTION, PaymentRow, TransactionRow
@@ -96,7 +95,7 @@ def adopt(
     if _left(payment) < refund.amount:
         return _beyond(connection, payment, refund), None
     caller = Caller(NAME, Actor.PROVIDER, request_id)
-    move = refunds.begin_refund(
+    move = refund_steps.begin_refund(
         connection,
         payment=payment,
         earlier=earlier,

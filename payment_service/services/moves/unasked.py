@@ -20,8 +20,8 @@ from payment_service.domain.disputes import (
 )
 from payment_service.domain.vocabulary import WebhookStatus
 from payment_service.providers.webhooks import Notice, Trust
-from payment_service.services import adopting, disputes
-from payment_service.services.adopting import Adopted
+from payment_service.services.moves import adopting, contested
+from payment_service.services.moves.adopting import Adopted
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ def take(
 def _dispute(
     connection: Connection, provider: str, notice: Notice, theirs: TheirDispute, caller: Caller
 ) -> Unasked:
-    payment_id = disputes.payment_of(connection, provider=provider, charge=theirs.charge)
+    payment_id = contested.payment_of(connection, provider=provider, charge=theirs.charge)
     if payment_id is None:
         return ORPHANED
     if notice.mismatch is not None:
         return Unasked(WebhookStatus.MISMATCH, payment_id, why=notice.mismatch)
-    is_news = disputes.take_in(
+    is_news = contested.take_in(
         connection, theirs, payment_id=payment_id, provider=provider, caller=caller, soon=True
     )
     return Unasked(WebhookStatus.APPLIED if is_news else WebhookStatus.NO_NEWS, payment_id)
