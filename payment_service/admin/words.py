@@ -26,6 +26,10 @@ OF_EVENT = {
     "refund.succeeded": "Given back",
     "refund.failed": "Could not be given back",
     "payment.noted": "Something more became known",
+    "dispute.opened": "The payer contests it at the bank",
+    "dispute.updated": "The dispute went on",
+    "dispute.won": "The dispute was won",
+    "dispute.lost": "The dispute was lost",
 }
 """By type; another one is shown as it is."""
 
