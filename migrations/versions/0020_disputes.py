@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("provider", sa.Text(), nullable=False),
         sa.Column("provider_movement_id", sa.Text(), nullable=False),
         sa.Column("dispute_id", sa.BigInteger(), nullable=False),
+        sa.Column("payment_id", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
@@ -78,11 +79,17 @@ def upgrade() -> None:
             ["disputes.dispute_id"],
             name=op.f("fk_dispute_movements_dispute_id_disputes"),
         ),
+        sa.ForeignKeyConstraint(
+            ["payment_id"],
+            ["payments.payment_id"],
+            name=op.f("fk_dispute_movements_payment_id_payments"),
+        ),
         sa.PrimaryKeyConstraint(
             "provider", "provider_movement_id", name=op.f("pk_dispute_movements")
         ),
     )
-    op.create_index("ix_dispute_movements_dispute_id", "dispute_movements", ["dispute_id"])
+    for name in ("dispute_id", "payment_id"):
+        op.create_index(f"ix_dispute_movements_{name}", "dispute_movements", [name])
 
 
 def downgrade() -> None:

@@ -56,6 +56,7 @@ class DisputeMovement(db.Model):  # type: ignore[name-defined]
     provider: Mapped[str] = mapped_column(Text, primary_key=True)
     provider_movement_id: Mapped[str] = mapped_column(Text, primary_key=True)
     dispute_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("disputes.dispute_id"))
+    payment_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("payments.payment_id"))
     kind: Mapped[str] = mapped_column(Text)
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(Text)
@@ -67,4 +68,5 @@ class DisputeMovement(db.Model):  # type: ignore[name-defined]
         CheckConstraint(columns.one_of("kind", MovementKind), name="kind"),
         CheckConstraint("amount >= 0 AND counted >= 0", name="amount"),
         Index("ix_dispute_movements_dispute_id", "dispute_id"),
+        Index("ix_dispute_movements_payment_id", "payment_id"),
     )

@@ -164,7 +164,7 @@ _ONE_DISPUTE = Query(
     ),
     lists={
         "movements": Listed(
-            _all_but(MOVEMENT, "provider", "dispute_id", "created_at"),
+            _all_but(MOVEMENT, "provider", "dispute_id", "payment_id", "created_at"),
             MOVEMENT.c.dispute_id == DISPUTE.c.dispute_id,
             order=[MOVEMENT.c.occurred_at, MOVEMENT.c.provider_movement_id],
         )

@@ -14,7 +14,15 @@ from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.extensions import db
-from payment_service.models import Contradiction, Delivery, Event, ImportSeal, total_deltas
+from payment_service.models import (
+    Contradiction,
+    Delivery,
+    Dispute,
+    DisputeMovement,
+    Event,
+    ImportSeal,
+    total_deltas,
+)
 from payment_service.services import audit_reading, audit_rows
 from payment_service.services.moves import total_changes
 from payment_service.services.moves.lookups import LOOKUP
@@ -37,7 +45,7 @@ EVENT = Event.__table__
 # In this order, because the later ones point to the earlier ones.
 TABLES = (
     *(PAYMENT, ImportSeal.__table__, TRANSACTION, LOOKUP, REFUND, REQUEST, EVENT),
-    *(Delivery.__table__, Contradiction.__table__),
+    *(Delivery.__table__, Contradiction.__table__, Dispute.__table__, DisputeMovement.__table__),
 )
 
 _PAGE = text("""

@@ -82,7 +82,8 @@ def take_in(
         dispute_id = connection.execute(adding.returning(DISPUTE.c.dispute_id)).scalar_one()
     else:
         dispute_id = standing["dispute_id"]
-    moved = _write_movements(connection, dispute_id, provider, theirs.movements, now)
+    of = {"dispute_id": dispute_id, "payment_id": payment_id, "provider": provider}
+    moved = _write_movements(connection, theirs.movements, {**of, "created_at": now})
     changed = standing is not None and any(standing[name] != values[name] for name in values)
     if standing is not None:
         news = {**values, "updated_at": now} if changed or moved else {}
@@ -131,19 +132,12 @@ def _next_look(values: Mapping[str, Any], now: datetime) -> datetime | None:
 
 
 def _write_movements(
-    connection: Connection,
-    dispute_id: int,
-    provider: str,
-    movements: tuple[Movement, ...],
-    now: datetime,
+    connection: Connection, movements: tuple[Movement, ...], of: Mapping[str, object]
 ) -> bool:
     """Whether one of them was new."""
     if not movements:
         return False
-    found = [
-        {**asdict(one), "provider": provider, "dispute_id": dispute_id, "created_at": now}
-        for one in movements
-    ]
+    found = [{**asdict(one), **of} for one in movements]
     adding = postgresql.insert(MOVEMENT).values(found).on_conflict_do_nothing()
     return bool(connection.execute(adding.returning(MOVEMENT.c.dispute_id)).all())
 
@@ -196,8 +190,8 @@ def _of_payment(
         row.dispute_id: (DisputeStatus(row.status), [])
         for row in connection.execute(select(DISPUTE.c.dispute_id, DISPUTE.c.status).where(of))
     }
-    joined = select(MOVEMENT).join(DISPUTE, DISPUTE.c.dispute_id == MOVEMENT.c.dispute_id).where(of)
-    for row in connection.execute(joined).mappings():
+    moved = select(MOVEMENT).where(MOVEMENT.c.payment_id == payment_id)
+    for row in connection.execute(moved).mappings():
         said = {name: row[name] for name in Movement.__dataclass_fields__}
         found[row["dispute_id"]][1].append(Movement(**said | {"kind": MovementKind(row["kind"])}))
     return list(found.values())
