@@ -75,6 +75,14 @@ STORIES: dict[str, list[Story]] = {
             {f'outbox_lag_seconds{{{_A},sink="trip"}}': "200x10 400x20"}, 14, 18, {"sink": "trip"}
         ),
     ],
+    "DisputesDueSoon": [
+        Story(
+            {f'disputes_due_soon{{{_A},provider="stripe",currency="SEK"}}': "0x10 1x20"},
+            14,
+            18,
+            {"provider": "stripe", "currency": "SEK"},
+        ),
+    ],
     "OutboxParked": [
         Story({f'outbox_parked{{{_A},sink="trip"}}': "0x10 2x20"}, 14, 18, {"sink": "trip"}),
     ],

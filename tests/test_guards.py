@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from payment_service.domain.callers import WORKER
 from payment_service.domain.vocabulary import TransactionType
 from payment_service.extensions import db
-from payment_service.services import holds, refunds, takeover
+from payment_service.services import holds, refunds, standing, takeover
 from payment_service.services.moves import outcomes, steps, transitions
 from payment_service.services.moves.rows import PaymentChanges, read_payment
 from tests.books import (
@@ -324,7 +324,7 @@ def test_refunding_what_was_not_captured_without_the_check(
     app: Flask, client: FlaskClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = post(client, "/v1/payments/charge", **an_order(capture=False)).json
-    monkeypatch.setattr(refunds, "CAPTURED", ("AUTHORIZED",))
+    monkeypatch.setattr(standing, "CAPTURED", ("AUTHORIZED",))
     monkeypatch.setattr(refunds, "amount_to_refund", lambda *_: 100)
     answer = post(client, f"/v1/payments/{held['payment_id']}/refund")
     assert answer.status_code >= 400
@@ -455,6 +455,8 @@ def test_all_that_a_change_may_name_is_written(app: Flask, client: FlaskClient) 
         "captured": 800_000,
         "refunded": 0,
         "refund_pending": 5,
+        "disputed": 6,
+        "charged_back": 8,
         "provider_reference": "a reference",
         "authorization_code": "a code",
         "failure_code": "a failure",

@@ -39,6 +39,8 @@ OPERATIONS = {
     "refundPayment": "post /v1/payments/{payment_id}/refund",
     "createRefund": "post /v1/refunds",
     "listRefunds": "get /v1/refunds",
+    "listDisputes": "get /v1/disputes",
+    "getDispute": "get /v1/disputes/{dispute_id}",
     "getRefund": "get /v1/refunds/{refund_id}",
     "listPaymentRefunds": "get /v1/payments/{payment_id}/refunds",
     "setRefundStatus": "patch /v1/refunds/{refund_id}/status",

@@ -255,6 +255,7 @@ WORST: dict[str, tuple[str, ...]] = {
     "REDIS_NUMBER": ("0.5", "cache", *NUMBERS),
     "WHOLE_SECONDS": ("0", "86401", "1.5", *NUMBERS),
     "DAYS": ("0", "36501", "1.5", *NUMBERS),
+    "HOURS": ("0", "36501", "1.5", *NUMBERS),
     "WHOLE_WAIT": ("86401", "1.5", *NUMBERS),
     "SECONDS": ("0", "3155760000", "1e-300", "soon", *NUMBERS),
     "WAIT": ("3155760000", "soon", *NUMBERS),

@@ -21,7 +21,7 @@ from payment_service.services.beats import Written
 from payment_service.services.moves import resolution
 from payment_service.telemetry.process_metrics import of_group
 from scripts import databases
-from tests.books import execute, post
+from tests.books import a_charged_payment, execute, post
 from tests.fixtures import MakeApp, a_key, an_order
 from tests.sandbox_calls import arm
 from tests.sandbox_server import ROOT, Sandbox, reserved_port
@@ -61,6 +61,25 @@ def test_beats_are_told_by_name_and_silence_is_seen(own: Flask) -> None:
 
 def test_the_size_of_the_database_is_told(own: Flask) -> None:
     assert told(own)["payment_service_database_size_bytes"][()] > 5_000_000
+
+
+def test_disputes_that_have_not_ended_are_told(own: Flask) -> None:
+    payment = a_charged_payment(own.test_client())["payment_id"]
+    for number, (status, hours) in enumerate(
+        [("NEEDS_RESPONSE", 71), ("NEEDS_RESPONSE", 73), ("UNDER_REVIEW", 1), ("WON", 1)]
+    ):
+        execute(
+            own,
+            "INSERT INTO disputes (payment_id, provider, provider_dispute_id, kind, status, reason,"
+            " amount, currency, evidence_due_at, opened_at, created_at, updated_at)"
+            " VALUES (:payment, 'stripe', :theirs, 'CHARGEBACK', :status, 'fraudulent', 1050,"
+            " 'INR', now() + make_interval(hours => :hours), now(), now(), now())",
+            payment=payment, theirs=f"dp_{number}", status=status, hours=hours,
+        )  # fmt: skip
+    found, whose = told(own), ("INR", "stripe")
+    assert found["disputes_open"][whose] == 3
+    assert found["dispute_amount"][whose] == 31.5
+    assert found["disputes_due_soon"][whose] == 1
 
 
 def test_a_backup_is_noted_and_told(own: Flask, fresh_database: str, tmp_path: Path) -> None:

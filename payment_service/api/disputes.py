@@ -35,6 +35,9 @@ def list_disputes(query: dict[str, Any]) -> Response:
 @blueprint.tagged(schemas.DisputeDetailSchema)
 @blueprint.refuses(404)
 def get(dispute_id: int) -> Response:
-    """Read one dispute, with what it moved"""
+    """Read one dispute
+
+    With what it moved, each booking once.
+    """
     seen = reading.get_dispute(dispute_id=dispute_id, known=reads.known(), rider=rider())
     return reads.tell(seen, DETAIL.write)

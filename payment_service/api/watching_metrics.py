@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from payment_service.services.beats import BeatStanding
+from payment_service.services.disputes import OpenDisputes
 from payment_service.services.watching import Watched
 
 
@@ -43,6 +44,29 @@ class WatchingCollector(Collector):
             "Size of the database on its disk",
             value=watched.database_bytes,
         )
+        yield from _disputes(watched.disputes)
+
+
+def _disputes(disputes: Iterable[OpenDisputes]) -> Iterable[Metric]:
+    count = GaugeMetricFamily(
+        "disputes_open", "Disputes that have not ended", labels=["provider", "currency"]
+    )
+    amount = GaugeMetricFamily(
+        "dispute_amount",
+        "What they are about, in major units",
+        labels=["provider", "currency"],
+    )
+    soon = GaugeMetricFamily(
+        "disputes_due_soon",
+        "Those that want evidence within DISPUTE_ALARM_HOURS",
+        labels=["provider", "currency"],
+    )
+    for one in disputes:
+        labels = [one.provider, one.currency]
+        count.add_metric(labels, one.count)
+        amount.add_metric(labels, float(one.amount))
+        soon.add_metric(labels, one.due_soon)
+    yield from (count, amount, soon)
 
 
 def _beats(beats: Iterable[BeatStanding]) -> Iterable[Metric]:

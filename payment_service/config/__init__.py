@@ -152,6 +152,8 @@ class Settings:
     resolution_first_lookup_seconds: float = setting(kinds.SECONDS, 5.0)
     resolution_backoff_max_seconds: float = setting(kinds.SECONDS, DAY)
     resolution_alarm_seconds: float = setting(kinds.SECONDS, 900.0)
+    # Disputes
+    dispute_alarm_hours: int = setting(kinds.HOURS, 72)
     # Events out
     outbox_max_attempts: int = setting(kinds.COUNT, 20)
     outbox_timeout_seconds: float = setting(kinds.CALL, 5.0)

@@ -172,6 +172,7 @@ CALL = _number(
 SHARE = _number(fields.Float, "must be a number from 0 to 1", min=0, max=1)
 YES_OR_NO = fields.Boolean(error_messages={"invalid": "must be true or false"})
 DAYS = _whole(1, 36_500)
+HOURS = _whole(1, 8_760)
 AMOUNT = Amount(zero=True)
 LIMIT_BY_CURRENCY = Each(Amount(zero=False), str.upper)
 LIMIT_OF_CURRENCIES = EachNamed(Amount(zero=True), str.upper)

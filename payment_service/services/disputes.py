@@ -1,18 +1,23 @@
-"""Disputes that are looked up: each day, and soon after each webhook."""
+"""Disputes that are looked up, each day and soon after each webhook; and those to be watched."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Connection, func, select, text
 
+from payment_service.config import settings
+from payment_service.domain import money
 from payment_service.domain.callers import WORKER
+from payment_service.domain.disputes import DisputeStatus
 from payment_service.extensions import db
 from payment_service.providers.contract import Extra, OutcomeUnknown
 from payment_service.providers.disputes import Disputes
-from payment_service.services.moves.contested import take_in
+from payment_service.services.moves.contested import DISPUTE, OPEN, take_in
 from payment_service.services.moves.operations import providers
 
 log = structlog.get_logger(__name__)
@@ -25,6 +30,44 @@ _LEASE = text("""
         ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
     RETURNING dispute_id, payment_id, provider, provider_dispute_id
 """)
+
+
+@dataclass(frozen=True)
+class OpenDisputes:
+    """Those of one provider in one currency that have not ended: how many, their amount in major
+    units, and how many of them want evidence within DISPUTE_ALARM_HOURS."""
+
+    provider: str
+    currency: str
+    count: int
+    amount: Decimal
+    due_soon: int
+
+
+def open_ones(connection: Connection) -> list[OpenDisputes]:
+    """All of them, by an index of those that have not ended."""
+    soon = datetime.now(UTC) + timedelta(hours=settings().dispute_alarm_hours)
+    wanted = DISPUTE.c.status == DisputeStatus.NEEDS_RESPONSE
+    query = (
+        select(
+            *(DISPUTE.c.provider, DISPUTE.c.currency),
+            func.count().label("count"),
+            func.sum(DISPUTE.c.amount).label("amount"),
+            func.count().filter(wanted, DISPUTE.c.evidence_due_at < soon).label("due_soon"),
+        )
+        .where(DISPUTE.c.status.in_(OPEN))
+        .group_by(DISPUTE.c.provider, DISPUTE.c.currency)
+    )
+    return [
+        OpenDisputes(
+            provider=row.provider,
+            currency=row.currency,
+            count=row[2],
+            amount=money.to_decimal(int(row.amount), row.currency),
+            due_soon=row.due_soon,
+        )
+        for row in connection.execute(query)
+    ]
 
 
 def run_once() -> dict[str, int]:

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from payment_service.extensions import db
-from payment_service.services import beats, chain_alarm
+from payment_service.services import beats, chain_alarm, disputes
 from payment_service.services.beats import BEAT, BeatStanding
+from payment_service.services.disputes import OpenDisputes
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +37,13 @@ _looking = threading.Lock()
 @dataclass(frozen=True)
 class Watched:
     """The beats; whether a walk over the hash chains found what nobody has explained; when the last
-    backup was done, if one ever was; the database's size."""
+    backup was done, if one ever was; the database's size; the disputes that have not ended."""
 
     beats: list[BeatStanding]
     is_chain_broken: bool
     backup_at: datetime | None
     database_bytes: int
+    disputes: list[OpenDisputes]
 
 
 def read() -> Watched | None:
@@ -75,6 +77,7 @@ def _asked() -> Watched | None:
                 chain_alarm.standing(connection=connection) is not None,
                 _backup_at(connection),
                 connection.execute(_SIZE).scalar_one(),
+                disputes.open_ones(connection),
             )
     except SQLAlchemyError as error:
         log.warning("not_watched", error=type(error).__name__)

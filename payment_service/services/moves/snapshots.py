@@ -53,7 +53,7 @@ UNSEEN_AT_TIMES = {
 UNSEEN_UNTOLD = {
     *(("payments", name) for name in ("trip_id", "order_id", "rider_id", "driver_id", "user_id")),
     *(("payments", name) for name in ("method", "caller", "caller_reference", "payment_token")),
-    *(("payments", name) for name in ("token", "metadata", "fare")),
+    *(("payments", name) for name in ("token", "metadata", "fare", "disputed", "charged_back")),
     *(("transactions", name) for name in ("transaction_id", "type", "request_id", "send_before")),
 }
 """Columns whose change audit does not see while nothing was heard of a charge: its first event
