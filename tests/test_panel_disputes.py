@@ -71,3 +71,22 @@ def test_an_inquiry_has_moved_nothing(viewer: Desk, pages: Flask, sandbox: Sandb
     hear(pages, news_of(sandbox, dispute)[0])
     number = pages.test_client().get("/v1/disputes?limit=1").json["disputes"][0]["dispute_id"]
     assert "It has moved no money." in viewer.get(f"{LIST}/{number}").text
+
+
+def test_the_payment_says_that_it_is_contested(pages: Flask, sandbox: Sandbox) -> None:
+    payment, operator = paid(pages), Desk(pages).join(Role.OPERATOR)
+    here = f"/admin/payments/{payment['payment_id']}"
+    assert "In dispute" not in operator.get(here).text
+    dispute = contested(sandbox, payment, amount=4000)
+    hear(pages, news_of(sandbox, dispute)[0])
+    look_up(pages)
+    page = operator.get(here)
+    sign_of_a_page(page)
+    assert "The payer contests it at the bank, which has taken 40.00 INR of it back." in page.text
+    assert "You can refund it" not in page.text
+    assert "it can be refunded when that has ended" in page.text
+    step(sandbox, dispute, "lose")
+    look_up(pages)
+    page = operator.get(here)
+    assert "40.00 INR were lost, because the bank decided for the payer." in page.text
+    assert "Lost by disputes" in page.text and "60.00" in page.text

@@ -45,6 +45,8 @@ class Standing:
     completed_at: datetime | None
     expires_at: datetime | None
     cash: bool = False
+    disputed: int | None = None
+    charged_back: int | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any], **more: Any) -> Self:

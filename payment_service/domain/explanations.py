@@ -54,7 +54,9 @@ def explain(payment: Standing, requests: Sequence[Asked], around: Around) -> Exp
     steps = coming.steps(payment, requests)
     happened = [cell.happened.format(**slots), *remarks.of_request(told, around)]
     happened += remarks.of_payment(payment, requests, around)
-    do = [cell.do.format(**slots), *remarks.to_do(payment, told, around)]
+    # A refund, which a cell of a paid one offers, is refused then.
+    do = [] if payment.disputed else [cell.do.format(**slots)]
+    do += remarks.to_do(payment, told, around)
     coming_next = _next(steps, cell, around)
     if told is not None and (told.is_open() or payment.status in _MAY_BE_ASKED):
         coming_next += remarks.held_back(told, around)
@@ -165,7 +167,8 @@ def _slots(payment: Standing, told: Asked | None, around: Around) -> dict[str, s
 
 
 def _left(payment: Standing) -> int:
-    return payment.captured - payment.refunded - payment.refund_pending
+    gone = payment.refunded + payment.refund_pending
+    return max(0, payment.captured - gone - (payment.disputed or 0) - (payment.charged_back or 0))
 
 
 def _declined(payment: Standing, requests: Sequence[Asked]) -> dict[str, str]:

@@ -66,6 +66,12 @@ def of_payment(payment: Standing, requests: Sequence[Asked], around: Around) -> 
     stands_beside = payment.share > 0 and payment.expires_at is not None
     if stands_beside and payment.status in (*CAPTURED, PaymentStatus.AUTHORIZED):
         found.append("Another payment stands for the same trip or order, so this money is surplus.")
+    if payment.disputed:
+        amount = around.written.amount(payment.disputed, payment.currency)
+        found.append(f"The payer contests it at the bank, which has taken {amount} of it back.")
+    if payment.charged_back:
+        amount = around.written.amount(payment.charged_back, payment.currency)
+        found.append(f"{amount} were lost, because the bank decided for the payer.")
     found += [
         f"A webhook of {provider} did not fit ({why}). It moved nothing."
         for provider, why in around.mismatches
@@ -94,6 +100,8 @@ def held_back(told: Asked, around: Around) -> list[str]:
 def to_do(payment: Standing, told: Asked | None, around: Around) -> list[str]:
     """What a person can do beside what the cell says."""
     found = alarm(told, around)
+    if payment.disputed:
+        found.append("Answer the bank before its deadline; the page of disputes says when that is.")
     if around.contradicted_at and payment.status not in DEAD:
         found.append("Tell whoever acted on the first answer.")
     if around.mismatches:
