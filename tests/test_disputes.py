@@ -219,6 +219,17 @@ def test_each_step_is_told(house: Flask, sandbox: Sandbox) -> None:
     assert told_of == ["dispute.opened", "dispute.updated", "dispute.updated", "dispute.lost"]
 
 
+def test_one_that_nobody_told_of_is_found_by_the_list(house: Flask, sandbox: Sandbox) -> None:
+    payment = paid(house)
+    dispute = contested(sandbox, payment, amount=4000)
+    with house.app_context():
+        assert disputes.list_them()["new"] >= 1
+        assert disputes.list_them()["new"] == 0
+    found = stands(house, dispute, payment)
+    assert (found["dispute"], found["disputed"]) == ("NEEDS_RESPONSE", 4000)
+    assert fits(house, payment)
+
+
 def test_one_of_nobodys_payment_waits(house: Flask, sandbox: Sandbox) -> None:
     dispute = contested(sandbox, paid(house))
     (opened, *_) = news_of(sandbox, dispute)

@@ -43,6 +43,7 @@ PERIODS = {
     "reaping-deliveries": 60.0,
     "webhooks": 1.0,
     "disputes": 1.0,
+    "listing-disputes": 3600.0,
     "reaping-webhooks": 60.0,
     "reaping-hours": 60.0,
     "reaping-answers": 60.0,

@@ -13,16 +13,19 @@ from sqlalchemy import Connection, func, select, text
 from payment_service.config import settings
 from payment_service.domain import money
 from payment_service.domain.callers import WORKER
-from payment_service.domain.disputes import DisputeStatus
+from payment_service.domain.disputes import DisputeStatus, TheirDispute
 from payment_service.extensions import db
 from payment_service.providers.contract import Extra, OutcomeUnknown
 from payment_service.providers.disputes import Disputes
-from payment_service.services.moves.contested import DISPUTE, OPEN, take_in
+from payment_service.services.moves.contested import DISPUTE, OPEN, payment_of, take_in
 from payment_service.services.moves.operations import providers
 
 log = structlog.get_logger(__name__)
 
 BATCH = 20
+LISTED = timedelta(days=7)
+"""How far back providers are asked for disputes that nobody told of: a worker that was away for
+longer has them by their next webhook."""
 _LEASE = text("""
     UPDATE disputes SET due_at = :until
     WHERE dispute_id IN (
@@ -78,6 +81,31 @@ def run_once() -> dict[str, int]:
         due = connection.execute(_LEASE, values).all()
     moved = sum(_looked_up(row) for row in due)
     return {"looked_up": len(due), "moved": moved, "more": len(due) // BATCH}
+
+
+def list_them() -> dict[str, int]:
+    """Asks each provider for the disputes of the last days: no webhook may have told of one. Any
+    number of workers may run it."""
+    moment = datetime.now(UTC) - LISTED
+    counts = {"listed": 0, "new": 0}
+    for provider in providers().all():
+        if Extra.DISPUTES not in provider.capabilities:
+            continue
+        try:
+            for theirs in cast(Disputes, provider).disputes_since(moment):
+                counts["listed"] += 1
+                counts["new"] += _taken_in(provider.name, theirs)
+        except OutcomeUnknown as error:
+            log.warning("disputes_not_listed", provider=provider.name, why=str(error))
+    return counts
+
+
+def _taken_in(provider: str, theirs: TheirDispute) -> bool:
+    with db.engine.begin() as connection:
+        payment_id = payment_of(connection, provider=provider, charge=theirs.charge)
+        if payment_id is None:
+            return False
+        return take_in(connection, theirs, payment_id=payment_id, provider=provider, caller=WORKER)
 
 
 def _looked_up(row: Any) -> bool:

@@ -58,6 +58,7 @@ RUNS: dict[str, RunOnce] = {
     "reaping-deliveries": relay.reap,
     "webhooks": webhooks.run_once,
     "disputes": disputes.run_once,
+    "listing-disputes": disputes.list_them,
     "reaping-webhooks": webhooks.reap,
     "reaping-hours": totals.reap,
     "reaping-answers": provider_answers.reap,
