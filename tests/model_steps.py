@@ -222,8 +222,10 @@ class Steps(RuleBasedStateMachine):
 
     def _find(self, paid: Paid) -> None:
         (row,) = rows(
-            self.world.app, "SELECT payment_id, reference FROM payments WHERE payment_token = :t",
-            t=paid.token,
+            self.world.app,
+            "SELECT payment_id, reference FROM payments WHERE order_id = :order"
+            " ORDER BY payment_id DESC LIMIT 1",
+            order=paid.order,
         )  # fmt: skip
         paid.payment_id, paid.reference = row["payment_id"], row["reference"]
 

@@ -30,6 +30,7 @@ def _whole() -> Books:
                         "refund_status": "SUCCESS", "status": "PARTIALLY_REFUNDED"})  # fmt: skip
     told = [("charge", PATH, charged, 201), ("refund", "/v1/payments/1/refund", given, 200)]
     charge = {"reference": f"{REFERENCE}-1", "state": "captured", "amount_minor": 10000,
+              "payment_token": "card-1",
               "captured_minor": 10000, "refunded_minor": 4000, "refund_pending_minor": 0,
               "currency": "INR", "created_at": BEGUN.isoformat()}  # fmt: skip
     refund = {"reference": f"{REFERENCE}-2", "state": "succeeded", "amount_minor": 4000}
@@ -40,7 +41,7 @@ def _whole() -> Books:
             "driver_id": None, "method": "CARD", "status": "PARTIALLY_REFUNDED",
             "amount": 10000, "authorized": 10000, "captured": 10000,
             "refunded": 4000, "refund_pending": 0, "currency": "INR",
-            "provider": "sandbox", "payment_token": "card-1", "version": 5,
+            "provider": "sandbox", "version": 5,
         }],
         transactions=[_asked(1, "CHARGE", 10000), _asked(2, "REFUND", 4000)],
         refunds=[{"refund_id": 5, "payment_id": 1, "transaction_number": 2, "status": "SUCCESS",

@@ -107,7 +107,7 @@ def follow(rows: list[EventRow], seal: Mapping[str, Any] | None) -> Told | Misma
 def _hear(told: Told, row: EventRow, body: Mapping[str, Any]) -> str | None:
     """Takes one event into `told`. What of it does not fit to the events before, or None."""
     snapshot = json.loads(row["snapshot"]) if row["snapshot"] is not None else None
-    said = _payment_of(row, body["data"], snapshot)
+    said = _payment_of(row, body["data"], snapshot, told.payment)
     if why := _silently(told.payment, said, row):
         return why
     if why := _hear_requests(told, snapshot):
@@ -145,14 +145,21 @@ def _contradicting(row: EventRow, body: Mapping[str, Any]) -> str | None:
 
 
 def _payment_of(
-    row: EventRow, data: Mapping[str, Any], snapshot: Mapping[str, Any] | None
+    row: EventRow,
+    data: Mapping[str, Any],
+    snapshot: Mapping[str, Any] | None,
+    before: Mapping[str, Any],
 ) -> Mapping[str, Any]:
+    """What the event says of the payment, after the one `before` it."""
     said = {name: data[name] for name in _SAME}
     for name, member in _AMOUNTS.items():
         said[name] = money.parse_amount(data[member], data["currency"])
     said |= {"version": row["seq"], "updated_at": micros(row["occurred_at"])}
     if snapshot is not None:
         said |= {name: snapshot["payment"].get(name) for name in OF_PAYMENT}
+        if row["from_status"] != "PENDING" and said["payment_token"] is None and before:
+            # A process that could not read it: of before tokens were encrypted, or without its key.
+            said["payment_token"] = before.get("payment_token")
     return said
 
 

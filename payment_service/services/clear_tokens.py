@@ -51,7 +51,8 @@ def seal(*, caller: Caller, progress: bool = True) -> int:
 
 def _next(after: int, by: Caller | None) -> list[int]:
     query = (
-        _NEXT.where(PAYMENT.c.payment_token.is_not(None), PAYMENT.c.payment_id > after)
+        _NEXT.where(PAYMENT.c.payment_token.is_not(None), PAYMENT.c.token.is_(None))
+        .where(PAYMENT.c.payment_id > after)
         .order_by(PAYMENT.c.payment_id)
         .limit(AT_ONCE)
         .with_for_update()

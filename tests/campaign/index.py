@@ -68,6 +68,15 @@ class Index:
                 found[noun, row["reference"]].append(row)
         return found
 
+    def _tokens(self, payment_id: int) -> set[str]:
+        """With which the provider was asked to charge the payment: our rows keep them encrypted."""
+        return {
+            charge["payment_token"]
+            for asked in self.asked_of[payment_id]
+            if asked["type"] in ASKS
+            for charge in self.operations["charges", asked["reference"]]
+        }
+
     @cached_property
     def paid(self) -> dict[str, list[Paid]]:
         """The payments in the books of the other providers, by the provider's name."""
@@ -172,8 +181,7 @@ class Index:
         names = {_plain(name) for name in (reference, self.name_of(transaction)) if name}
         if names & {_plain(name) for name in self.books.late}:
             return "the provider was made to do it late"
-        payment = self.payments[transaction["payment_id"]]
-        if payment["payment_token"] in self.books.lied_about or names & self._denied:
+        if self._tokens(transaction["payment_id"]) & self.books.lied_about or names & self._denied:
             return "the provider was made to deny it"
         if transaction["type"] in ASKS and self._was_paid_late(transaction):
             return "its payer had a word when the time for that was over"

@@ -15,7 +15,7 @@ from payment_service.providers.contract import Operation
 from payment_service.providers.registry import Registry
 from payment_service.services.moves import links, outcomes, paid_twice
 from payment_service.services.moves.rows import PaymentRow, TransactionRow
-from payment_service.services.moves.tokens import readable
+from payment_service.services.moves.tokens import of_charge
 from payment_service.telemetry import traces
 
 ADOPTED = "provider"
@@ -108,7 +108,7 @@ def operation_of(
         payer=said.payer if said else None,
         return_url=links.of_return(payment["payment_id"]) if pays else None,
         channel=said.channel if said else None,
-        payment_token=readable(payment["payment_token"]) if pays else None,
+        payment_token=of_charge(payment["payment_token"]) if pays else None,
         description=payment["description"],
         is_adopted=transaction["cause"] == ADOPTED,
     )

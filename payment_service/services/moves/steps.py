@@ -253,6 +253,8 @@ def _reroute(connection: Connection, move: Move) -> Move | None:
     payment = rows.read_payment(connection, move.payment["payment_id"], lock=True)
     if payment is None or payment["version"] != move.payment["version"]:
         return None
+    # As the caller sent it: what was read is encrypted.
+    payment = {**payment, "payment_token": move.payment["payment_token"]}
     number = move.transaction["number"] + 1
     if move.key and not idempotency.point_to(connection, move.key, number=number):
         return None

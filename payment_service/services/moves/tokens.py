@@ -19,7 +19,6 @@ from payment_service.models.keyring import NoKey, NotGenuine
 
 log = structlog.get_logger(__name__)
 
-UNREADABLE = "unreadable"
 _KIND = cast(Encrypted, Payment.__table__.c.token.type)
 
 
@@ -79,9 +78,15 @@ def to_charge_with(token: Token) -> str | None:
 
 
 def readable(token: Token) -> str | None:
-    """The token; UNREADABLE for one that no key opens, so that nothing else of the payment is
-    stopped by that, and audit sees it."""
+    """The token, or None where no key of this process opens it: nothing else of the payment is
+    stopped by that, and what can't be read is told to nobody."""
     try:
         return None if token is None else opened(token)
     except (NoKey, NotGenuine):
-        return UNREADABLE
+        return None
+
+
+def of_charge(token: Token) -> str | None:
+    """The token of a charge that begins in this process; None where one is looked up, which needs
+    none."""
+    return token if isinstance(token, str) else None
