@@ -163,9 +163,14 @@ def test_what_was_surely_not_done_keeps_what_was_heard(house: Flask, sandbox: Sa
     assert (row.status, row.http_status) == ("FAILED", 429)
 
 
-def test_without_a_key_the_outcome_is_kept_without_the_answer(make_app: MakeApp) -> None:
-    keyless = make_app(encryption_keys="")
-    told = paid(keyless, payment_token="tok_decline_do_not_honor")
+def test_without_a_key_the_outcome_is_kept_without_the_answer(
+    make_app: MakeApp, empty_sandbox: Sandbox
+) -> None:
+    """No token can be kept then, so the provider declines by itself."""
+    url = empty_sandbox.url
+    keyless = make_app(encryption_keys="", sandbox_provider_url=url, trip_service_url=url)
+    arm(empty_sandbox, "charge", "decline")
+    told = paid(keyless)
     row = request_of(keyless, told["payment_id"])
     assert (row.status, row.http_status, row.answer) == ("FAILED", 402, None)
 
@@ -406,9 +411,10 @@ def test_answers_go_under_the_newest_key(make_app: MakeApp, fresh_database: str)
     keys_now = f"{newer},{KEYS['encryption_keys']}"
     later = make_app(**KEYS | {"encryption_keys": keys_now}, database_url=fresh_database)
     with later.app_context():
-        assert keys.needed() == {("transactions.answer", "k1"): 1, ("lookups.answer", "k1"): 1}
-        assert keys.rotate(caller=Caller("cli:test"), progress=False).rows == 2
-        assert keys.needed() == {("transactions.answer", "k2"): 1, ("lookups.answer", "k2"): 1}
+        places = ("transactions.answer", "lookups.answer", "payments.token")
+        assert keys.needed() == {(place, "k1"): 1 for place in places}
+        assert keys.rotate(caller=Caller("cli:test"), progress=False).rows == 3
+        assert keys.needed() == {(place, "k2"): 1 for place in places}
         audited = audit.verify()
     assert audited.broken == ()
     assert answers_of(later, payment_id) == before

@@ -13,9 +13,11 @@ from sqlalchemy.engine import make_url
 from payment_service import embedded
 from payment_service.domain.callers import Caller
 from payment_service.domain.customers import ChangeCustomer
-from payment_service.services import audit, clear_tokens, customers
+from payment_service.services import audit, clear_tokens, customers, keys
 from tests.books import arrived, at_provider, execute, payment_row, post, row
-from tests.fixtures import MakeApp, a_key, a_number, an_order
+from tests.fixtures import IN_PRODUCTION, MakeApp, a_key, a_number, an_order
+from tests.hooked import register
+from tests.sandbox_calls import arm
 from tests.sandbox_server import Sandbox
 
 CHARGE = "/v1/payments/charge"
@@ -105,6 +107,40 @@ def test_audit_names_it_and_a_refund_goes_on(make_app: MakeApp, fresh_database: 
     assert broken.column == "payment_token"
     refund = post(app.test_client(), f"/v1/payments/{payment['payment_id']}/refund")
     assert refund.status_code == 200, refund.text
+    with app.app_context():
+        (broken,) = audit.verify().broken  # the same, and nothing more
+    assert broken.column == "payment_token"
+
+
+def test_who_can_not_read_it_breaks_no_chain(make_app: MakeApp, fresh_database: str) -> None:
+    """While a key is changed carelessly: sealed by who has the new one, moved on by who has not."""
+    first = IN_PRODUCTION["encryption_keys"]
+    second = "k2:b5pBd0mR8sYw3vQe7uXz1kLj9hGf2nTc4aWq6iOlPrA="
+    both = make_app(database_url=fresh_database, encryption_keys=f"{second},{first}")
+    only_first = make_app(database_url=fresh_database, encryption_keys=first)
+    payment = charged(both, f"canary-{a_key()}")
+    path = f"/v1/payments/{payment['payment_id']}/refund"
+    assert post(only_first.test_client(), path, amount="10.00").status_code == 200
+    assert post(both.test_client(), path, amount="10.00").status_code == 200
+    with both.app_context():
+        assert audit.verify().broken == ()
+        clear_tokens.seal(caller=BY, progress=False)
+        keys.rotate(caller=BY, progress=False)
+        assert audit.verify().broken == ()
+
+
+def test_the_next_provider_is_asked_with_it_too(
+    make_app: MakeApp, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first one surely was not reached."""
+    with monkeypatch.context() as patched:
+        register(sandbox, patched)
+        app = make_app(provider_routes="CARD=signed>sandbox")
+    token = f"canary-{a_key()}"
+    arm(sandbox, "charge", "too_many_requests", match={"token": token}, times=1)
+    answer = post(app.test_client(), CHARGE, **an_order(payment_token=token))
+    assert (answer.status_code, answer.json["provider"]) == (201, "sandbox"), answer.text
+    assert token_at_provider(sandbox, answer.json) == token
 
 
 def test_those_of_before_are_encrypted_and_nothing_else_is_changed(

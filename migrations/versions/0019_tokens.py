@@ -26,6 +26,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    there = sa.text("SELECT EXISTS (SELECT FROM payments WHERE token IS NOT NULL)")
+    if op.get_bind().scalar(there):
+        raise RuntimeError("payments.token holds tokens that nothing else has: nothing was done")
     with op.get_context().autocommit_block():
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {NAME}")
     op.drop_column("payments", "token")

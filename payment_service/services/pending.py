@@ -83,7 +83,8 @@ def rewrite(connection: Connection, standing: PaymentRow, asked: PaymentRow) -> 
     said: Mapping[str, object] = asked
     anew = {name: said[name] for name in _SAID_ANEW}
     written = {name: value for name, value in anew.items() if name != "payment_token"}
-    if isinstance(token := asked["payment_token"], str):
+    token = asked["payment_token"]
+    if isinstance(token, str) and token != standing["payment_token"]:
         written |= {"token": tokens.secret(token, standing["reference"]), "payment_token": None}
     connection.execute(
         update(PAYMENT).where(PAYMENT.c.payment_id == standing["payment_id"]).values(written)

@@ -71,7 +71,7 @@ def to_charge_with(token: Token) -> str | None:
     try:
         return None if token is None else opened(token)
     except (NoKey, NotGenuine):
-        log.exception("token_unreadable")
+        log.exception("token_unreadable", reference=getattr(token, "reference", None))
         raise InvalidRequest.field(
             "payment_token", "what is kept of it can't be read; send it anew"
         ) from None
