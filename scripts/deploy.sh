@@ -43,6 +43,7 @@ from_environment() { # files, because everyone can read the arguments of a proce
 }
 
 add_secrets() { # what is there stays: the database knows its passwords
+  openssl rand -hex 32 | tr -d '\n' > "$work/LOOKUP_HMAC_KEY" # one of before customers has none
   from_environment
   for file in "$work"/*; do
     [ -e "$file" ] || continue

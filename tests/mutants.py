@@ -1626,8 +1626,15 @@ MUTANTS = (
     Mutant(
         "customers: none is erased while a payment waits for it",
         f"{SERVICES}/customers.py",
-        "        if row.status in UNDECIDED:",
+        "        if row.status in UNDECIDED and names_somebody:",
         "        if False:",
+        ("tests/test_customers.py",),
+    ),
+    Mutant(
+        "customers: a change that waits for an erasure makes nobody new",
+        f"{SERVICES}/customers.py",
+        "        if connection.execute(locked.with_for_update()).scalar_one() is None:",
+        "        if connection.execute(locked.with_for_update()).scalar_one() is None and False:",
         ("tests/test_customers.py",),
     ),
     Mutant(

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.test import TestResponse
 
 from payment_service.domain.callers import Caller
 from payment_service.extensions import db
+from payment_service.models.columns import Secret
 from payment_service.models.keyring import NotGenuine
 from payment_service.services import customers, keys
 from payment_service.services.moves import pages
 from tests.books import execute, row
 from tests.fixtures import IN_PRODUCTION, MakeApp, a_key, a_number, an_order
+from tests.patience import PATIENCE
 from tests.tokens import SECURED, a_token, bearing
 
 ME = "/v1/customers/me"
@@ -203,6 +207,62 @@ def test_an_erased_customer_is_found_nowhere(app: Flask, client: FlaskClient) ->
     assert (act["act"], act["actor"]) == ("customer_erased", "trip-service")
     back = client.get(ME, headers=as_rider(mine["user_id"])).json
     assert (back["customer_id"] > mine["customer_id"], back["email"]) == (True, None)
+
+
+def test_what_the_provider_gave_for_the_payer_is_erased_too(
+    app: Flask, client: FlaskClient
+) -> None:
+    """Some pages have the payer's name in their form."""
+    mine = made(client)
+    paid = charged(client, rider_id=mine["user_id"]).json
+    form = Secret(paid["reference"], '{"type": "redirect", "form": {"bill_name": "Canary"}}')
+    with app.app_context(), db.engine.begin() as connection:
+        this = update(pages.PAYER).where(pages.PAYER.c.payment_id == paid["payment_id"])
+        assert connection.execute(this.values(page=form)).rowcount == 1
+    assert client.delete(at(mine), headers=SERVICE).status_code == 204
+    kept = row(app, "SELECT page FROM payers WHERE payment_id = :id", id=paid["payment_id"])
+    assert kept["page"] is None
+
+
+def test_what_no_key_opens_is_erased_all_the_same(app: Flask, client: FlaskClient) -> None:
+    mine = made(client)
+    paid = charged(client, rider_id=mine["user_id"]).json["payment_id"]
+    damaged = "UPDATE payers SET said = set_byte(said, 20, get_byte(said, 20) # 1)"
+    assert execute(app, f"{damaged} WHERE payment_id = :id", id=paid) == 1
+    execute(app, "UPDATE customers SET name = set_byte(name, 20, get_byte(name, 20) # 1)"
+            " WHERE customer_id = :id", id=mine["customer_id"])  # fmt: skip
+    assert client.delete(at(mine), headers=SERVICE).status_code == 204
+    kept = row(app, "SELECT said FROM payers WHERE payment_id = :id", id=paid)
+    assert kept["said"] is None
+
+
+def test_a_change_that_waits_for_an_erasure_makes_nobody_new(
+    app: Flask, client: FlaskClient
+) -> None:
+    mine = made(client)
+    user, told = mine["user_id"], []
+
+    def change() -> None:
+        told.append(app.test_client().patch(ME, json=WHO, headers=as_rider(user)).status_code)
+
+    waits = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE customers SET user_id = NULL, name = NULL, email = NULL, phone = NULL,"
+                " email_lookup = NULL, phone_lookup = NULL, erased_at = now()"
+                " WHERE customer_id = :id"
+            ),
+            {"id": mine["customer_id"]},
+        )
+        thread = threading.Thread(target=change)
+        thread.start()
+        until = time.monotonic() + PATIENCE
+        while not row(app, waits)["n"] and time.monotonic() < until:
+            time.sleep(0.02)
+    thread.join(PATIENCE)
+    assert told == [404]
+    assert find(client, user_id=user) == []
 
 
 def test_a_customer_is_not_erased_while_a_payment_waits_for_it(

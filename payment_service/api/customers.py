@@ -34,6 +34,7 @@ def get_mine() -> Response:
 @blueprint.patch(ME, operation="changeMyCustomer")
 @blueprint.arguments(schemas.ChangeMyCustomerSchema, example={"email": "rider@example.com"})
 @blueprint.response(200, schemas.CustomerSchema)
+@blueprint.refuses(404)
 def change_mine(command: ChangeCustomer) -> Response:
     """Change what is kept of the rider
 

@@ -23,7 +23,8 @@ from payment_service.domain.vocabulary import UNDECIDED, Actor
 from payment_service.extensions import db
 from payment_service.models import Customer as CustomerRow
 from payment_service.models import Payer, Payment
-from payment_service.models.columns import Secret, keyring
+from payment_service.models.columns import Sealed, Secret, keyring
+from payment_service.models.keyring import NoKey, NotGenuine
 from payment_service.services import acting, audit_log
 
 CUSTOMER = CustomerRow.__table__
@@ -44,11 +45,15 @@ def mine(*, user_id: int) -> Customer:
 
 def change(*, user_id: int, command: ChangeCustomer) -> Customer:
     """Keeps what is given of the customer of that user, which is made if there is none. Raises
-    InvalidRequest where personal data can't be kept here. Commits."""
+    InvalidRequest where personal data can't be kept here, CustomerNotFound if it is erased at that
+    moment. Commits."""
     _expect_keys(command.given)
     with db.engine.begin() as connection:
-        row = _of_user(connection, user_id, lock=True)
-        customer_id, given = row["customer_id"], command.given
+        customer_id, given = _of_user(connection, user_id)["customer_id"], command.given
+        locked = select(CUSTOMER.c.user_id).where(CUSTOMER.c.customer_id == customer_id)
+        # Who it was when it was asked for: after an erasure nobody new is made of what is given.
+        if connection.execute(locked.with_for_update()).scalar_one() is None:
+            raise _not_found(customer_id)
         this = update(CUSTOMER).where(CUSTOMER.c.customer_id == customer_id)
         changed = this.values(
             **{name: text and Secret(customer_id, text) for name, text in given.items()},
@@ -120,11 +125,9 @@ def erase(*, customer_id: int, caller: Caller) -> None:
         )
 
 
-def _of_user(connection: Connection, user_id: int, *, lock: bool = False) -> RowMapping:
+def _of_user(connection: Connection, user_id: int) -> RowMapping:
     """The row of that user, made if there is none: by one of all who ask at once."""
     query = select(CUSTOMER).where(CUSTOMER.c.user_id == user_id)
-    if lock:
-        query = query.with_for_update()
     now = datetime.now(UTC)
     making = insert(CUSTOMER).values(user_id=user_id, created_at=now, updated_at=now)
     once = making.on_conflict_do_nothing(index_elements=["user_id"])
@@ -160,28 +163,40 @@ def _read(row: RowMapping) -> Customer:
 
 
 def _forget_payers(connection: Connection, user_id: int) -> None:
-    """Takes the name, address and number out of what callers said of who paid this user's payments;
-    where the payer was led stays. Raises CustomerBusy."""
+    """Takes the name, address and number out of what callers said of who paid this user's payments,
+    and the pages that providers gave for them; where the payer was led stays. What no key opens
+    goes as a whole. Raises CustomerBusy."""
     theirs = or_(
         PAYMENT.c.user_id == user_id,
         and_(PAYMENT.c.user_id.is_(None), PAYMENT.c.rider_id == user_id),
     )
     columns = (PAYER.c.payment_id, PAYER.c.reference, PAYER.c.said, PAYMENT.c.status)
     # The payment before its payer, as an outcome's statement locks them.
-    query = select(*columns).join_from(PAYER, PAYMENT).where(theirs, PAYER.c.said.is_not(None))
+    query = select(*columns).join_from(PAYER, PAYMENT).where(theirs)
     rows = connection.execute(query.order_by(PAYER.c.payment_id).with_for_update(of=PAYMENT))
     for row in rows.all():
-        said = json.loads(row.said.opened(row.reference))
-        if not said.pop("payer", None):
-            continue
-        if row.status in UNDECIDED:
+        said, names_somebody = _without_payer(row.said, row.reference)
+        if row.status in UNDECIDED and names_somebody:
             raise CustomerBusy(
                 f"payment {row.payment_id} is not decided yet; erase the customer once it is",
                 payment_id=row.payment_id,
             )
-        kept = Secret(row.reference, jsontext.dumps(said))
-        this = update(PAYER).where(PAYER.c.payment_id == row.payment_id)
-        connection.execute(this.values(said=kept))
+        if row.status not in UNDECIDED:
+            this = update(PAYER).where(PAYER.c.payment_id == row.payment_id)
+            connection.execute(this.values(said=said, page=None))
+
+
+def _without_payer(said: Sealed | None, reference: str) -> tuple[Secret | None, bool]:
+    """What was said without who pays, and whether it names somebody, which is also to be feared of
+    what no key opens."""
+    if said is None:
+        return None, False
+    try:
+        kept = json.loads(said.opened(reference))
+    except (NoKey, NotGenuine):
+        return None, True
+    names_somebody = bool(kept.pop("payer", None))
+    return Secret(reference, jsontext.dumps(kept)), names_somebody
 
 
 def _not_found(customer_id: int) -> CustomerNotFound:
