@@ -30,7 +30,7 @@ OPERATOR, OFFER = "/admin/operators/{other}", "/admin/catalog/{offer}"
 DESK, KEYS, EVENTS, AUDIT = "/admin/", "/admin/keys?key=hostile", "/admin/events", "/admin/audit"
 OPERATORS, ME, SESSIONS = "/admin/operators", "/admin/me", "/admin/sessions"
 BY_KEY = "/admin/find?q=key:hostile"
-CUSTOMER = "/admin/customers/{customer}"
+CUSTOMER, DISPUTE = "/admin/customers/{customer}", "/admin/disputes/{dispute}"
 
 # Every page but those of forms that come after; the names in braces are of the house below.
 PAGES = (
@@ -44,6 +44,7 @@ PAGES = (
     *(f"{PAYMENT}/cash-handed-back", f"{PAYMENT}/refund?how=all", "/admin/step-up"),
     *("/admin/second-factor", "/admin/payments/{waits}", "/admin/nothing"),
     *("/admin/customers", CUSTOMER, f"{CUSTOMER}/erase"),
+    *("/admin/disputes", "/admin/disputes?status=ALL", DISPUTE),
 )
 FILES = ("/admin/payments.csv", "/admin/refunds.csv", "/admin/audit.csv")
 
@@ -148,6 +149,10 @@ FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "UPDATE payment_days SET provider = :text, method = :text, status = :text",
         (DESK, "/admin/now"),
     ),
+    "contested": (
+        "UPDATE disputes SET provider = :text, provider_dispute_id = :text, reason = :text",
+        ("/admin/disputes?status=ALL", DISPUTE),
+    ),
     # These are encrypted: _plant_secrets.
     "answer": ("SELECT 1", (PAYMENT, "/admin/payments/{payment}/story")),
     "body": ("SELECT 1", (WEBHOOK,)),
@@ -239,7 +244,7 @@ def a_house(make_app: MakeApp, sandbox: Sandbox, database_url: str) -> House:
         "me": seat.person.operator_id,
     }
     _fill(app, numbers)
-    for noun in ("webhook", "customer"):
+    for noun in ("webhook", "customer", "dispute"):
         numbers[noun] = row(app, f"SELECT min({noun}_id) AS id FROM {noun}s")["id"]
     numbers["offer"] = row(app, "SELECT min(offer_id) AS id FROM provider_offers")["id"]
     jobs = row(app, "SELECT min(job_id) AS id, max(job_id) AS last FROM jobs")
@@ -270,6 +275,9 @@ def _fill(app: Flask, numbers: dict[str, int]) -> None:
         # One that gave all; what stands in their places is written by _plant_secrets.
         "INSERT INTO customers (user_id, email, email_lookup, phone, phone_lookup, created_at,"
         " updated_at) VALUES (7, 'x', 'x', 'x', 'x', now(), now())",
+        "INSERT INTO disputes (payment_id, provider, provider_dispute_id, kind, status, reason,"
+        " amount, currency, opened_at, created_at, updated_at) VALUES (:payment, 'x', 'x',"
+        " 'CHARGEBACK', 'NEEDS_RESPONSE', 'x', 1, 'INR', now(), now(), now())",
         "INSERT INTO lookups (payment_id, number, n, reference, asked_at, ms, found)"
         " SELECT payment_id, number, 1, reference || '?1', now(), 1, 'PENDING' FROM transactions",
     ):

@@ -1645,6 +1645,13 @@ MUTANTS = (
         ("tests/test_restoring_people.py",),
     ),
     Mutant(
+        "keys: rows are locked in the order in which others lock them",
+        f"{SERVICES}/keys.py",
+        '    order = ", ".join(one.name for one in column.table.primary_key)',
+        "    order = key",
+        ("tests/test_payment_tokens.py",),
+    ),
+    Mutant(
         "tokens: one that no key opens charges nobody",
         f"{SERVICES}/takeover.py",
         "tokens.to_charge_with(token)",

@@ -89,6 +89,8 @@ TABLE: dict[tuple[str, str], Role | str | None] = {
     ("GET", "/admin/health"): VIEWER,
     ("GET", "/admin/audit"): VIEWER,
     ("GET", "/admin/catalog"): VIEWER,
+    ("GET", "/admin/disputes"): VIEWER,
+    ("GET", "/admin/disputes/999999999"): VIEWER,
     ("GET", "/admin/customers"): Role.OPERATOR,
     ("GET", "/admin/customers/999999999"): Role.OPERATOR,
     ("POST", "/admin/customers/find"): Role.OPERATOR,

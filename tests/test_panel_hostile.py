@@ -108,6 +108,7 @@ QUERIES = {
     "/admin/keys": "key",
     "/admin/find": "q",
     "/admin/customers": "found older",
+    "/admin/disputes": "status cursor",
     "/admin/bulk": "kind key",
     "/admin/catalog/{offer}": "is_active position",
     "/admin/login": "next",

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from payment_service import embedded
 from payment_service.domain.callers import Caller
 from payment_service.domain.customers import ChangeCustomer
+from payment_service.extensions import db
 from payment_service.services import audit, clear_tokens, customers, keys
 from tests.books import arrived, at_provider, execute, payment_row, post, row
 from tests.fixtures import IN_PRODUCTION, MakeApp, a_key, a_number, an_order
 from tests.hooked import register
-from tests.sandbox_calls import arm
+from tests.patience import PATIENCE
+from tests.sandbox_calls import arm, eventually
 from tests.sandbox_server import Sandbox
 
 CHARGE = "/v1/payments/charge"
 BY = Caller("cli:tests")
+SECOND_KEY = "k2:b5pBd0mR8sYw3vQe7uXz1kLj9hGf2nTc4aWq6iOlPrA="
 IN_CLEAR = "UPDATE payments SET token = NULL, payment_token = :plain WHERE payment_id = :id"
 
 
@@ -115,7 +120,7 @@ def test_audit_names_it_and_a_refund_goes_on(make_app: MakeApp, fresh_database: 
 def test_who_can_not_read_it_breaks_no_chain(make_app: MakeApp, fresh_database: str) -> None:
     """While a key is changed carelessly: sealed by who has the new one, moved on by who has not."""
     first = IN_PRODUCTION["encryption_keys"]
-    second = "k2:b5pBd0mR8sYw3vQe7uXz1kLj9hGf2nTc4aWq6iOlPrA="
+    second = SECOND_KEY
     both = make_app(database_url=fresh_database, encryption_keys=f"{second},{first}")
     only_first = make_app(database_url=fresh_database, encryption_keys=first)
     payment = charged(both, f"canary-{a_key()}")
@@ -127,6 +132,37 @@ def test_who_can_not_read_it_breaks_no_chain(make_app: MakeApp, fresh_database: 
         clear_tokens.seal(caller=BY, progress=False)
         keys.rotate(caller=BY, progress=False)
         assert audit.verify().broken == ()
+
+
+def test_a_new_key_is_put_on_in_the_order_in_which_others_lock(
+    make_app: MakeApp, fresh_database: str
+) -> None:
+    """Who erases a customer holds one payment and goes on to the next one: rotating that waits for
+    the first must not hold the second by then. Their references stand the other way round."""
+    app = make_app(database_url=fresh_database)
+    first, second = (created(app, "tok_ok")["payment_id"] for _ in range(2))
+    references = [payment_row(app, number)["reference"] for number in (first, second)]
+    while references != sorted(references, reverse=True):
+        first, second = second, created(app, "tok_ok")["payment_id"]
+        references = [payment_row(app, number)["reference"] for number in (first, second)]
+    new_key = f"{SECOND_KEY},{IN_PRODUCTION['encryption_keys']}"
+    rotating = make_app(database_url=fresh_database, encryption_keys=new_key)
+    done: list[keys.Rotated] = []
+
+    def rotate() -> None:
+        with rotating.app_context():
+            done.append(keys.rotate(caller=BY, progress=False))
+
+    waits = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    lock = text("SELECT 1 FROM payments WHERE payment_id = :id FOR UPDATE NOWAIT")
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(lock, {"id": first})
+        thread = threading.Thread(target=rotate)
+        thread.start()
+        eventually(lambda: row(app, waits)["n"] == 1)
+        connection.execute(lock, {"id": second})
+    thread.join(PATIENCE)
+    assert done and done[0].unreadable == 0
 
 
 def test_the_next_provider_is_asked_with_it_too(

@@ -1,4 +1,4 @@
-"""Disputes: those that want evidence first, by their deadline."""
+"""Disputes, the newest first: those that want evidence, or of another status."""
 
 from __future__ import annotations
 

@@ -108,10 +108,15 @@ def _next(column: Column[Any], after: Any, by: Caller | None) -> tuple[Any, int,
     assert isinstance(kind, Encrypted)
     table, name, key = column.table.name, column.name, kind.key
     behind = "" if after is None else f"AND {key} > :after"
+    behind_newest = f"{name} IS NOT NULL AND {columns.key_id(name)} <> :newest"
     asked = f"""
-        SELECT {key}, {name} FROM {table}
-        WHERE {name} IS NOT NULL AND {columns.key_id(name)} <> :newest {behind}
-        ORDER BY {key} LIMIT :at_once FOR UPDATE"""  # noqa: S608 - our own columns
+        SELECT {key} FROM {table} WHERE {behind_newest} {behind}
+        ORDER BY {key} LIMIT :at_once"""  # noqa: S608 - our own columns
+    # Locked in the order of the table's own numbers, as all others lock several rows of it.
+    order = ", ".join(one.name for one in column.table.primary_key)
+    locked = f"""
+        SELECT {key}, {name} FROM {table} WHERE {key} = ANY(:found) AND {behind_newest}
+        ORDER BY {order} FOR UPDATE"""  # noqa: S608 - our own columns
     change = f"""
         UPDATE {table} SET {name} = new.kept
         FROM unnest(CAST(:rows AS {columns.sql_types(column.table)[key]}[]),
@@ -119,8 +124,13 @@ def _next(column: Column[Any], after: Any, by: Caller | None) -> tuple[Any, int,
         WHERE {key} = new.row_key"""  # noqa: S608 - our own columns
     values = {"newest": keyring().newest, "at_once": AT_ONCE, "after": after}
     with db.engine.begin() as connection:
-        found = connection.execute(text(asked), values).all()
-        changed = {row: kept for row, old in found if (kept := _resealed(kind, row, old))}
+        found = connection.execute(text(asked), values).scalars().all()
+        if not found:
+            return None, 0, 0
+        rows = connection.execute(
+            text(locked), {"newest": keyring().newest, "found": list(found)}
+        ).all()
+        changed = {row: kept for row, old in rows if (kept := _resealed(kind, row, old))}
         if changed:
             given = {"rows": list(changed), "kept": list(changed.values())}
             connection.execute(text(change), given)
@@ -132,7 +142,7 @@ def _next(column: Column[Any], after: Any, by: Caller | None) -> tuple[Any, int,
                 body={"key": keyring().newest},
                 connection=connection,
             )
-    return found[-1][0] if found else None, len(changed), len(found) - len(changed)
+    return found[-1], len(changed), len(rows) - len(changed)
 
 
 def _resealed(kind: Encrypted, row: Any, kept: bytes) -> bytes | None:
