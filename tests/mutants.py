@@ -535,6 +535,13 @@ MUTANTS = (
         ("tests/test_stripe_payments.py",),
     ),
     Mutant(
+        "evidence: of several captures the newest took the hold",
+        f"{SERVICES}/moves/evidence.py",
+        "    if result.names_no_request and outcomes.may_be_a_later_one_s(transaction, transactions):",
+        "    if False:",
+        ("tests/test_fiuu_service.py",),
+    ),
+    Mutant(
         "a capture whose yes was another one's ends",
         f"{SERVICES}/moves/outcomes.py",
         "                closed = _not_captured(closed)",

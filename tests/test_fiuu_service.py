@@ -372,35 +372,86 @@ def test_of_a_hold_a_notification_is_not_believed(app: Flask, sandbox: Sandbox) 
     assert status(app, payment_id) == "AUTHORIZED"
 
 
-def test_of_two_captures_one_captured_and_the_other_ends(app: Flask, sandbox: Sandbox) -> None:
-    """Fiuu says that the hold is captured, and not by which request: the first, which had been
-    given up, is looked up before the second."""
+def given_up_capture(app: Flask, sandbox: Sandbox) -> int:
+    """A payment whose hold stands, after a capture of 2.01 (request 2) that never reached Fiuu."""
     payment_id, order = charged(app, capture=False)
     pay(sandbox, order)
     look_up(app, payment_id)
     path = f"/v1/payments/{payment_id}/capture"
     arm(sandbox, "capture", "reset_before_reading", match={"dialect": "fiuu"})
-    assert post(app.test_client(), path).status_code == 202
+    assert post(app.test_client(), path, amount="2.01").status_code == 202
     for _ in range(2):
         an_hour_later(app, payment_id)
         look_up(app, payment_id)
     assert status(app, payment_id) == "AUTHORIZED"
-    arm(sandbox, "capture", "do_and_lose_answer", match={"dialect": "fiuu"})
-    assert post(app.test_client(), path, "again").status_code == 202
-    with app.app_context():
-        assert resolution.resolve(payment_id=payment_id, number=2)
-        assert status(app, payment_id) == "SUCCESS"
-        resolution.resolve(payment_id=payment_id, number=3)
+    return payment_id
+
+
+def captures(app: Flask, payment_id: int) -> list[tuple[str, str | None, int | None]]:
     asked = rows(
         app,
         "SELECT status, failure_code, amount_approved FROM transactions"
-        " WHERE payment_id = :id ORDER BY number",
+        " WHERE payment_id = :id AND type = 'CAPTURE' ORDER BY number",
         id=payment_id,
     )
-    assert [tuple(one.values()) for one in asked] == [
-        ("SUCCESS", None, 10486),
-        ("SUCCESS", None, 10486),
-        ("FAILED", "not_capturable", None),
-    ]
+    return [tuple(one.values()) for one in asked]
+
+
+def test_of_two_captures_the_newer_one_took_the_hold(app: Flask, sandbox: Sandbox) -> None:
+    """Fiuu says that the hold is captured, and neither by which request nor how much: the first,
+    which had been given up and is looked up before the second, is not credited with it."""
+    payment_id = given_up_capture(app, sandbox)
+    path = f"/v1/payments/{payment_id}/capture"
+    arm(sandbox, "capture", "do_and_lose_answer", match={"dialect": "fiuu"})
+    assert post(app.test_client(), path, "again").status_code == 202
+    with app.app_context():
+        assert not resolution.resolve(payment_id=payment_id, number=2)
+        assert status(app, payment_id) == "PROCESSING"
+        assert resolution.resolve(payment_id=payment_id, number=3)
+        assert not resolution.resolve(payment_id=payment_id, number=2)
+    assert captures(app, payment_id) == [("FAILED", "not_received", None), ("SUCCESS", None, 10486)]
+    assert payment_row(app, payment_id)["captured"] == 10486
     told = post(app.test_client(), path, "again")
-    assert (told.status_code, told.json["status"]) == (402, "SUCCESS")
+    assert (told.status_code, told.json["amount_captured"]) == (200, "104.86")
+
+
+def test_of_two_captures_that_were_given_up_the_newer_one_took_the_hold(
+    app: Flask, sandbox: Sandbox
+) -> None:
+    """The second one reached Fiuu after all, later than anything should."""
+    payment_id = given_up_capture(app, sandbox)
+    path = f"/v1/payments/{payment_id}/capture"
+    arm(sandbox, "capture", "reset_before_reading", match={"dialect": "fiuu"})
+    assert post(app.test_client(), path, "again").status_code == 202
+    for _ in range(2):
+        an_hour_later(app, payment_id)
+        with app.app_context():
+            resolution.resolve(payment_id=payment_id, number=3)
+    assert status(app, payment_id) == "AUTHORIZED"
+    capture_there(sandbox, payment_row(app, payment_id)["provider_reference"], "104.86")
+    with app.app_context():
+        assert not resolution.resolve(payment_id=payment_id, number=2)
+        assert resolution.resolve(payment_id=payment_id, number=3)
+    assert captures(app, payment_id) == [("FAILED", "not_received", None), ("SUCCESS", None, 10486)]
+
+
+def test_a_capture_that_was_given_up_is_credited_where_the_next_one_was_refused(
+    app: Flask, sandbox: Sandbox
+) -> None:
+    payment_id = given_up_capture(app, sandbox)
+    path = f"/v1/payments/{payment_id}/capture"
+    arm(sandbox, "capture", "decline", match={"dialect": "fiuu"})
+    assert post(app.test_client(), path, "again").status_code == 402
+    capture_there(sandbox, payment_row(app, payment_id)["provider_reference"], "2.01")
+    with app.app_context():
+        assert resolution.resolve(payment_id=payment_id, number=2)
+    assert captures(app, payment_id) == [("SUCCESS", None, 201), ("FAILED", "not_capturable", None)]
+    assert payment_row(app, payment_id)["captured"] == 201
+
+
+def capture_there(sandbox: Sandbox, hold: str, amount: str) -> None:
+    """The capture arrives at Fiuu late."""
+    fields = {"txnID": hold, "amount": amount, "skey": KEYS.capture(hold, amount)}
+    url = f"{sandbox.url}/fiuu/RMS/API/capstxn/index.php"
+    said = requests.post(url, fields | {"domain": KEYS.merchant, "type": "2"}, timeout=PATIENCE)
+    assert said.json()["StatCode"] == "00", said.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,19 @@ def test_each_fault_of_the_network(sender: Sender) -> None:
     assert sorted(heard) == ["after_the_next", "at once", "late", "next", "twice", "twice"]
     assert heard.index("after_the_next") > heard.index("at once")
     assert heard.index("late") > heard.index("next")
+
+
+def test_what_is_sent_before_the_answer_is_in_the_book_before_it_is_heard(
+    sender: Sender, sandbox: Sandbox
+) -> None:
+    """Who is killed while the service takes it has sent it, and sends it again."""
+    arm(sandbox, "notification", "slow", ms=1000, match={"mark": sender.mark})
+    sender.faults.arm({"operation": "webhook", "fault": "before_the_answer"})
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(sender.send, "paid")
+        eventually(lambda: [row["status"] for row in sender.memory.rows(TABLE)] == ["waiting"])
+        assert not under_way.done()
+    assert [row["status"] for row in sender.memory.rows(TABLE)] == ["taken"]
 
 
 @pytest.mark.parametrize("lie", LIES)

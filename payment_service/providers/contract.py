@@ -115,6 +115,9 @@ class Result:
     `also`: other payments that came in under the same reference, where a page can be paid twice;
     each APPROVED, with an id of its own. Only a look-up of a charge tells them; the result itself
     is the payment that `known_as` names.
+
+    `names_no_request`: the provider says how a hold ended, and not which capture or void of ours
+    ended it, nor how much of it was captured.
     """
 
     outcome: Outcome
@@ -128,6 +131,7 @@ class Result:
     occurred_at: datetime | None = None
     still_open: bool = False
     also: tuple[Result, ...] = ()
+    names_no_request: bool = False
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ class Webhooks:
         if how == "never":
             self._memory.put(TABLE, {**row, "status": "never"})
         elif how == "before_the_answer":
+            self._memory.put(TABLE, row)  # who is killed while it is heard has sent it
             self._try(row)
         elif how == "after_the_next":
             self._memory.put(TABLE, row)

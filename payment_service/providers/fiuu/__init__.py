@@ -237,6 +237,7 @@ class FiuuProvider(Provider):
                 provider_reference=hold.number,
                 amount_approved=operation.amount,
                 occurred_at=hold.at,
+                names_no_request=True,
             )
         if hold.name in TAKEN | GONE:
             return Result(Outcome.DECLINED, failure_code=_IN_VAIN[operation.type])

@@ -76,6 +76,8 @@ def accept_locked(
     if verdict is Verdict.DECLINED and result.still_open and was_sent:
         # The payer was sent on while the provider was asked, and may go on: only a void ends that.
         return None
+    if result.names_no_request and outcomes.may_be_a_later_one_s(transaction, transactions):
+        return None
     if refund is not None and verdict is Verdict.APPROVED:
         payment = refund_holds.make_room(connection, payment, transaction)
     change = outcomes.plan(

@@ -27,13 +27,15 @@ from payment_service.services.moves.rows import (
     RefundRow,
     TransactionRow,
 )
-from payment_service.services.moves.transitions import Change, News
+from payment_service.services.moves.transitions import OPEN, Change, News
 
 log = structlog.get_logger(__name__)
 
 EXPIRY = "expiry"
 DECLINED = "declined"
 """Why a void was asked: the time was over; the payer had been declined, and could go on trying."""
+
+NOT_RECEIVED = "not_received"
 
 _WAITING = TransactionStatus.REQUIRES_ACTION
 _STATUS = {
@@ -137,6 +139,18 @@ def _end_of_wait(payment: PaymentRow, void: TransactionRow) -> Verdict:
     return Verdict.NOT_PAID if void["cause"] == DECLINED and waits else Verdict.EXPIRED
 
 
+def may_be_a_later_one_s(transaction: TransactionRow, of_payment: Iterable[TransactionRow]) -> bool:
+    """Whether a later capture, or void, of the same hold may be the one that ended it: one that is
+    open, or that the provider has surely not received. Whoever asked anew knew that the one before
+    it had not ended the hold, so of what may have done it the newest is taken."""
+    return any(
+        row["type"] == transaction["type"]
+        and row["number"] > transaction["number"]
+        and (row["status"] in OPEN or row["failure_code"] == NOT_RECEIVED)
+        for row in of_payment
+    )
+
+
 def _is_anothers(transaction: TransactionRow, others: Iterable[TransactionRow]) -> bool:
     """Whether it is a void or a capture of a hold that another one ended. Most providers only say
     how the hold stands, and not by which request."""
@@ -218,7 +232,7 @@ def _hastened(transaction: TransactionRow, moment: datetime) -> datetime | None:
 def _failure_code(verdict: Verdict, result: Result) -> str:
     named = {
         Verdict.NOT_SENT: "provider_unavailable",
-        Verdict.NOT_RECEIVED: "not_received",
+        Verdict.NOT_RECEIVED: NOT_RECEIVED,
         Verdict.EXPIRED: "expired",
         Verdict.CANCELLED: "cancelled",
     }
