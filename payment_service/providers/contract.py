@@ -49,6 +49,10 @@ class Extra(StrEnum):
 
     LISTING = "LISTING"
     """It is a Listing (providers/listing.py) too."""
+    CUSTOMERS = "CUSTOMERS"
+    """It is a Customers (providers/saved_methods.py) too."""
+    SAVED_METHODS = "SAVED_METHODS"
+    """It is a SavedMethods (providers/saved_methods.py) too, and so a Customers."""
 
 
 class OutcomeUnknown(Exception):
@@ -79,6 +83,7 @@ class Operation:
 
     Of a payer who acts on a page of the provider's: `return_url` is the page of ours that it
     leads back to, `channel` the way of paying that the caller wishes for, in the provider's words.
+    `payer_is_there`: a payer who is a customer can be asked, and need not have agreed before.
     """
 
     type: TransactionType
@@ -95,6 +100,7 @@ class Operation:
     payer: Payer | None = None
     return_url: str | None = field(default=None, repr=False)
     channel: str | None = None
+    payer_is_there: bool = False
     payment_token: str | None = field(default=None, repr=False)
     description: str | None = field(default=None, repr=False)
 

@@ -50,7 +50,8 @@ class Notice:
     units) and `currency` are those that were asked for, if it names them. `mismatch` says what the
     provider's file saw not to be ours: another merchant, account or mode. What is not `taken` is of
     a type that we do nothing with. `only_charges`: the same words are said of a hold, and mean less
-    there, so a hold is looked up.
+    there, so a hold is looked up. `customer` is the provider's id of who has
+    news of what it saved, where it is about that and not about a request.
     """
 
     event_key: str
@@ -63,6 +64,7 @@ class Notice:
     mismatch: str | None = None
     taken: bool = True
     only_charges: bool = False
+    customer: str | None = None
 
 
 @dataclass(frozen=True)

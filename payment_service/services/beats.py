@@ -42,6 +42,7 @@ PERIODS = {
     "audit-digest": 60.0,
     "reaping-deliveries": 60.0,
     "webhooks": 1.0,
+    "saved-methods": 1.0,
     "reaping-webhooks": 60.0,
     "reaping-hours": 60.0,
     "reaping-answers": 60.0,

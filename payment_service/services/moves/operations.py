@@ -89,6 +89,7 @@ def operation_of(
     charge = outcomes.charge_of(earlier) or _ended_before(transaction, earlier)
     about = paid_twice.given_back_by(transaction, earlier) or charge
     pays = transaction["type"] in ASKS
+    payer = said.payer if said else None
     return Operation(
         type=TransactionType(transaction["type"]),
         reference=transaction["reference"],
@@ -101,10 +102,11 @@ def operation_of(
         charge_reference=charge["reference"] if charge else None,
         provider_reference=about["provider_reference"] if about else None,
         charge_amount=about["amount"] if about else None,
-        payer=said.payer if said else None,
+        payer=payer,
         return_url=links.of_return(payment["payment_id"]) if pays else None,
         channel=said.channel if said else None,
-        payment_token=payment["payment_token"],
+        payer_is_there=said is not None and said.return_url is not None,
+        payment_token=(payer and payer.method) or payment["payment_token"],
         description=payment["description"],
     )
 

@@ -19,6 +19,9 @@ TABLES = {
     "txn": "stripe.balance",
     "re": "stripe.refunds",
     "evt": "stripe.events",
+    "cus": "stripe.customers",
+    "seti": "stripe.setups",
+    "pm": "stripe.methods",
 }
 """Where the objects are, by the beginning of their ids."""
 

@@ -15,6 +15,7 @@ from payment_service.sandbox.bodies import parsed
 from payment_service.sandbox.dialects.stripe import books, events
 from payment_service.sandbox.dialects.stripe.books import StripeBooks
 from payment_service.sandbox.dialects.stripe.refusing import StripeSays
+from payment_service.sandbox.dialects.stripe.saved import SavedBooks
 from payment_service.sandbox.memory import Row
 from payment_service.sandbox.replies import decided_already, failed, reply
 from payment_service.sandbox.state import the_state
@@ -63,6 +64,20 @@ def settle(refund_id: str) -> Response:
     return reply(200, {"id": refund["id"], "status": refund["status"]})
 
 
+@payers.post("/setups/<setup_id>")
+def bring(setup_id: str) -> Response:
+    """The payer's app brings a card: {"payment_method": "pm_card_visa"}."""
+    setup = _happens(lambda book: book.bring(setup_id, _said("payment_method")))
+    return reply(200, {"id": setup["id"], "payment_method": setup["payment_method"]})
+
+
+@payers.post("/cards/<method_id>")
+def renew(method_id: str) -> Response:
+    """The network tells of a new card: {"exp_year": 2040}."""
+    method = _happens(lambda book: book.renew(method_id, int(_said("exp_year") or 0)))
+    return reply(200, {"id": method["id"]})
+
+
 @payers.get("/books")
 def everything() -> Response:
     """All intents, charges and refunds, oldest first; never faulty, and without a key."""
@@ -72,13 +87,17 @@ def everything() -> Response:
 
 
 def _outcome() -> str:
+    return _said("outcome")
+
+
+def _said(name: str) -> str:
     body: Any = request.form or parsed(request.get_data())
-    return str(body.get("outcome")) if body else ""
+    return str(body.get(name)) if body else ""
 
 
-def _happens(work: Callable[[StripeBooks], Row]) -> Row:
+def _happens(work: Callable[[SavedBooks], Row]) -> Row:
     state = the_state()
-    book = StripeBooks(state.memory)
+    book = SavedBooks(state.memory)
     with state.memory.lock:
         row = work(book)
     for event in book.events:
