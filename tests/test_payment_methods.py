@@ -11,12 +11,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from payment_service.services import comparing_methods
-from tests.books import execute, rows
+from tests.books import execute, row, rows
 from tests.fixtures import MakeApp, a_key, a_number, an_order
 from tests.patience import CLOCKLESS
+from tests.sandbox_calls import arm
 from tests.sandbox_calls import post as told
 from tests.sandbox_server import Sandbox
-from tests.stripe_calls import KEY, listed
+from tests.stripe_calls import KEY, ask, listed
 from tests.tokens import SECURED, a_token, bearing
 
 ME = "/v1/customers/me"
@@ -120,3 +121,231 @@ def test_a_card_is_saved_and_charged_without_its_payer(
     assert token not in answer.text
     kept = str(rows(app, "SELECT * FROM payments WHERE user_id = :u", u=rider))
     assert token not in kept
+
+
+def test_what_is_said_twice_is_saved_once(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    rider = a_number()
+    first = saved(app, client, sandbox, rider)
+    hastened(app, rider)
+    compare(app)
+    assert of(client, rider) == [first]
+
+
+def hastened(app: Flask, rider: int) -> None:
+    execute(
+        app,
+        "UPDATE provider_customers SET due_at = now() FROM customers c"
+        " WHERE c.customer_id = provider_customers.customer_id AND c.user_id = :u",
+        u=rider,
+    )
+
+
+def test_one_method_is_the_default(app: Flask, client: FlaskClient, sandbox: Sandbox) -> None:
+    rider = a_number()
+    old = saved(app, client, sandbox, rider)
+    new = saved(app, client, sandbox, rider, card="pm_card_mastercard")
+    for method in (old, new):
+        path = f"{MINE}/{method['payment_method_id']}/default"
+        assert client.post(path, headers=as_rider(rider)).json == method | {"is_default": True}
+    assert [one["is_default"] for one in of(client, rider)] == [True, False]
+
+
+def test_a_stranger_neither_sees_nor_moves_it(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    rider, other = a_number(), a_number()
+    method = saved(app, client, sandbox, rider)
+    customer = client.get(ME, headers=as_rider(rider)).json["customer_id"]
+    theirs = client.get(ME, headers=as_rider(other)).json["customer_id"]
+    number, stranger = method["payment_method_id"], as_rider(other)
+    assert of(client, other) == []
+    for whose in ("me", customer, theirs):
+        path = f"/v1/customers/{whose}/payment-methods"
+        for verb, where in (
+            (client.post, f"{path}/{number}/default"),
+            (client.delete, f"{path}/{number}"),
+        ):
+            answer = verb(where, headers=stranger)
+            assert answer.status_code in (403, 404), where
+            if whose == "me":
+                assert answer.json["code"] == "payment_method_not_found"
+    for answer in (
+        client.get(f"/v1/customers/{customer}/payment-methods", headers=stranger),
+        client.delete(f"/v1/customers/{theirs}/payment-methods/{number}", headers=SERVICE),
+        client.post(f"/v1/customers/{theirs}/payment-methods/{number}/default", headers=SERVICE),
+        charge(client, method, user_id=other),
+        charge(client, method, user_id=other, rider_id=rider),
+        charge(client, method),
+    ):
+        assert answer.status_code == 404, answer.text
+    assert of(client, rider) == [method]
+    assert charge(client, method, rider_id=rider).status_code == 201
+
+
+def test_a_pending_payment_of_another_user_is_not_charged_by_it(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    rider, order = a_number(), a_number()
+    method = saved(app, client, sandbox, rider)
+    body = {"order_id": order, "user_id": a_number(), "amount": "100.00"}
+    pending = client.post("/v1/payments", json=body, headers=SERVICE).json
+    by_id = client.post(
+        f"/v1/payments/{pending['payment_id']}/charge",
+        json={"payment_method_id": method["payment_method_id"]},
+        headers={"Idempotency-Key": a_key(), **SERVICE},
+    )
+    by_order = charge(client, method, order_id=order, rider_id=rider, amount="100.00")
+    assert [answer.status_code for answer in (by_id, by_order)] == [404, 404]
+
+
+def test_a_token_and_a_method_are_too_much(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    rider = a_number()
+    method = saved(app, client, sandbox, rider)
+    answer = charge(client, method, user_id=rider, payment_token="pm_card_visa")
+    assert (answer.status_code, [*answer.json["errors"]]) == (422, ["payment_method_id"])
+
+
+def test_who_must_be_asked_is_told_to_come_back(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    rider = a_number()
+    method = saved(app, client, sandbox, rider, card="pm_card_authenticationRequired")
+    answer = charge(client, method, user_id=rider)
+    assert (answer.status_code, answer.json["failure_code"]) == (402, "authentication_required")
+
+
+def test_a_method_that_was_taken_away_is_charged_no_more(
+    app: Flask, client: FlaskClient, sandbox: Sandbox
+) -> None:
+    rider = a_number()
+    method = saved(app, client, sandbox, rider)
+    path = f"{MINE}/{method['payment_method_id']}"
+    assert client.delete(path, headers=as_rider(rider)).status_code == 204
+    assert client.delete(path, headers=as_rider(rider)).status_code == 404
+    assert charge(client, method, user_id=rider).status_code == 404
+    assert of(client, rider)[0]["status"] == "DETACHED"
+    assert kept(app, method)["token"] is None
+    hastened(app, rider)
+    compare(app)
+    assert of(client, rider)[0]["status"] == "DETACHED"
+
+
+def kept(app: Flask, method: dict[str, Any]) -> dict[str, Any]:
+    number = method["payment_method_id"]
+    return row(app, "SELECT * FROM payment_methods WHERE payment_method_id = :n", n=number)
+
+
+LOST = ("do_and_lose_answer", "do_and_500", "do_and_503", "half_body", "garbage_200")
+NOT_DONE = ("reset_before_reading", "fail_500", "fail_503", "half_body_not_done")
+LATER = ("too_many_requests", "arrive_late")
+
+
+@pytest.mark.parametrize("fault", [*LOST, *NOT_DONE, *LATER])
+def test_a_detach_without_an_answer_is_done_later(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, fault: str
+) -> None:
+    rider = a_number()
+    token = brings(sandbox, begun(client, rider))
+    compare(app)
+    (method,) = of(client, rider)
+    arm(sandbox, "detach", fault, ms=10)
+    path = f"{MINE}/{method['payment_method_id']}"
+    assert client.delete(path, headers=as_rider(rider)).status_code == 204
+    assert of(client, rider)[0]["status"] == "DETACHED"
+    assert charge(client, method, user_id=rider).status_code == 404
+    for _ in range(3):
+        compare(app)
+    assert kept(app, method)["token"] is None
+    assert ask(sandbox, "GET", f"/v1/payment_methods/{token}").json()["customer"] is None
+
+
+@pytest.mark.parametrize("operation", ["customer", "setup"])
+@pytest.mark.parametrize("fault", [*LOST, *NOT_DONE, *LATER])
+def test_a_setup_under_each_fault_makes_one_customer(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, operation: str, fault: str
+) -> None:
+    rider = a_number()
+    arm(sandbox, operation, fault, ms=10)
+    answer = client.post(MINE, json={}, headers=as_rider(rider))
+    assert answer.status_code in (201, 503), answer.text
+    if answer.status_code == 503:
+        assert answer.json["code"] == "provider_unavailable"
+        answer = client.post(MINE, json={}, headers=as_rider(rider))
+    brings(sandbox, answer.json)
+    compare(app)
+    assert len(of(client, rider)) == 1
+    customer = client.get(ME, headers=as_rider(rider)).json["customer_id"]
+    there = [
+        one
+        for one in listed(sandbox, "customers")
+        if (one.get("metadata") or {}).get("reference") == f"CUS-{customer}"
+    ]
+    assert len(there) == 1
+
+
+@pytest.mark.parametrize("fault", ["lookup_unavailable", "do_and_500", "garbage_200"])
+def test_a_list_that_is_not_told_takes_nothing_away(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, fault: str
+) -> None:
+    rider = a_number()
+    method = saved(app, client, sandbox, rider)
+    hastened(app, rider)
+    arm(sandbox, "lookup", fault)
+    assert compare(app)["failed"] == 1
+    assert of(client, rider) == [method]
+
+
+def test_what_an_older_list_said_is_not_written(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the list and its writing another one is asked for, and says more."""
+    rider = a_number()
+    setup = begun(client, rider)
+    asked = comparing_methods._seen
+
+    def slowly(*about: Any) -> Any:
+        seen = asked(*about)
+        monkeypatch.setattr(comparing_methods, "_seen", asked)
+        brings(sandbox, setup)
+        compare(app)
+        return seen
+
+    monkeypatch.setattr(comparing_methods, "_seen", slowly)
+    compare(app)
+    assert [one["status"] for one in of(client, rider)] == ["ACTIVE"]
+
+
+@pytest.mark.parametrize("fault", [None, *LOST, *NOT_DONE, *LATER])
+def test_an_erased_customer_is_erased_at_the_provider(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, fault: str | None
+) -> None:
+    rider = a_number()
+    token = brings(sandbox, begun(client, rider))
+    compare(app)
+    (method,) = of(client, rider)
+    customer = client.get(ME, headers=as_rider(rider)).json["customer_id"]
+    path = f"/v1/customers/{customer}"
+    assert client.delete(path, headers=SERVICE).status_code == 202
+    assert client.delete(path, headers=SERVICE).status_code == 202
+    assert client.get(path, headers=SERVICE).status_code == 404
+    assert charge(client, method, user_id=rider).status_code == 404
+    if fault:
+        arm(sandbox, "erase", fault, ms=10)
+    for _ in range(3):
+        compare(app)
+    assert client.delete(path, headers=SERVICE).status_code == 404
+    assert ask(sandbox, "GET", f"/v1/payment_methods/{token}").json()["customer"] is None
+    there = row(app, "SELECT * FROM provider_customers WHERE customer_id = :c", c=customer)
+    assert there["erased_at"] is not None
+    assert kept(app, method)["last4"] is None
+
+
+def test_without_a_provider_that_keeps_methods_it_says_so(make_app: MakeApp) -> None:
+    client = make_app(**SECURED).test_client()
+    for body in ({}, {"provider": "sandbox"}):
+        answer = client.post(MINE, json=body, headers=as_rider(a_number()))
+        assert (answer.status_code, answer.json["code"]) == (422, "not_supported_by_provider")
