@@ -311,16 +311,16 @@ def test_what_an_older_list_said_is_not_written(
     """Between the list and its writing another one is asked for, and says more."""
     rider = a_number()
     setup = begun(client, rider)
-    asked = comparing_methods._seen
+    asked = comparing_methods.seen_there
 
     def slowly(*about: Any) -> Any:
         seen = asked(*about)
-        monkeypatch.setattr(comparing_methods, "_seen", asked)
+        monkeypatch.setattr(comparing_methods, "seen_there", asked)
         brings(sandbox, setup)
         compare(app)
         return seen
 
-    monkeypatch.setattr(comparing_methods, "_seen", slowly)
+    monkeypatch.setattr(comparing_methods, "seen_there", slowly)
     compare(app)
     assert [one["status"] for one in of(client, rider)] == ["ACTIVE"]
 

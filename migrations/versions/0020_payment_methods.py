@@ -52,7 +52,7 @@ def upgrade() -> None:
             "provider",
             "account",
             "provider_customer_id",
-            name=op.f("uq_provider_customers_provider"),
+            name=op.f("uq_provider_customers_provider_account_provider_customer_id"),
         ),
     )
     op.create_index(
@@ -74,7 +74,10 @@ def upgrade() -> None:
         _of_customer("method_setups"),
         sa.PrimaryKeyConstraint("setup_id", name=op.f("pk_method_setups")),
         sa.UniqueConstraint(
-            "provider", "account", "provider_setup_id", name=op.f("uq_method_setups_provider")
+            "provider",
+            "account",
+            "provider_setup_id",
+            name=op.f("uq_method_setups_provider_account_provider_setup_id"),
         ),
     )
     op.create_index(
@@ -112,7 +115,10 @@ def upgrade() -> None:
         _of_customer("payment_methods"),
         sa.PrimaryKeyConstraint("payment_method_id", name=op.f("pk_payment_methods")),
         sa.UniqueConstraint(
-            "provider", "account", "token_mark", name=op.f("uq_payment_methods_provider")
+            "provider",
+            "account",
+            "token_mark",
+            name=op.f("uq_payment_methods_provider_account_token_mark"),
         ),
     )
     op.create_index("ix_payment_methods_customer", "payment_methods", ["customer_id"])

@@ -13,7 +13,9 @@ from payment_service.schemas import fields as own
 from payment_service.schemas.commands import CommandInBody
 
 
-class _AddMethodSchema(CommandInBody):
+class AddPaymentMethodSchema(CommandInBody):
+    """Where a method is to be saved."""
+
     makes: ClassVar[type[Any]] = AddMethod
     body_optional = True
 
@@ -25,11 +27,7 @@ class _AddMethodSchema(CommandInBody):
     )
 
 
-class AddPaymentMethodSchema(_AddMethodSchema):
-    """Where a method is to be saved."""
-
-
-class AddMyPaymentMethodSchema(_AddMethodSchema):
+class AddMyPaymentMethodSchema(AddPaymentMethodSchema):
     """Where a method is to be saved."""
 
 

@@ -20,7 +20,7 @@ from payment_service.providers.contract import NotSent, OutcomeUnknown
 from payment_service.providers.saved_methods import SavedMethod, SavedMethods
 from payment_service.services import provider_customers
 from payment_service.services.moves.operations import providers
-from payment_service.services.provider_customers import THERE, WATCHED
+from payment_service.services.provider_customers import CUSTOMER, THERE, WATCHED
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ _NEXT_ID = text("SELECT nextval(pg_get_serial_sequence('payment_methods', 'payme
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """What the provider said, of one moment."""
 
     methods: list[SavedMethod]
@@ -92,7 +92,7 @@ def _erase(row: RowMapping, keeper: SavedMethods) -> None:
 
 def _compare(row: RowMapping, keeper: SavedMethods) -> None:
     _detach_left(row, keeper)
-    seen = _seen(row, keeper)
+    seen = seen_there(row, keeper)
     with db.engine.begin() as connection:
         # Older than what another one has asked since: then that one writes.
         this = and_(_same(row), THERE.c.version == row["version"])
@@ -108,7 +108,7 @@ def _compare(row: RowMapping, keeper: SavedMethods) -> None:
         connection.execute(update(THERE).where(this).values(due_at=again))
 
 
-def _seen(row: RowMapping, keeper: SavedMethods) -> _Seen:
+def seen_there(row: RowMapping, keeper: SavedMethods) -> Seen:
     """Setups first: what one that is done has brought is in the list that is asked for after it."""
     with db.engine.connect() as connection:
         open_ = select(SETUP).where(_whose(SETUP, row), SETUP.c.status == SetupStatus.OPEN)
@@ -122,7 +122,7 @@ def _seen(row: RowMapping, keeper: SavedMethods) -> _Seen:
         if status is not SetupStatus.OPEN:
             ended[setup.setup_id] = status
     methods = keeper.saved_methods(row["provider_customer_id"])
-    return _Seen(methods, ended, still_open=len(ended) < len(setups))
+    return Seen(methods, ended, still_open=len(ended) < len(setups))
 
 
 def _detach_left(row: RowMapping, keeper: SavedMethods) -> None:
@@ -188,6 +188,22 @@ def forget(connection: Connection, customer_id: int) -> None:
     gone = {"status": MethodStatus.DETACHED, "is_default": False, "token": None}
     emptied = dict.fromkeys(("brand", "last4", "exp_month", "exp_year", "fingerprint"))
     connection.execute(this.values(**gone, **emptied))
+
+
+def after_restore(connection: Connection) -> None:
+    """What is saved is compared anew, because much may have changed since the backup; of who was
+    erased since, it is erased."""
+    connection.execute(
+        update(THERE).where(THERE.c.erased_at.is_(None)).values(due_at=func.clock_timestamp())
+    )
+    gone = select(CUSTOMER.c.customer_id).where(CUSTOMER.c.erased_at.is_not(None))
+    for customer_id in connection.execute(
+        gone.join(THERE, THERE.c.customer_id == CUSTOMER.c.customer_id).where(
+            THERE.c.erase_asked_at.is_(None)
+        )
+    ).scalars():
+        provider_customers.erase(connection, customer_id)
+        forget(connection, customer_id)
 
 
 def mark_of(token: str) -> bytes:
