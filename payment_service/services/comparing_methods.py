@@ -47,7 +47,7 @@ _NEXT_ID = text("SELECT nextval(pg_get_serial_sequence('payment_methods', 'payme
 
 
 @dataclass(frozen=True)
-class Seen:
+class Compared:
     """What the provider said, of one moment."""
 
     methods: list[SavedMethod]
@@ -108,7 +108,7 @@ def _compare(row: RowMapping, keeper: SavedMethods) -> None:
         connection.execute(update(THERE).where(this).values(due_at=again))
 
 
-def seen_there(row: RowMapping, keeper: SavedMethods) -> Seen:
+def seen_there(row: RowMapping, keeper: SavedMethods) -> Compared:
     """Setups first: what one that is done has brought is in the list that is asked for after it."""
     with db.engine.connect() as connection:
         open_ = select(SETUP).where(_whose(SETUP, row), SETUP.c.status == SetupStatus.OPEN)
@@ -122,7 +122,7 @@ def seen_there(row: RowMapping, keeper: SavedMethods) -> Seen:
         if status is not SetupStatus.OPEN:
             ended[setup.setup_id] = status
     methods = keeper.saved_methods(row["provider_customer_id"])
-    return Seen(methods, ended, still_open=len(ended) < len(setups))
+    return Compared(methods, ended, still_open=len(ended) < len(setups))
 
 
 def _detach_left(row: RowMapping, keeper: SavedMethods) -> None:
