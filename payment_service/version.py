@@ -2,6 +2,6 @@
 
 VERSION = "0.1.0"
 
-SCHEMA = "0020"
+SCHEMA = "0021"
 """The newest migration that this code needs. A newer one does no harm: each works with the code
 that runs before it."""

@@ -125,6 +125,10 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
         ('refund_requests', 'decision'), ('payment_notes', 'text'), ('events', 'reason'),
         ('events', 'body'), ('events', 'snapshot'), ('webhooks', 'body'), ('webhooks', 'headers'),
         ('webhook_refusals', 'address'), ('audit_log', 'address'), ('audit_log', 'reason'),
+        ('customers', 'name'), ('customers', 'email'), ('customers', 'phone'),
+        ('customers', 'email_lookup'), ('customers', 'phone_lookup'),
+        ('payment_methods', 'token'), ('payment_methods', 'token_mark'),
+        ('payment_methods', 'last4'), ('payment_methods', 'fingerprint'),
         ('audit_log', 'body'), ('jobs', 'what'), ('jobs', 'address'), ('job_items', 'said')
     )
 GROUP BY c.oid

@@ -16,6 +16,7 @@ from payment_service.api import (
     limits,
     metrics_guard,
     pay,
+    payment_methods,
     payments,
     providers,
     receipts,
@@ -62,6 +63,15 @@ ROUTES: tuple[tuple[Blueprint, str, auth.Rules], ...] = (
             **dict.fromkeys(("get_mine", "change_mine"), RIDERS),
             "get": Scope.READ,
             **dict.fromkeys(("find", "erase"), Scope.ADMIN),
+        },
+    ),
+    (
+        payment_methods.blueprint,
+        "/v1",
+        {
+            **dict.fromkeys(("add_mine", "list_mine", "choose_mine", "remove_mine"), RIDERS),
+            **dict.fromkeys(("add", "choose", "remove"), Scope.WRITE),
+            "list_theirs": Scope.READ,
         },
     ),
     (providers.blueprint, "/v1", dict.fromkeys(("list_offers", "list_of_country"), OPEN)),

@@ -68,6 +68,7 @@ def find(filters: dict[str, Any]) -> Response:
 
 @blueprint.delete(f"/customers/{ID}", operation="eraseCustomer")
 @blueprint.response(204)
+@blueprint.alt_response(202, description="A provider has yet to confirm; asked again, 404 is done")
 @blueprint.refuses(404, 409)
 def erase(customer_id: int) -> Response:
     """Erase a customer
@@ -75,8 +76,8 @@ def erase(customer_id: int) -> Response:
     What is personal is gone for good, also from what was said of who paid. Payments, amounts,
     references and the audit chains stay. The user may come back, as somebody new.
     """
-    customers.erase(customer_id=customer_id, caller=caller())
-    return Response(status=204)
+    done = customers.erase(customer_id=customer_id, caller=caller())
+    return Response(status=204 if done else 202)
 
 
 def _told(customer: Customer) -> Response:

@@ -43,6 +43,7 @@ STATUS: dict[type[DomainError], int] = {
     domain.RefundNotFound: 404,
     domain.WebhookNotFound: 404,
     domain.CustomerNotFound: 404,
+    domain.PaymentMethodNotFound: 404,
     domain.UnverifiedWebhook: 400,
     domain.BadCountry: 400,
     domain.TripNotCompleted: 409,

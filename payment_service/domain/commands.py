@@ -25,11 +25,13 @@ class SentAmount:
 @dataclass(frozen=True, kw_only=True)
 class HowToCharge:
     """By what a payment is to be paid; None leaves it to the payment, or to the routes. `held`
-    holds the funds for a later capture. `said` is what is said of the payer."""
+    holds the funds for a later capture. `said` is what is said of the payer.
+    `payment_method_id` is a saved one, in place of a token."""
 
     method: Method | None = None
     provider: str | None = None
     payment_token: str | None = field(default=None, repr=False)
+    payment_method_id: int | None = None
     held: bool = False
     said: Said | None = None
 

@@ -67,6 +67,12 @@ class MethodNotSupported(InvalidRequest):
     code = "method_not_supported"
 
 
+class NotSupportedByProvider(InvalidRequest):
+    """The provider can't do that, or none here can."""
+
+    code = "not_supported_by_provider"
+
+
 class TripNotFound(InvalidRequest):
     """The trip service knows no such trip."""
 
@@ -108,6 +114,12 @@ class CustomerNotFound(DomainError):
     """There is no such customer."""
 
     code = "customer_not_found"
+
+
+class PaymentMethodNotFound(DomainError):
+    """There is no such saved method, it was taken away, or it is not that customer's."""
+
+    code = "payment_method_not_found"
 
 
 class CustomerBusy(DomainError):

@@ -20,12 +20,13 @@ class Stand(StrEnum):
 @dataclass(frozen=True)
 class Payer:
     """Who pays, as far as the caller said. `phone` is E.164; `customer` is the provider's id of the
-    payer."""
+    payer, and `method` its token of what the payer has saved there."""
 
     name: str | None = field(default=None, repr=False)
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     customer: str | None = field(default=None, repr=False)
+    method: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

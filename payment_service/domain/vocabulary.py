@@ -53,6 +53,22 @@ class TransactionStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class SetupStatus(StrEnum):
+    """Of the saving of a method: the payer may still bring one, has, or can't any more."""
+
+    OPEN = "OPEN"
+    DONE = "DONE"
+    OVER = "OVER"
+
+
+class MethodStatus(StrEnum):
+    """Of a saved method. EXPIRED is its card, which may be renewed; DETACHED is for good."""
+
+    ACTIVE = "ACTIVE"
+    EXPIRED = "EXPIRED"
+    DETACHED = "DETACHED"
+
+
 class RefundStatus(StrEnum):
     PENDING = "PENDING"
     SUCCESS = "SUCCESS"

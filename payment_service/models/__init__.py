@@ -21,6 +21,7 @@ from payment_service.models.operators import (
     UsedState,
 )
 from payment_service.models.payers import Payer
+from payment_service.models.payment_methods import MethodSetup, PaymentMethod, ProviderCustomer
 from payment_service.models.payments import Payment
 from payment_service.models.providers import CatalogVersion, ProviderOffer
 from payment_service.models.refund_requests import RefundRequest
@@ -46,6 +47,7 @@ __all__ = [
     "JobItem",
     "LogInTry",
     "Lookup",
+    "MethodSetup",
     "Operator",
     "OperatorInvite",
     "OperatorSession",
@@ -53,8 +55,10 @@ __all__ = [
     "Payment",
     "PaymentDay",
     "PaymentHour",
+    "PaymentMethod",
     "PaymentNote",
     "PaymentTotal",
+    "ProviderCustomer",
     "ProviderOffer",
     "Refund",
     "RefundRequest",

@@ -51,6 +51,10 @@ class Extra(StrEnum):
     """It is a Listing (providers/listing.py) too."""
     DISPUTES = "DISPUTES"
     """It tells of disputes (providers/disputes.py)."""
+    CUSTOMERS = "CUSTOMERS"
+    """It is a Customers (providers/saved_methods.py) too."""
+    SAVED_METHODS = "SAVED_METHODS"
+    """It is a SavedMethods (providers/saved_methods.py) too, and so a Customers."""
 
 
 class OutcomeUnknown(Exception):
@@ -84,6 +88,7 @@ class Operation:
 
     `is_adopted`: nobody here asked for it, so the provider has it under no reference of ours, and
     finds it by `known_as` alone.
+    `payer_is_there`: a payer who is a customer can be asked, and need not have agreed before.
     """
 
     type: TransactionType
@@ -100,6 +105,7 @@ class Operation:
     payer: Payer | None = None
     return_url: str | None = field(default=None, repr=False)
     channel: str | None = None
+    payer_is_there: bool = False
     payment_token: str | None = field(default=None, repr=False)
     description: str | None = field(default=None, repr=False)
     is_adopted: bool = False

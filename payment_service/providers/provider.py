@@ -6,7 +6,7 @@ import abc
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -135,6 +135,23 @@ class Provider(abc.ABC):
             except NotSent as error:
                 raise OutcomeUnknown(f"look-up not possible: {error}") from error
 
+    @contextmanager
+    def aside(self, verb: str, reference: str) -> Iterator[None]:
+        """Around a call that moves no money: bounded, timed and counted as the verbs are. Raises
+        NotSent where no place is free or the circuit is open."""
+        if not self.places.acquire(blocking=False):
+            raise NotSent(f"{self.name} is busy: {self.limits.concurrency} requests are open")
+        try:
+            with (
+                self.circuit.watching(OutcomeUnknown, NotSent),
+                self._measuring(verb, reference, logged=True),
+            ):
+                yield
+        except CircuitOpen as error:
+            raise NotSent(f"{self.name} is failing", retry_after=error.retry_after) from error
+        finally:
+            self.places.release()
+
     def certificate_ends(self) -> datetime | None:
         """When the certificate by which it knows us is over; None if it asks for none. Raises
         OSError and ValueError for a file that can't be read."""
@@ -180,14 +197,18 @@ class Provider(abc.ABC):
                 raise NotSent(f"the page is lost, and nobody has it: {error}") from error
             raise
 
+    def _measured(self, verb: str, operation: Operation) -> AbstractContextManager[traces.Span]:
+        logged = operation.type not in self.by_hand
+        return self._measuring(verb, operation.reference, logged=logged)
+
     @contextmanager
-    def _measured(self, verb: str, operation: Operation) -> Iterator[traces.Span]:
+    def _measuring(self, verb: str, reference: str, *, logged: bool) -> Iterator[traces.Span]:
         """Times, traces and counts one call, and logs it where somebody is asked. The token and the
         description are in no log."""
         started, ending = time.perf_counter(), "answered"
         try:
             with traces.inside(f"{self.name} {verb}") as span:
-                span.note("payment.reference", operation.reference)
+                span.note("payment.reference", reference)
                 yield span
         except (OutcomeUnknown, NotSent) as error:
             ending = "unknown" if isinstance(error, OutcomeUnknown) else "not_sent"
@@ -196,12 +217,12 @@ class Provider(abc.ABC):
         finally:
             seconds = time.perf_counter() - started
             metrics.PROVIDER_SECONDS.labels(self.name, verb, ending).observe(seconds)
-            if operation.type not in self.by_hand:
+            if logged:
                 log.info(
                     "provider_call",
                     provider=self.name,
                     verb=verb,
-                    reference=operation.reference,
+                    reference=reference,
                     ending=ending,
                     milliseconds=round(seconds * 1000, 1),
                 )

@@ -53,7 +53,8 @@ class Notice:
     a type that we do nothing with. `only_charges`: the same words are said of a hold, and mean less
     there, so a hold is looked up. `gives_back` is the provider's id of the charge that a refund is
     about, where that bears no reference of ours: somebody made it at the provider's own page.
-    `dispute` is what it says of a dispute; then it is about no request.
+    `dispute` is what it says of a dispute; then it is about no request. `customer` is the
+    provider's id of who has news of what it saved, where it is about that and not about a request.
     """
 
     event_key: str
@@ -68,6 +69,7 @@ class Notice:
     only_charges: bool = False
     gives_back: str | None = None
     dispute: TheirDispute | None = None
+    customer: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from typing import Any
 from payment_service.sandbox.refusals import Invalid
 
 MONEY = ("charge", "authorize", "capture", "void", "refund")
+SAVED = ("customer", "setup", "detach", "erase")
+"""What a provider is asked about payers; it moves no money."""
 SISTERS = ("trip", "order", "inventory", "notification", "driver", "rider")
-PROVIDER = (*MONEY, "lookup")
+PROVIDER = (*MONEY, *SAVED, "lookup")
 IDENTITY = ("discovery", "keys", "token")
 WEBHOOK = ("webhook",)
 OPERATIONS = (*PROVIDER, *SISTERS, *IDENTITY, *WEBHOOK)
@@ -35,8 +37,8 @@ _ANYWHERE = {
     "too_many_requests": "not done; answered 429 with Retry-After: 1",
     "slow": "done and answered, ms late (default 2000)",
 }
-_MONEY_ONLY = {
-    "decline": "declined with code (default do_not_honor), and booked as declined",
+_MONEY_ONLY = {"decline": "declined with code (default do_not_honor), and booked as declined"}
+_CHANGES_ONLY = {
     "forget_idempotency": "the next repeat of a reference is done once more",
     "arrive_late": "kept, connection reset, done only after ms (default 2000)",
 }
@@ -67,6 +69,7 @@ _WEBHOOK_ONLY = {
 }
 _ONLY = (
     (_MONEY_ONLY, MONEY),
+    (_CHANGES_ONLY, (*MONEY, *SAVED)),
     (_LOOKUP_ONLY, ("lookup",)),
     (_IDENTITY_ONLY, IDENTITY),
     (_KEYS_ONLY, ("keys",)),

@@ -200,3 +200,22 @@ CUSTOMER: dict[str, Any] = {
     "created_at": "2026-11-20T10:00:00Z",
     "updated_at": "2026-11-20T10:00:00Z",
 }
+
+SETUP: dict[str, Any] = {
+    "setup_id": 5,
+    "status": "REQUIRES_ACTION",
+    "next_action": {"type": "sdk", "client_secret": "seti_1_secret_2", "publishable_key": "pk_1"},
+}
+
+PAYMENT_METHOD: dict[str, Any] = {
+    "payment_method_id": 7,
+    "provider": "stripe",
+    "kind": "CARD",
+    "brand": "visa",
+    "last4": "4242",
+    "exp_month": 12,
+    "exp_year": 2034,
+    "is_default": True,
+    "status": "ACTIVE",
+    "created_at": "2026-11-20T10:00:00Z",
+}

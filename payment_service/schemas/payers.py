@@ -72,6 +72,12 @@ class PayerSchema(Schema):
 class PayerInBody(CommandInBody):
     """What a charge says of its payer."""
 
+    payment_method_id = own.Id(
+        metadata={
+            "description": "What the payer has saved, in place of payment_token. It is charged"
+            " without the payer; with return_url the payer is there, and may be asked"
+        }
+    )
     payer = OneOf(PayerSchema)
     return_url = own.PlainText(
         longest=2000,

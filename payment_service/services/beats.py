@@ -44,6 +44,7 @@ PERIODS = {
     "webhooks": 1.0,
     "disputes": 1.0,
     "listing-disputes": 3600.0,
+    "saved-methods": 1.0,
     "reaping-webhooks": 60.0,
     "reaping-hours": 60.0,
     "reaping-answers": 60.0,

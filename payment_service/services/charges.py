@@ -11,7 +11,7 @@ from payment_service.domain.errors import InvalidRequest
 from payment_service.idempotency import Key
 from payment_service.models import IdempotencyKey
 from payment_service.models.columns import sql_types
-from payment_service.services import payers, pricing, routing, takeover
+from payment_service.services import payers, payment_methods, pricing, routing, takeover
 from payment_service.services.moves import pages, retries, tokens
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction
@@ -119,6 +119,7 @@ def _begin(command: Charge, key: Key, caller: Caller) -> Move:
     payers.expect_usable(command.said)
     tokens.expect_keepable(command.payment_token)
     payment = pricing.priced(command, caller)
+    sent, command = command, payment_methods.named(command, payment)
     willing = routing.route(command, payment)
     moment = payment["created_at"]
     payment["provider"] = willing[0].name
@@ -153,7 +154,7 @@ def _begin(command: Charge, key: Key, caller: Caller) -> Move:
         with hot() as connection:
             written = begin.one(connection, values)
     except NotNullViolation:
-        return takeover.take_over_live(payment, command, key, caller)
+        return takeover.take_over_live(payment, sent, key, caller)
     if written is None:
         raise idempotency.KeyTaken
     transaction_id, *claimed = written

@@ -25,7 +25,7 @@ from payment_service.models import Customer as CustomerRow
 from payment_service.models import Payer, Payment
 from payment_service.models.columns import Sealed, Secret, keyring
 from payment_service.models.keyring import NoKey, NotGenuine
-from payment_service.services import acting, audit_log
+from payment_service.services import acting, audit_log, comparing_methods, provider_customers
 
 CUSTOMER = CustomerRow.__table__
 PAYER = Payer.__table__
@@ -93,15 +93,18 @@ def find(*, filters: Mapping[str, Any]) -> list[Customer]:
         return [_read(row) for row in connection.execute(query.limit(MOST_FOUND)).mappings()]
 
 
-def erase(*, customer_id: int, caller: Caller) -> None:
+def erase(*, customer_id: int, caller: Caller) -> bool:
     """Takes away what is personal of the customer, and of who paid its payments; payments, amounts,
-    references and chains stay. Raises CustomerNotFound, and CustomerBusy while one of its payments
-    waits for the payer, whose name the provider may still ask for; of operators also what
-    acting.hold raises. Commits."""
+    references and chains stay. Whether it is done: where a provider knows the customer, the worker
+    has it erased there, and asks until that is confirmed. Raises CustomerNotFound, and CustomerBusy
+    while one of its payments waits for the payer, whose name the provider may still ask for; of
+    operators also what acting.hold raises. Commits."""
     with db.engine.begin() as connection:
         locked = select(CUSTOMER).where(CUSTOMER.c.customer_id == customer_id).with_for_update()
         row = connection.execute(locked).mappings().one_or_none()
         if row is None or row["user_id"] is None:
+            if provider_customers.is_being_erased(connection, customer_id):
+                return False
             raise _not_found(customer_id)
         _forget_payers(connection, row["user_id"])
         if caller.actor is Actor.OPERATOR:
@@ -123,6 +126,9 @@ def erase(*, customer_id: int, caller: Caller) -> None:
             object=f"customer:{customer_id}",
             connection=connection,
         )
+        provider_customers.erase(connection, customer_id)
+        comparing_methods.forget(connection, customer_id)
+        return not provider_customers.is_being_erased(connection, customer_id)
 
 
 def _of_user(connection: Connection, user_id: int) -> RowMapping:

@@ -21,6 +21,7 @@ from payment_service.domain.vocabulary import (
 from payment_service.providers.contract import Outcome, OutcomeUnknown, Result
 from payment_service.providers.provider import Provider, believable
 from payment_service.providers.webhooks import Notice, Trust
+from payment_service.services import provider_customers
 from payment_service.services.moves import evidence, outcomes, rows, unasked, unsure
 from payment_service.services.moves.hastening import hasten
 from payment_service.services.moves.operations import operation_of
@@ -55,6 +56,8 @@ def apply(
 ) -> Applied:
     """Takes in what the notice says, in the connection's transaction, which must end soon: it locks
     the payment. No provider is asked."""
+    if notice.customer is not None:
+        return _of_customer(connection, provider, notice, trust)
     request = find(connection, provider=provider.name, notice=notice, trust=trust)
     if request is None:
         beside = unasked.take(connection, provider.name, notice, trust, caller)
@@ -106,6 +109,18 @@ def find(connection: Connection, *, provider: str, notice: Notice, trust: Trust)
         return None
     found = connection.execute(query.limit(1)).one_or_none()
     return None if found is None else Request(found.payment_id, found.number)
+
+
+def _of_customer(
+    connection: Connection, provider: Provider, notice: Notice, trust: Trust
+) -> Applied:
+    """News of what a customer has saved: it is looked up, and nothing else follows from it."""
+    if notice.mismatch is not None:
+        return Applied(WebhookStatus.MISMATCH, None, notice.mismatch)
+    if trust is not Trust.SIGNED or notice.customer is None:
+        return Applied(WebhookStatus.NO_NEWS)
+    known = provider_customers.hasten(connection, provider=provider.name, known_as=notice.customer)
+    return Applied(WebhookStatus.APPLIED if known else WebhookStatus.NO_NEWS)
 
 
 class _Mismatch(Exception):

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, text
 
 from payment_service.extensions import db
 from payment_service.models import Customer, Payer
+from payment_service.services import comparing_methods
 from payment_service.services.replaced_database import PAGE, putting
 
 CUSTOMER = Customer.__table__
@@ -25,7 +26,11 @@ _SAME = text("""
 def bring_people_back(replaced: Connection) -> int:
     """How many customers the replaced database has."""
     _bring(replaced, PAYER)
-    return _bring(replaced, CUSTOMER)
+    came = _bring(replaced, CUSTOMER)
+    with db.engine.begin() as connection:
+        if connection.scalar(_THERE, {"name": "provider_customers"}):
+            comparing_methods.after_restore(connection)
+    return came
 
 
 def _bring(replaced: Connection, table: Table) -> int:

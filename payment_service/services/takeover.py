@@ -14,7 +14,7 @@ from payment_service.domain.states import Verdict
 from payment_service.domain.vocabulary import PaymentStatus
 from payment_service.extensions import db
 from payment_service.idempotency import Key
-from payment_service.services import amounts, payers, pending, pricing, routing
+from payment_service.services import amounts, payers, payment_methods, pending, pricing, routing
 from payment_service.services.moves import due, retries, rows, steps, tokens, transitions
 from payment_service.services.moves.answers import Ended
 from payment_service.services.moves.operations import new_transaction, next_number
@@ -133,6 +133,7 @@ def _take_over(
     """Begins the charge of a PENDING payment: `standing` as the connection holds it locked, `asked`
     as it shall be."""
     pricing.expect_driver(asked, asked["method"])
+    command = payment_methods.named(command, asked, connection)
     willing = routing.route(command, asked)
     token = command.payment_token or asked["payment_token"]
     asked["payment_token"] = tokens.to_charge_with(token)

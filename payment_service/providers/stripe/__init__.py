@@ -49,10 +49,10 @@ from payment_service.providers.contract import (
     Result,
 )
 from payment_service.providers.listing import Listed
-from payment_service.providers.provider import Provider
 from payment_service.providers.stripe import asking, declines, disputes, events, listing, reading
 from payment_service.providers.stripe.answers import error_in, only_read, shown, understood
 from payment_service.providers.stripe.pages import Pages
+from payment_service.providers.stripe.saved import SavedAtStripe
 from payment_service.providers.stripe.transport import client, is_live
 from payment_service.providers.webhooks import Incoming, Notices, Receipt
 
@@ -65,12 +65,12 @@ _NEVER_TAKEN = {"IQD", "LYD", "ISK", "MGA", "UGX"}
 """Not Stripe's, the first two; the others it counts in another unit than ISO 4217 (o)."""
 
 
-class StripeProvider(Provider):
+class StripeProvider(SavedAtStripe):
     """Our reference is its idempotency key, and stands in the metadata of what was asked for."""
 
     name = "stripe"
     methods = frozenset({Method.CARD})
-    capabilities = frozenset(TransactionType) | {Extra.LISTING, Extra.DISPUTES}
+    capabilities = frozenset(TransactionType) | frozenset(Extra)
     currencies = frozenset(money.EXPONENTS) - _NEVER_TAKEN
     # Thousandths whose last digit is 0 (?).
     steps: Mapping[str, int] = MappingProxyType(

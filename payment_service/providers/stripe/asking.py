@@ -13,7 +13,7 @@ EXPAND = ("latest_charge.balance_transaction",)
 
 def intent_for(operation: Operation) -> dict[str, Any]:
     """What a charge, or a hold, is asked for with. A payer who is a customer has agreed to be
-    charged without being there; with no token, the payer's app brings the card."""
+    charged without being there, unless it is; with no token, the payer's app brings the card."""
     customer = operation.payer.customer if operation.payer else None
     charge = operation.type is TransactionType.CHARGE
     asked: dict[str, Any] = {
@@ -27,7 +27,8 @@ def intent_for(operation: Operation) -> dict[str, Any]:
         "customer": customer,
     }
     if operation.payment_token is not None:
-        there = {"off_session": True} if customer else {"return_url": operation.return_url}
+        alone = customer and not operation.payer_is_there
+        there = {"off_session": True} if alone else {"return_url": operation.return_url}
         asked |= {"confirm": True, "payment_method": operation.payment_token, **there}
     return {name: value for name, value in asked.items() if value is not None}
 

@@ -42,12 +42,14 @@ def read(
         event_key, kind = event["id"], event["type"]
         if not (isinstance(event_key, str) and isinstance(kind, str) and event_key):
             raise ValueError("no event")
-        notice = Notice(event_key, kind, taken=kind in READERS)
+        notice = Notice(event_key, kind, taken=kind in READERS or kind in SAVED)
         if event.get("account") is not None:
             notice = replace(notice, mismatch="account")
         elif event["livemode"] is not live:
             notice = replace(notice, mismatch="mode")
-        if notice.taken:
+        if kind in SAVED:
+            notice = replace(notice, customer=_customer(event))
+        elif notice.taken:
             notice = replace(notice, reference=_reference(event))
             # Of another version nothing but that is believed: its objects have other fields.
             if event["api_version"] == version:
@@ -87,6 +89,15 @@ def _reference(event: Found) -> str | None:
     if kind in ("payment_intent.canceled", "charge.refunded") and _is_ours(key, named):
         return key
     return named
+
+
+def _customer(event: Found) -> str | None:
+    """Whose saved card it is about. One that was detached is nobody's any more; of whom it was is
+    in what it was before."""
+    data = event["data"]
+    found = {**data["object"], **(data.get("previous_attributes") or {})}
+    whose = found.get("customer")
+    return whose if isinstance(whose, str) else None
 
 
 def _is_ours(key: str | None, named: str | None) -> bool:
@@ -169,16 +180,23 @@ READERS: Mapping[str, Callable[[Notice, Found, str | None], Notice]] = {
 }
 """The types that are taken; docs/providers.md names them for whoever sets up the endpoint."""
 
+SAVED = frozenset(
+    {
+        "setup_intent.succeeded",
+        *(f"payment_method.{word}" for word in ("attached", "detached", "automatically_updated")),
+    }
+)
+"""The types that are taken as news of what a customer has saved."""
+
 TYPES = frozenset(
     {
         *READERS,
+        *SAVED,
         *(
             f"customer.subscription.{word}"
             for word in ("created", "updated", "deleted", "paused", "resumed")
         ),
         *(f"invoice.{word}" for word in ("paid", "payment_failed", "payment_action_required")),
-        "setup_intent.succeeded",
-        *(f"payment_method.{word}" for word in ("detached", "automatically_updated")),
         *(f"payout.{word}" for word in ("paid", "failed", "reconciliation_completed")),
     }
 )

@@ -39,6 +39,11 @@ class Pages:
         """As `intents`."""
         return _all(self._v1.events.list, asked, most)
 
+    def methods_of(self, customer: str) -> Iterator[dict[str, Any]]:
+        """The cards of a customer."""
+        asked = {"customer": customer, "type": "card"}
+        return _all(self._v1.payment_methods.list, asked, MOST)
+
 
 def _all(
     ask: Callable[..., stripe.ListObject[Any]], asked: dict[str, Any], most: int | None

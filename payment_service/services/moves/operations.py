@@ -93,6 +93,8 @@ def operation_of(
     charge = outcomes.charge_of(earlier) or _ended_before(transaction, earlier)
     about = paid_twice.given_back_by(transaction, earlier) or charge
     pays = transaction["type"] in ASKS
+    payer = said.payer if said else None
+    token = (payer and payer.method) or of_charge(payment["payment_token"])
     return Operation(
         type=TransactionType(transaction["type"]),
         reference=transaction["reference"],
@@ -105,10 +107,11 @@ def operation_of(
         charge_reference=charge["reference"] if charge else None,
         provider_reference=about["provider_reference"] if about else None,
         charge_amount=about["amount"] if about else None,
-        payer=said.payer if said else None,
+        payer=payer,
         return_url=links.of_return(payment["payment_id"]) if pays else None,
         channel=said.channel if said else None,
-        payment_token=of_charge(payment["payment_token"]) if pays else None,
+        payer_is_there=said is not None and said.return_url is not None,
+        payment_token=token if pays else None,
         description=payment["description"],
         is_adopted=transaction["cause"] == ADOPTED,
     )

@@ -11,6 +11,7 @@ from payment_service.sandbox.memory import Memory, Row
 
 INTENTS, CHARGES, BALANCE = "stripe.intents", "stripe.charges", "stripe.balance"
 REFUNDS, EVENTS, DISPUTES = "stripe.refunds", "stripe.events", "stripe.disputes"
+METHODS, CARDS = "stripe.methods", "stripe.cards"
 
 
 class StripeBooks:
@@ -29,16 +30,16 @@ class StripeBooks:
         asked = asking.of_intent(form)
         if form.get("confirm") != "true":
             return self._write(objects.intent(asked))
-        _expect_card(form)
-        return self._tried(objects.intent(asked), form, whim)
+        card = self._card(form)
+        return self._tried(objects.intent(asked), form, card, whim)
 
     def confirm(self, intent_id: str, form: dict[str, Any], whim: Whim = NO_WHIM) -> Row:
         """Another try: by us, or by a payer who holds the client_secret."""
         asking.expect_known(form, asking.CONFIRM)
         intent = self.find(INTENTS, intent_id, "intent")
         self._expect(intent, "requires_payment_method", "requires_confirmation")
-        _expect_card(form)
-        return self._tried(intent, form, whim)
+        card = self._card(form)
+        return self._tried(intent, form, card, whim)
 
     def capture(self, intent_id: str, form: dict[str, Any], whim: Whim = NO_WHIM) -> Row:
         """Takes a hold or a part of it, once; the rest is released."""
@@ -106,20 +107,20 @@ class StripeBooks:
         refund = objects.refund(asked, of=intent, status=status)
         if whim.decline:
             refund |= {"status": "failed", "failure_reason": "unknown"}
-            return self._put([(REFUNDS, refund)], refund, "refund.failed")
+            return self.put([(REFUNDS, refund)], refund, "refund.failed")
         booked = objects.booking(refund, -amount, 0, "refund")
         refund["balance_transaction"] = booked["id"]
         charge = _given_back(charge, amount)
         self._happened("charge.refunded", charge)
         self._happened("refund.created", refund)
         rows = [(REFUNDS, refund), (BALANCE, booked), (CHARGES, charge)]
-        return self._put(rows, refund, "refund.updated" if status == "pending" else None)
+        return self.put(rows, refund, "refund.updated" if status == "pending" else None)
 
     def settle(self, refund_id: str, outcome: str) -> Row:
         """What the bank makes of a refund: "succeed" or "fail", also of one that had succeeded."""
         refund = self.find(REFUNDS, refund_id, "refund")
         if outcome == "succeed":
-            return self._put(
+            return self.put(
                 [(REFUNDS, done := {**refund, "status": "succeeded"})], done, "refund.updated"
             )
         failed = {**refund, "status": "failed", "failure_reason": "expired_or_canceled_card"}
@@ -128,7 +129,7 @@ class StripeBooks:
         charge = self.find(CHARGES, refund["charge"], "charge")
         rows = [(REFUNDS, failed), (BALANCE, booked)]
         rows.append((CHARGES, _given_back(charge, -refund["amount"])))
-        return self._put(rows, failed, "refund.failed")
+        return self.put(rows, failed, "refund.failed")
 
     def find(self, table: str, row_id: Any, param: str, status: int = 404) -> Row:
         """The object of that id. Raises StripeSays."""
@@ -137,9 +138,22 @@ class StripeBooks:
             raise missing(param, str(row_id), param, status)
         return row
 
-    def _tried(self, intent: Row, form: dict[str, Any], whim: Whim) -> Row:
-        token = form["payment_method"]
-        intent = {**intent, "payment_method": token, "last_payment_error": None}
+    def _card(self, form: dict[str, Any]) -> str:
+        """The test card by which it behaves: the one that is named, or that was saved, for the
+        same customer. Raises StripeSays."""
+        token = str(form.get("payment_method"))
+        method = self._memory.get(METHODS, token)
+        if method is None and token not in cards.KNOWN:
+            raise missing("PaymentMethod", token, "payment_method", 400)
+        if method is None:
+            return token
+        if method["customer"] is None or method["customer"] != form.get("customer"):
+            raise bad("The provided PaymentMethod is not this customer's.", param="payment_method")
+        return str(self.find(CARDS, token, "payment_method")["behaves"])
+
+    def _tried(self, intent: Row, form: dict[str, Any], token: str, whim: Whim) -> Row:
+        named = form["payment_method"]
+        intent = {**intent, "payment_method": named, "last_payment_error": None}
         no = cards.theirs(whim.decline) if whim.decline else cards.DECLINES.get(token)
         if no is None and token in cards.ACTS and form.get("off_session") == "true":
             no = cards.NEEDS_AUTHENTICATION
@@ -172,7 +186,7 @@ class StripeBooks:
             "latest_charge": charge["id"],
         }
         kind = "payment_intent.amount_capturable_updated"
-        return self._put([(INTENTS, intent), (CHARGES, charge)], intent, kind)
+        return self.put([(INTENTS, intent), (CHARGES, charge)], intent, kind)
 
     def _paid(self, intent: Row, amount: int) -> Row:
         held = self._memory.get(CHARGES, intent["latest_charge"] or "")
@@ -194,7 +208,7 @@ class StripeBooks:
             "latest_charge": charge["id"],
         }
         rows = [(INTENTS, intent), (CHARGES, charge), (BALANCE, booked)]
-        return self._put(rows, intent, "payment_intent.succeeded")
+        return self.put(rows, intent, "payment_intent.succeeded")
 
     def _expect(self, intent: Row, *statuses: str) -> None:
         if intent["status"] not in statuses:
@@ -205,23 +219,27 @@ class StripeBooks:
             raise StripeSays(400, told.error | {"payment_intent": intent})
 
     def _write(self, intent: Row, event: str | None = None) -> Row:
-        return self._put([(INTENTS, intent)], intent, event)
+        return self.put([(INTENTS, intent)], intent, event)
 
-    def _put(self, rows: list[tuple[str, Row]], of: Row, event: str | None) -> Row:
+    def put(
+        self,
+        rows: list[tuple[str, Row]],
+        of: Row,
+        event: str | None,
+        previous: Row | None = None,
+    ) -> Row:
+        """Writes all of it, and what happened by it, as one."""
         if event is not None:
-            self._happened(event, of)
+            self._happened(event, of, previous)
         self._memory.put_all([*rows, *((EVENTS, one) for one in self.events)])
         return of
 
-    def _happened(self, kind: str, of: Row) -> None:
+    def _happened(self, kind: str, of: Row, previous: Row | None = None) -> None:
         shown = objects.shown(of, self._memory)
-        self.events.append(objects.event(kind, shown, self._key))
-
-
-def _expect_card(form: dict[str, Any]) -> None:
-    token = form.get("payment_method")
-    if token not in cards.KNOWN:
-        raise missing("PaymentMethod", str(token), "payment_method", 400)
+        event = objects.event(kind, shown, self._key)
+        if previous is not None:
+            event["data"] |= {"previous_attributes": previous}
+        self.events.append(event)
 
 
 def _asking(intent: Row, form: dict[str, Any]) -> Row:

@@ -84,4 +84,4 @@ class DisputeBooks(StripeBooks):
 
     def _kept(self, dispute: Row, *more: tuple[str, Row]) -> Row:
         charge = {**self.find(CHARGES, dispute["charge"], "charge"), "disputed": True}
-        return self._put([(DISPUTES, dispute), (CHARGES, charge), *more], dispute, None)
+        return self.put([(DISPUTES, dispute), (CHARGES, charge), *more], dispute, None)

@@ -51,7 +51,7 @@ def _told(event: Row, lie: str | None) -> dict[str, Any]:
     of = dict(event["data"]["object"])
     if lie == "other_amount":
         of |= {name: of[name] + 1 for name in ("amount", "amount_received") if of.get(name)}
-    if lie == "other_currency":
+    if lie == "other_currency" and "currency" in of:
         of["currency"] = "sek" if of["currency"] != "sek" else "inr"
     told: dict[str, Any] = {**event, "data": {"object": of}}
     return told | ({"account": "acct_of_somebody_else"} if lie == "other_merchant" else {})

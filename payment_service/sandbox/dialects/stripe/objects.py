@@ -20,6 +20,9 @@ TABLES = {
     "re": "stripe.refunds",
     "dp": "stripe.disputes",
     "evt": "stripe.events",
+    "cus": "stripe.customers",
+    "seti": "stripe.setups",
+    "pm": "stripe.methods",
 }
 """Where the objects are, by the beginning of their ids."""
 

@@ -4,7 +4,7 @@ refund, whoever looks into the books."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, render_template, request
@@ -16,9 +16,12 @@ from payment_service.sandbox.dialects.stripe import books, events
 from payment_service.sandbox.dialects.stripe.books import StripeBooks
 from payment_service.sandbox.dialects.stripe.disputes import DisputeBooks
 from payment_service.sandbox.dialects.stripe.refusing import StripeSays
-from payment_service.sandbox.memory import Row
+from payment_service.sandbox.dialects.stripe.saved import SavedBooks
+from payment_service.sandbox.memory import Memory, Row
 from payment_service.sandbox.replies import decided_already, failed, reply
 from payment_service.sandbox.state import the_state
+
+Book = TypeVar("Book", bound=StripeBooks)
 
 payers = Blueprint("stripe_payers", __name__, url_prefix="/stripe")
 
@@ -48,7 +51,7 @@ def answer(intent_id: str) -> BaseResponse:
     """The payer's word, {"outcome": "approve" | "decline"}; a form leads back to the merchant."""
     before = StripeBooks(the_state().memory).find(books.INTENTS, intent_id, "intent")
     approves = _outcome() == "approve"
-    intent = _happens(lambda book: book.act(intent_id, approves))
+    intent = _happens(StripeBooks, lambda book: book.act(intent_id, approves))
     back = ((before["next_action"] or {}).get("redirect_to_url") or {}).get("return_url")
     if not request.form or not back:
         return reply(200, {"id": intent["id"], "status": intent["status"]})
@@ -60,7 +63,7 @@ def answer(intent_id: str) -> BaseResponse:
 @payers.post("/banks/<refund_id>")
 def settle(refund_id: str) -> Response:
     """A refund succeeds, or fails, be it days later: {"outcome": "succeed" | "fail"}."""
-    refund = _happens(lambda book: book.settle(refund_id, _outcome()))
+    refund = _happens(StripeBooks, lambda book: book.settle(refund_id, _outcome()))
     return reply(200, {"id": refund["id"], "status": refund["status"]})
 
 
@@ -68,7 +71,7 @@ def settle(refund_id: str) -> Response:
 def contest() -> Response:
     """A payer's bank opens a dispute: {"payment_intent", "amount"?, "reason"?, "inquiry"?}."""
     asked: Any = parsed(request.get_data()) or {}
-    dispute = _happens(lambda book: book.open(asked))
+    dispute = _happens(DisputeBooks, lambda book: book.open(asked))
     return reply(200, {"id": dispute["id"], "status": dispute["status"]})
 
 
@@ -76,8 +79,23 @@ def contest() -> Response:
 def go_on(dispute_id: str) -> Response:
     """It goes on: {"step": "review" | "win" | "lose" | "reinstate" | "chargeback" | "close"}."""
     asked: Any = parsed(request.get_data()) or {}
-    dispute = _happens(lambda book: book.step(dispute_id, str(asked.get("step"))))
+    dispute = _happens(DisputeBooks, lambda book: book.step(dispute_id, str(asked.get("step"))))
     return reply(200, {"id": dispute["id"], "status": dispute["status"]})
+
+
+@payers.post("/setups/<setup_id>")
+def bring(setup_id: str) -> Response:
+    """The payer's app brings a card: {"payment_method": "pm_card_visa"}."""
+    setup = _happens(SavedBooks, lambda book: book.bring(setup_id, _said("payment_method")))
+    return reply(200, {"id": setup["id"], "payment_method": setup["payment_method"]})
+
+
+@payers.post("/cards/<method_id>")
+def renew(method_id: str) -> Response:
+    """The network tells of a new card: {"exp_year": 2040}."""
+    year = int(_said("exp_year") or 0)
+    method = _happens(SavedBooks, lambda book: book.renew(method_id, year))
+    return reply(200, {"id": method["id"]})
 
 
 @payers.get("/books")
@@ -89,13 +107,17 @@ def everything() -> Response:
 
 
 def _outcome() -> str:
+    return _said("outcome")
+
+
+def _said(name: str) -> str:
     body: Any = request.form or parsed(request.get_data())
-    return str(body.get("outcome")) if body else ""
+    return str(body.get(name)) if body else ""
 
 
-def _happens(work: Callable[[DisputeBooks], Row]) -> Row:
+def _happens(books: Callable[[Memory], Book], work: Callable[[Book], Row]) -> Row:
     state = the_state()
-    book = DisputeBooks(state.memory)
+    book = books(state.memory)
     with state.memory.lock:
         row = work(book)
     for event in book.events:

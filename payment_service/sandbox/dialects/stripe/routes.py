@@ -12,9 +12,10 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from payment_service.sandbox.behaviours import answered
-from payment_service.sandbox.dialects.stripe import books, events, forms, lists, objects
+from payment_service.sandbox.dialects.stripe import books, events, forms, lists, objects, saved
 from payment_service.sandbox.dialects.stripe.books import StripeBooks
 from payment_service.sandbox.dialects.stripe.refusing import StripeSays, bad
+from payment_service.sandbox.dialects.stripe.saved import SavedBooks
 from payment_service.sandbox.faults import Ask, Whim
 from payment_service.sandbox.memory import Row
 from payment_service.sandbox.replies import reply
@@ -23,7 +24,7 @@ from payment_service.sandbox.state import SandboxState, the_state
 stripe = Blueprint("stripe", __name__, url_prefix="/stripe")
 
 KEYS = "stripe.keys"
-Work = Callable[[StripeBooks, dict[str, Any], Whim], Row]
+Work = Callable[[SavedBooks, dict[str, Any], Whim], Row]
 
 _at_work: set[str] = set()
 _at_work_lock = threading.Lock()
@@ -79,6 +80,32 @@ def refund() -> Response:
     return _done("refund", lambda book, form, whim: book.refund(form, whim))
 
 
+@stripe.post("/v1/customers")
+def customer() -> Response:
+    """Somebody who pays again and again."""
+    return _done("customer", lambda book, form, whim: book.customer(form, whim))
+
+
+@stripe.delete("/v1/customers/<customer_id>")
+def erase(customer_id: str) -> Response:
+    """The customer is gone, with all that it had saved."""
+    return _done("erase", lambda book, form, whim: book.erase(customer_id), customer_id)
+
+
+@stripe.post("/v1/setup_intents")
+def setup() -> Response:
+    """A method is to be saved."""
+    return _done("setup", lambda book, form, whim: book.setup(form, whim))
+
+
+@stripe.post("/v1/payment_methods/<method_id>/detach")
+def detach(method_id: str) -> Response:
+    """It is nobody's any more."""
+    return _done("detach", lambda book, form, whim: book.detach(method_id), method_id)
+
+
+@stripe.get("/v1/setup_intents/<row_id>", defaults={"table": saved.SETUPS})
+@stripe.get("/v1/payment_methods/<row_id>", defaults={"table": books.METHODS})
 @stripe.get("/v1/payment_intents/<row_id>", defaults={"table": books.INTENTS})
 @stripe.get("/v1/refunds/<row_id>", defaults={"table": books.REFUNDS})
 @stripe.get("/v1/charges/<row_id>", defaults={"table": books.CHARGES})
@@ -96,6 +123,8 @@ def one(table: str, row_id: str) -> Response:
     return answered(state, _ask(state, "lookup", row and row.get("metadata")), do)
 
 
+@stripe.get("/v1/payment_methods", defaults={"table": books.METHODS})
+@stripe.get("/v1/customers", defaults={"table": saved.CUSTOMERS})
 @stripe.get("/v1/payment_intents", defaults={"table": books.INTENTS})
 @stripe.get("/v1/refunds", defaults={"table": books.REFUNDS})
 @stripe.get("/v1/events", defaults={"table": books.EVENTS})
@@ -105,6 +134,8 @@ def several(table: str) -> Response:
     state, form = the_state(), _form(request.args)
 
     def do(whim: Whim) -> Response:
+        if "customer" in form and form["customer"] is not None:
+            saved.expect_customer(state.memory, form["customer"])
         rows, more = lists.page(state.memory.rows(table), form)
         inner = {"expand": lists.inside(form)}
         shown = [_shown(row, inner) for row in rows]
@@ -146,7 +177,7 @@ _OTHER = (
 def _carried_out(
     state: SandboxState, work: Work, form: dict[str, Any], key: str | None, whim: Whim
 ) -> Response:
-    book = StripeBooks(state.memory, key)
+    book = SavedBooks(state.memory, key)
     with state.memory.lock:
         try:
             response = _reply(200, _shown(work(book, form, whim), form))
