@@ -82,7 +82,7 @@ def _of_stripe() -> Iterator[Mutant]:
         (
             "an intent bears our reference",
             "reading",
-            "    if reference_of(found) != operation.reference:",
+            "    if reference_of(found) != (None if operation.is_adopted else operation.reference):",
             "    if False:",
             own,
         ),
@@ -874,7 +874,7 @@ MUTANTS = (
     ),
     Mutant(
         "four eyes: what was approved is not held twice",
-        f"{SERVICES}/refunds.py",
+        f"{SERVICES}/moves/refund_steps.py",
         "counted = of or approved",
         "counted = of",
         ("tests/test_four_eyes.py",),
@@ -1348,7 +1348,7 @@ MUTANTS = (
     ),
     Mutant(
         "refunds: history is not given back, its provider being nobody here",
-        f"{SERVICES}/refunds.py",
+        f"{SERVICES}/standing.py",
         "    if rows.is_history(payment):",
         "    if False:",
         ("tests/test_refunds.py",),
@@ -1376,7 +1376,7 @@ MUTANTS = (
     ),
     Mutant(
         "restore: a provider's request keeps its number",
-        f"{SERVICES}/refunds.py",
+        f"{SERVICES}/moves/refund_steps.py",
         "number=number or next_number(earlier)",
         "number=next_number(earlier)",
         (
@@ -2304,8 +2304,8 @@ MUTANTS = (
     Mutant(
         "webhooks: another merchant",
         f"{SERVICES}/notices.py",
-        "    if notice.mismatch is not None:",
-        "    if False:",
+        "    if notice.mismatch is not None:\n        raise _Mismatch",
+        "    if False:\n        raise _Mismatch",
         ("tests/test_webhooks.py::test_what_does_not_fit_moves_nothing_and_has_it_looked_up",),
     ),
     Mutant(

@@ -139,18 +139,8 @@ class Provider(abc.ABC):
     def aside(self, verb: str, reference: str) -> Iterator[None]:
         """Around a call that moves no money: bounded, timed and counted as the verbs are. Raises
         NotSent where no place is free or the circuit is open."""
-        if not self.places.acquire(blocking=False):
-            raise NotSent(f"{self.name} is busy: {self.limits.concurrency} requests are open")
-        try:
-            with (
-                self.circuit.watching(OutcomeUnknown, NotSent),
-                self._measuring(verb, reference, logged=True),
-            ):
-                yield
-        except CircuitOpen as error:
-            raise NotSent(f"{self.name} is failing", retry_after=error.retry_after) from error
-        finally:
-            self.places.release()
+        with self._in_a_place(), self._measuring(verb, reference, logged=True):
+            yield
 
     def certificate_ends(self) -> datetime | None:
         """When the certificate by which it knows us is over; None if it asks for none. Raises
@@ -171,17 +161,24 @@ class Provider(abc.ABC):
     def _guarded(self, operation: Operation, ask: Callable[[Operation], Result]) -> Result:
         if operation.type not in self.capabilities:
             return Result(Outcome.DECLINED, failure_code="method_not_supported")
+        with self._in_a_place():
+            # The last look at the clock before the request: a process that was paused since begin
+            # finds here that its time is over.
+            if datetime.now(UTC) >= operation.send_before:
+                raise NotSent("too late to send", counts=False)
+            verb = operation.type.lower()
+            with self._measured(verb, operation) as span, self._no_page(operation):
+                return _noted(span, believable(ask(operation), operation))
+
+    @contextmanager
+    def _in_a_place(self) -> Iterator[None]:
+        """Holds one of the places, watched by the circuit. Raises NotSent where none is free or the
+        circuit is open."""
         if not self.places.acquire(blocking=False):
             raise NotSent(f"{self.name} is busy: {self.limits.concurrency} requests are open")
         try:
             with self.circuit.watching(OutcomeUnknown, NotSent):
-                # The last look at the clock before the request: a process that was paused since
-                # begin finds here that its time is over.
-                if datetime.now(UTC) >= operation.send_before:
-                    raise NotSent("too late to send", counts=False)
-                verb = operation.type.lower()
-                with self._measured(verb, operation) as span, self._no_page(operation):
-                    return _noted(span, believable(ask(operation), operation))
+                yield
         except CircuitOpen as error:
             raise NotSent(f"{self.name} is failing", retry_after=error.retry_after) from error
         finally:
