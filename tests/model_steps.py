@@ -194,6 +194,7 @@ class Steps(RuleBasedStateMachine):
             payment, asked = found
             row = service_rows.find_transaction(asked, ask.number)
             earlier = [one for one in asked if one["number"] != ask.number]
+            payment["payment_token"] = paid.token  # what is kept of it is opened for a charge alone
             path, body = wire.request_for(operation_of(payment, row, earlier))
         self.world.session.post(self.world.sandbox.url + path, json=body, timeout=PATIENCE)
         self.touched.append(paid)

@@ -51,6 +51,16 @@ TABLE: dict[tuple[str, str], str | None] = {
     ("GET", "/v1/customers/{customer}"): READ,
     ("GET", "/v1/customers"): ADMIN,
     ("DELETE", "/v1/customers/{customer}"): ADMIN,
+    ("GET", "/v1/customers/me/payment-methods"): RIDERS,
+    ("POST", "/v1/customers/me/payment-methods"): RIDERS,
+    ("DELETE", "/v1/customers/me/payment-methods/{method}"): RIDERS,
+    ("POST", "/v1/customers/me/payment-methods/{method}/default"): RIDERS,
+    ("GET", "/v1/customers/{customer}/payment-methods"): READ,
+    ("POST", "/v1/customers/{customer}/payment-methods"): WRITE,
+    ("DELETE", "/v1/customers/{customer}/payment-methods/{method}"): WRITE,
+    ("POST", "/v1/customers/{customer}/payment-methods/{method}/default"): WRITE,
+    ("GET", "/v1/disputes"): READ,
+    ("GET", "/v1/disputes/{dispute}"): READ,
     ("POST", "/v1/webhooks/{provider}"): None,
     ("GET", "/v1/webhooks"): ADMIN,
     ("GET", "/v1/webhooks/{webhook}"): ADMIN,
@@ -124,6 +134,8 @@ def routes(app: Flask) -> set[tuple[str, str]]:
         "<name:provider>": "{provider}",
         "<id:webhook_id>": "{webhook}",
         "<id:customer_id>": "{customer}",
+        "<id:payment_method_id>": "{method}",
+        "<id:dispute_id>": "{dispute}",
         "<id:order_id>": "{order}",
         "<transaction_id>": "{transaction}",
         "<country>": "{country}",
@@ -212,7 +224,8 @@ def test_the_document_says_the_same(asked: FlaskClient) -> None:
     document = asked.get("/openapi.json").json
     braces = {"{payment_id}": "{id}", "{refund_id}": "{refund}", "{trip_id}": "{trip}"}
     braces |= {"{webhook_id}": "{webhook}", "{provider}": "{provider}"}
-    braces |= {"{customer_id}": "{customer}"}
+    braces |= {"{customer_id}": "{customer}", "{payment_method_id}": "{method}"}
+    braces |= {"{dispute_id}": "{dispute}"}
     braces |= {"{order_id}": "{order}", "{transaction_id}": "{transaction}"}
     for path, operations in document["paths"].items():
         ours = re.sub(r"{\w+}", lambda found: braces.get(found[0], found[0]), path)

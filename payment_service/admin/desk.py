@@ -61,7 +61,8 @@ def _shown() -> dict[str, Any]:
         "desk": found,
         "needs": [(need, _says(need), _address(need)) for need in found.needs],
         "charts": figures_shown.charts(found.figures, now().timezone),
-        "silent": len([beat for beat in found.beats if beat.is_silent]),
+        "silent": any(beat.is_silent for beat in found.beats),
+        "worker_is_silent": beats.worker_is_silent(found.beats),
     }
 
 

@@ -45,6 +45,7 @@ class Health(Page):
             circuits=desk.circuits(),
             beats=standing,
             silent=[beat for beat in standing if beat.is_silent],
+            worker_is_silent=beats.worker_is_silent(standing),
             still=STILL,
             without_worker=WITHOUT_WORKER,
             without_provider=WITHOUT_PROVIDER,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -59,6 +59,7 @@ WRITTEN_EVERY = 5.0
 PERIODS_TO_SILENCE, LEAST_SILENCE = 5, timedelta(seconds=60)
 """A beat is silent that was not written for five of its periods, and for a minute at least: it is
 written each 5 s, and a run that waits for a provider's time-out takes half a minute and is well."""
+ONCE_A_MINUTE = 60.0
 LONGEST_WALK = timedelta(hours=1)
 WALKS = frozenset({"audit-digest", "verifying"})
 """Beats that may walk over all payments; a hundred million are walked in less than an hour, at the
@@ -164,6 +165,12 @@ class Pulse:
 
 PULSE = Pulse()
 """This process's."""
+
+
+def worker_is_silent(standing: Iterable[BeatStanding]) -> bool:
+    """Whether no worker runs, as far as its beats tell: those that come each minute, or more often,
+    are all silent. One that comes each hour is not missed for some hours."""
+    return all(one.is_silent for one in standing if one.seconds <= ONCE_A_MINUTE)
 
 
 def silent_for(kind: JobKind | None = None) -> BeatStanding | None:
