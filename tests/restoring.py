@@ -20,6 +20,7 @@ from payment_service.extensions import HOT, db
 from scripts import databases, db_backup
 from tests.books import post
 from tests.fixtures import a_number
+from tests.running_service import ENCRYPTION_KEYS
 from tests.sandbox_server import Sandbox, running_sandbox
 
 
@@ -93,7 +94,9 @@ def house_on(
         monkeypatch.setenv(name, sandbox.url)
     # Not found is believed after these, and a look-up that found nothing new comes soon again.
     monkeypatch.setenv("RESOLUTION_FIRST_LOOKUP_SECONDS", "0.1")
-    app = create_app(config.load(database_url=url, log_level="ERROR"))
+    app = create_app(
+        config.load(database_url=url, log_level="ERROR", encryption_keys=ENCRYPTION_KEYS)
+    )
     app.testing = True
     found = House(url, sandbox, folder, app)
     try:

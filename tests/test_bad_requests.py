@@ -19,7 +19,7 @@ from tests.fixtures import MakeApp, StartService, a_key, an_order
 from tests.own_process import printed
 from tests.patience import PATIENCE
 from tests.refusals import JSON, Refused, assert_problem
-from tests.running_service import Service
+from tests.running_service import ENCRYPTION_KEYS, Service
 from tests.sandbox_server import reserved_port
 
 BIGINT = 2**63 - 1
@@ -576,7 +576,8 @@ def test_the_log_of_a_failure_holds_no_sent_value(bare_database: str) -> None:
         "payment_token": "looked-for-token",
     }
     script = f"assert client.post('/v1/payments', json={body!r}).status_code == 500"
-    lines = [json.loads(line) for line in printed(script, DATABASE_URL=bare_database)]
+    env = {"DATABASE_URL": bare_database, "ENCRYPTION_KEYS": ENCRYPTION_KEYS}
+    lines = [json.loads(line) for line in printed(script, **env)]
     assert [line["event"] for line in lines] == ["database_error", "request"]
     assert "INSERT INTO payments" in lines[0]["exception"]
     assert "looked-for" not in json.dumps(lines)

@@ -11,7 +11,7 @@ from flask_admin import expose
 from payment_service.admin import figures_shown
 from payment_service.admin.admission import now
 from payment_service.admin.views import Page
-from payment_service.services import desk
+from payment_service.services import beats, desk
 from payment_service.services.desk import Need, Wants
 
 OF_WANT = {

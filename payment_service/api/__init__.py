@@ -55,7 +55,7 @@ ROUTES: tuple[tuple[Blueprint, str, auth.Rules], ...] = (
         },
     ),
     (receipts.blueprint, "/v1", {"get": Scope.READ}),
-    (disputes.blueprint, "/v1", dict.fromkeys(("list_disputes", "get"), Scope.READ)),
+    (disputes.blueprint, "/v1", dict.fromkeys(("list_disputes", "get"), Scope.ADMIN)),
     (
         customers.blueprint,
         "/v1",
