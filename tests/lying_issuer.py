@@ -57,6 +57,15 @@ class LyingIssuer:
         """All tokens and codes."""
         self._codes: dict[str, dict[str, str]] = {}
 
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It answers nobody in the block, and who has asked as soon as the block ends."""
+        self.hung.clear()
+        try:
+            yield
+        finally:
+            self.hung.set()
+
     def discovered(self) -> dict[str, Any]:
         return {
             "issuer": self.url,

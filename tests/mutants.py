@@ -8,12 +8,14 @@ tests.mutants NAME ...` runs some, `--seconds N [--seed N]` a part by chance.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import random
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,10 +25,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 240.0
 """For one mutant's tests; a mutant may well hang what it breaks, and that is noticed too."""
 
+GRACE = 60.0
+"""Seconds that tests out of time have to end what they started."""
+MARK = "MUTANT_TREE"
+"""In the environment of everything that a mutant's tests start: servers have sessions of their own,
+so no process group holds them."""
 AT_ONCE = 2
 FIRST = "migrations/versions/0001_first.py"
 REFUND_REQUESTS = "migrations/versions/0012_refund_requests.py"
@@ -2870,16 +2879,8 @@ def _caught_by(mutant: Mutant) -> str | None:
             "HYPOTHESIS_STORAGE_DIRECTORY": str(tree),
             "PYTEST_ADDOPTS": "-rfE",  # the names of what failed are read from what it says
         }
-        try:
-            done = subprocess.run(
-                [*command, *mutant.tests],
-                cwd=tree,
-                env=environ,
-                capture_output=True,
-                text=True,
-                timeout=SECONDS,
-            )
-        except subprocess.TimeoutExpired:
+        done = run_in(tree, [*command, *mutant.tests], environ, SECONDS)
+        if done is None:
             return f"a test that did not end within {SECONDS:.0f} s"
         if done.returncode == 0:
             return None
@@ -2891,18 +2892,71 @@ def _caught_by(mutant: Mutant) -> str | None:
     return None
 
 
+def run_in(
+    tree: Path, command: list[str], environ: dict[str, str], seconds: float
+) -> subprocess.CompletedProcess[str] | None:
+    """What the command said in this tree; None if it did not end in time. Either way nothing that
+    it started lives on, and its temporary files are beside the tree."""
+    temporary = tree.with_name("tmp")
+    temporary.mkdir()
+    temporary.chmod(0o1777)  # PostgreSQL's own user writes there too
+    output = tree.with_name("output")
+    with output.open("w") as out:
+        started = subprocess.Popen(
+            command,
+            cwd=tree,
+            env={**environ, MARK: str(tree), "TMPDIR": str(temporary)},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        status = started.wait(seconds)
+    except subprocess.TimeoutExpired:
+        started.send_signal(signal.SIGINT)  # pytest's fixtures end what they started
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            started.wait(GRACE)
+        return None
+    finally:
+        _end(living(tree))
+        started.wait()
+    return subprocess.CompletedProcess(command, status, output.read_text())
+
+
+def living(tree: Path) -> list[psutil.Process]:
+    """Processes that were started by what `run_in` ran in this tree."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == str(tree):
+                found.append(process)
+    return found
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, left = psutil.wait_procs(processes, timeout=10)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=10)
+
+
 def _copy() -> Iterator[Path]:
-    """A copy of the tree as it stands, gone afterwards."""
+    """A copy of the tree as it stands, gone afterwards with all that stands beside it."""
     directory = Path(tempfile.mkdtemp(prefix="mutant-"))
+    directory.chmod(0o711)  # PostgreSQL's own user has to pass
+    tree = directory / "tree"
     try:
         tracked = subprocess.run(
             ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True
         ).stdout
         for name in filter(None, tracked.decode().split("\0")):
-            target = directory / name
+            target = tree / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target)
-        yield directory
+        yield tree
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -8,7 +8,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -379,21 +379,26 @@ def test_an_issuer_that_hangs_keeps_few_and_for_a_short_time(
     """Who comes by password comes in meanwhile."""
     settings = app.extensions["settings"]
     patient, hasty = SignOn(settings, PATIENCE), SignOn(settings, 0.2)
-    issuer.hung.clear()
-    monkeypatch.setitem(app.extensions, "sso", patient)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        first = [pool.submit(Visitor(panel).get, "/admin/sso") for _ in range(AT_ONCE)]
+
+    def wait_until(met: Callable[[], bool]) -> None:
         until = time.monotonic() + PATIENCE
-        while issuer.waiting < AT_ONCE:
+        while not met():
             assert time.monotonic() < until
             time.sleep(0.01)
-        assert Visitor(panel).get("/admin/sso").status_code == 503
-        assert issuer.waiting == AT_ONCE
-        assert Desk(app).join().is_in()
-        monkeypatch.setitem(app.extensions, "sso", hasty)
-        assert Visitor(panel).get("/admin/sso").status_code == 503
-        monkeypatch.setitem(app.extensions, "sso", patient)
-        issuer.hung.set()
+
+    monkeypatch.setitem(app.extensions, "sso", patient)
+    with ThreadPoolExecutor(AT_ONCE + 1) as pool:
+        with issuer.hanging():
+            first = [pool.submit(Visitor(panel).get, "/admin/sso") for _ in range(AT_ONCE)]
+            wait_until(lambda: issuer.waiting == AT_ONCE)
+            one_more = pool.submit(Visitor(panel).get, "/admin/sso")
+            wait_until(lambda: one_more.done() or issuer.waiting > AT_ONCE)
+            assert issuer.waiting == AT_ONCE
+            assert one_more.result().status_code == 503
+            assert Desk(app).join().is_in()
+            monkeypatch.setitem(app.extensions, "sso", hasty)
+            assert Visitor(panel).get("/admin/sso").status_code == 503
+            monkeypatch.setitem(app.extensions, "sso", patient)
         assert [one.result(PATIENCE).status_code for one in first] == [200] * AT_ONCE
     assert Visitor(panel).get("/admin/sso").status_code == 200
 
