@@ -174,6 +174,24 @@ def test_any_order_any_number_and_any_gap_end_the_same(
     assert fits(house, payment)
 
 
+@pytest.mark.parametrize("walk", WALKS)
+def test_older_news_moves_nothing_back(house: Flask, sandbox: Sandbox, walk: str) -> None:
+    """Nobody is asked in between, who would say how it stands."""
+    asked, steps, wanted = WALKS[walk]
+    payment = paid(house)
+    dispute = contested(sandbox, payment, **asked)
+    for what in steps:
+        step(sandbox, dispute, what)
+    told_of = news_of(sandbox, dispute)
+    hear(house, told_of[-1])
+    look_up(house)
+    first = stands(house, dispute, payment)
+    assert {name: first[name] for name in wanted} == wanted
+    for event in reversed(told_of):
+        assert hear(house, event) == "NO_NEWS"
+        assert stands(house, dispute, payment) == first
+
+
 def test_while_it_is_disputed_nothing_is_refunded(house: Flask, sandbox: Sandbox) -> None:
     payment = paid(house)
     dispute = contested(sandbox, payment, amount=4000)
