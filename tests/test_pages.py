@@ -17,8 +17,8 @@ from payment_service.domain.vocabulary import TransactionType
 from payment_service.providers import registry
 from payment_service.providers.contract import NotSent, Operation, Outcome, Result
 from payment_service.providers.sandbox import SandboxProvider
-from payment_service.services import audit, expiry, explanations, giving_back, refunds
-from payment_service.services.moves import evidence, resolution, unattended
+from payment_service.services import audit, expiry, explanations, giving_back
+from payment_service.services.moves import evidence, refund_steps, resolution, unattended
 from payment_service.services.moves import paid_twice as twice
 from payment_service.services.moves import rows as rows_of
 from tests.books import execute, payment_row, post, row, rows
@@ -430,7 +430,7 @@ def test_what_can_not_be_given_back_makes_way(
     since = "UPDATE transactions SET due_at = now() - interval '1 hour' WHERE payment_id = :id"
     execute(house, f"{since} AND cause = 'paid_twice'", id=first)
     pages.refunds = [Result(Outcome.APPROVED, provider_reference="back")]
-    begin = refunds.begin_refund
+    begin = refund_steps.begin_refund
 
     def stumbles(*args: Any, payment: Any, **kwargs: Any) -> Any:
         if payment["payment_id"] == first:
@@ -439,12 +439,12 @@ def test_what_can_not_be_given_back_makes_way(
 
     monkeypatch.setattr(giving_back, "BATCH", 1)
     monkeypatch.setattr(unattended, "MAKES_WAY_SECONDS", 3600.0)
-    monkeypatch.setattr(refunds, "begin_refund", stumbles)
+    monkeypatch.setattr(refund_steps, "begin_refund", stumbles)
     with house.app_context():
         assert giving_back.run_once() == {"asked": 0, "more": 1}
         assert giving_back.run_once() == {"asked": 1, "more": 1}
         monkeypatch.setattr(unattended, "MAKES_WAY_SECONDS", 0.0)
-        monkeypatch.setattr(refunds, "begin_refund", begin)
+        monkeypatch.setattr(refund_steps, "begin_refund", begin)
         assert giving_back.run_once()["asked"] == 1
     assert [charge_row(house, one, 3)["type"] for one in (first, second)] == ["REFUND"] * 2
 

@@ -145,8 +145,9 @@ def test_the_recipes_name_what_a_provider_needs() -> None:
             re.split("[,;] (?:perhaps )?", settings)
         )
         assert provider in routes
-    ticked = set(re.findall(r"`((?:payment_intent|charge|refund)\.\w+)`", page))
-    assert ticked == set(events.READERS)
+    objects = "payment_intent|charge|refund|setup_intent|payment_method"
+    ticked = set(re.findall(rf"`((?:{objects})\.[\w.]+)`", page))
+    assert ticked == {*events.READERS, *events.SAVED}
 
 
 def test_a_provider_may_be_named_in_any_case(buyer: FlaskClient) -> None:

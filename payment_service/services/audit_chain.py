@@ -47,6 +47,18 @@ OUTCOME = {
 """The columns of a request that its end writes; its beginning wrote the others for good."""
 
 
+UNREADABLE_TOKEN = "no key opens it"
+"""What no event says of a token: one that does not open is not the same as none."""
+
+
+def as_told(payment: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The payment's row, as an event would tell of it."""
+    told = {name: form(payment[name]) for name, form in TOLD_FORMS.items()}
+    if told["payment_token"] is None and payment["payment_token"] is not None:
+        told["payment_token"] = UNREADABLE_TOKEN
+    return told
+
+
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What a text that is none of ours may raise where it is read."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from payment_service.domain.references import transaction_reference
 from payment_service.domain.vocabulary import DEAD
 from payment_service.services import audit_imports
-from payment_service.services.audit_chain import TOLD_FORMS, UNREADABLE, Mismatch, Told, follow
+from payment_service.services.audit_chain import UNREADABLE, Mismatch, Told, as_told, follow
 from payment_service.services.audit_reading import Books
 from payment_service.services.moves import paid_twice
 from payment_service.services.moves.rows import PaymentRow, RefundRow, TransactionRow
@@ -59,7 +59,7 @@ def _faults(books: Books) -> _Found:
     yield from _generated(payment)
     yield from _marked(books, payment)
     if books.events:
-        told = follow(books.events, sealed and _as_told(sealed))
+        told = follow(books.events, sealed and as_told(sealed))
         if isinstance(told, Mismatch):
             yield f"its row in events, event {told.seq}", told.what, told.column
             return
@@ -75,17 +75,6 @@ def _faults(books: Books) -> _Found:
     yield from _sums(books, payment)
     if not books.events:
         yield from _asked(books, {})
-
-
-UNREADABLE_TOKEN = "no key opens it"
-"""What no event says of a token: one that does not open is not the same as none."""
-
-
-def _as_told(payment: Mapping[str, Any]) -> Mapping[str, Any]:
-    told = {name: form(payment[name]) for name, form in TOLD_FORMS.items()}
-    if told["payment_token"] is None and payment["payment_token"] is not None:
-        told["payment_token"] = UNREADABLE_TOKEN
-    return told
 
 
 def _generated(payment: PaymentRow) -> _Found:
@@ -109,7 +98,7 @@ def _marked(books: Books, payment: PaymentRow) -> _Found:
 
 
 def _told(books: Books, payment: PaymentRow, told: Told) -> _Found:
-    stands = {**_as_told(payment), "audit_head": payment["audit_head"]}
+    stands = {**as_told(payment), "audit_head": payment["audit_head"]}
     if payment["audit_head"] is None or bytes(payment["audit_head"]) != told.payment["audit_head"]:
         what = (
             "its audit_head is not the last event's hash; or events were taken from the end, or"
