@@ -94,9 +94,8 @@ def house_on(
         monkeypatch.setenv(name, sandbox.url)
     # Not found is believed after these, and a look-up that found nothing new comes soon again.
     monkeypatch.setenv("RESOLUTION_FIRST_LOOKUP_SECONDS", "0.1")
-    app = create_app(
-        config.load(database_url=url, log_level="ERROR", encryption_keys=ENCRYPTION_KEYS)
-    )
+    monkeypatch.setenv("ENCRYPTION_KEYS", ENCRYPTION_KEYS)
+    app = create_app(config.load(database_url=url, log_level="ERROR"))
     app.testing = True
     found = House(url, sandbox, folder, app)
     try:
