@@ -35,7 +35,7 @@ def add_mine(command: AddMethod) -> Response:
 
 
 @blueprint.get(MINE, operation="listMyPaymentMethods")
-@blueprint.response(200, schemas.PaymentMethodsSchema)
+@blueprint.response(200, schemas.PaymentMethodListSchema)
 def list_mine() -> Response:
     """List what the rider has saved
 
@@ -79,7 +79,7 @@ def add(command: AddMethod, customer_id: int) -> Response:
 
 
 @blueprint.get(THEIRS, operation="listPaymentMethods")
-@blueprint.response(200, schemas.PaymentMethodsSchema)
+@blueprint.response(200, schemas.PaymentMethodListSchema)
 @blueprint.refuses(404)
 def list_theirs(customer_id: int) -> Response:
     """List what a customer has saved

@@ -58,7 +58,7 @@ class PaymentMethodSchema(own.AnswerSchema):
     created_at = own.UTCTime()
 
 
-class PaymentMethodsSchema(own.AnswerSchema):
+class PaymentMethodListSchema(own.AnswerSchema):
     """The newest first; 100 at most."""
 
     example: ClassVar[own.Wire | None] = {"payment_methods": [examples.PAYMENT_METHOD]}
