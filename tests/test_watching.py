@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from payment_service import http
 from payment_service.extensions import HOT, db
 from payment_service.services import beats, log_ins, totals, watching
-from payment_service.services.beats import Written
+from payment_service.services.beats import BeatStanding, Written
 from payment_service.services.moves import resolution
 from payment_service.telemetry.process_metrics import of_group
 from scripts import databases
@@ -114,11 +114,21 @@ def test_a_broken_chain_is_told(own: Flask) -> None:
 def test_what_takes_too_long_is_not_told_and_that_is(
     own: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its time is its own: whatever else a connection may be given, which is longer."""
     assert told(own)["payment_service_watched"][()] == 1.0
     monkeypatch.setattr(watching, "PATIENCE", "50ms")
+    given: list[str] = []
+    reads = beats.read
+
+    def notes_its_time(*, connection: Connection) -> list[BeatStanding]:
+        given.append(connection.scalar(text("SHOW statement_timeout")))
+        return reads(connection=connection)
+
+    monkeypatch.setattr(beats, "read", notes_its_time)
     with own.app_context(), db.engine.connect() as connection:
         connection.execute(text("LOCK TABLE worker_beats IN ACCESS EXCLUSIVE MODE"))
         found = told(own)
+    assert given == ["50ms"]
     assert found["payment_service_watched"][()] == 0.0
     assert SILENT not in found
     assert "payments_by_status" in found
