@@ -192,6 +192,22 @@ def test_older_news_moves_nothing_back(house: Flask, sandbox: Sandbox, walk: str
         assert stands(house, dispute, payment) == first
 
 
+def test_a_deadline_that_the_bank_moves_is_looked_up(house: Flask, sandbox: Sandbox) -> None:
+    payment = paid(house)
+    dispute = contested(sandbox, payment)
+    hear(house, news_of(sandbox, dispute)[0])
+    look_up(house)
+    query = "SELECT evidence_due_at FROM disputes WHERE provider_dispute_id = :id"
+    now = row(house, query, id=dispute)
+    earlier = "UPDATE disputes SET evidence_due_at = now() WHERE provider_dispute_id = :id"
+    execute(house, earlier, id=dispute)  # it stood so before
+    hear(house, news_of(sandbox, dispute)[0])
+    assert row(house, query, id=dispute) != now, "a webhook may be late"
+    look_up(house)
+    assert row(house, query, id=dispute) == now
+    assert fits(house, payment)
+
+
 def test_while_it_is_disputed_nothing_is_refunded(house: Flask, sandbox: Sandbox) -> None:
     payment = paid(house)
     dispute = contested(sandbox, payment, amount=4000)

@@ -121,5 +121,10 @@ def _looked_up(row: Any) -> bool:
         return False
     with db.engine.begin() as connection:
         return take_in(
-            connection, theirs, payment_id=row.payment_id, provider=row.provider, caller=WORKER
+            connection,
+            theirs,
+            payment_id=row.payment_id,
+            provider=row.provider,
+            caller=WORKER,
+            is_current=True,
         )

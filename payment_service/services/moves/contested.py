@@ -58,16 +58,18 @@ def take_in(
     provider: str,
     caller: Caller,
     soon: bool = False,
+    is_current: bool = False,
 ) -> bool:
     """Writes down what is new of it, and what that means for its payment; False for no news. In the
     connection's transaction, which must end soon: it locks the payment. `soon`: the provider is to
-    be asked at once, because this is what a webhook says, which may be late."""
+    be asked at once, because this is what a webhook says, which may be late. `is_current`: it was
+    just asked, so what it says at the same status is no older."""
     payment = rows.read_payment(connection, payment_id, lock=True)
     if payment is None:
         raise LookupError(f"no payment {payment_id}")
     now = datetime.now(UTC)
     standing = _standing(connection, provider, theirs.provider_dispute_id)
-    values = _values(theirs, standing)
+    values = _values(theirs, standing, is_current=is_current)
     due_at = now if soon else _next_look(values, now)
     if standing is None:
         adding = insert(DISPUTE).values(
@@ -107,12 +109,16 @@ def _standing(connection: Connection, provider: str, theirs: str) -> Mapping[str
 _OF_THEIRS = ("reason", "amount", "currency", "evidence_due_at", "submissions", "opened_at")
 
 
-def _values(theirs: TheirDispute, standing: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The row's columns as they shall be. Weaker or older news moves nothing back."""
+def _values(
+    theirs: TheirDispute, standing: Mapping[str, Any] | None, *, is_current: bool
+) -> Mapping[str, Any]:
+    """The row's columns as they shall be. Weaker or older news moves nothing back; a look-up may
+    find another deadline at the same status."""
     said = asdict(theirs)
     if standing is not None:
         before = DisputeKind(standing["kind"]), DisputeStatus(standing["status"])
-        if not goes_on(*before, theirs.kind, theirs.status):
+        still = is_current and before == (theirs.kind, theirs.status)
+        if not still and not goes_on(*before, theirs.kind, theirs.status):
             names = (*_OF_THEIRS, "kind", "status", "closed_at")
             kept = {name: standing[name] for name in names}
             return kept | {"submissions": max(standing["submissions"], theirs.submissions)}
