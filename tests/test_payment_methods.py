@@ -240,6 +240,32 @@ def test_a_method_that_was_taken_away_is_charged_no_more(
     assert of(client, rider)[0]["status"] == "DETACHED"
 
 
+def test_what_was_taken_away_meanwhile_stays_as_it_was(
+    app: Flask, client: FlaskClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the provider's list, with a newer expiry, and what is written of it."""
+    rider = a_number()
+    token = brings(sandbox, begun(client, rider))
+    compare(app)
+    (method,) = of(client, rider)
+    assert told(sandbox, f"/stripe/cards/{token}", exp_year=2040).ok
+    path = f"{MINE}/{method['payment_method_id']}"
+    lists = StripeProvider.saved_methods
+
+    def is_overtaken(keeper: StripeProvider, customer: str) -> Any:
+        found = lists(keeper, customer)
+        assert [one.exp_year for one in found] == [2040]
+        assert client.delete(path, headers=as_rider(rider)).status_code == 204
+        return found
+
+    hastened(app, rider)
+    with monkeypatch.context() as patch:
+        patch.setattr(StripeProvider, "saved_methods", is_overtaken)
+        compare(app)
+    (gone,) = of(client, rider)
+    assert gone == {**method, "status": "DETACHED", "is_default": gone["is_default"]}
+
+
 def kept(app: Flask, method: dict[str, Any]) -> dict[str, Any]:
     number = method["payment_method_id"]
     return row(app, "SELECT * FROM payment_methods WHERE payment_method_id = :n", n=number)
