@@ -192,6 +192,18 @@ def test_older_news_moves_nothing_back(house: Flask, sandbox: Sandbox, walk: str
         assert stands(house, dispute, payment) == first
 
 
+def test_a_webhook_has_the_provider_asked_at_once(house: Flask, sandbox: Sandbox) -> None:
+    """It may be late, and the next one lost."""
+    payment = paid(house)
+    dispute = contested(sandbox, payment)
+    step(sandbox, dispute, "lose")
+    hear(house, news_of(sandbox, dispute)[0])
+    with house.app_context():
+        while disputes.run_once()["more"]:
+            pass
+    assert stands(house, dispute, payment)["dispute"] == "LOST"
+
+
 def test_a_deadline_that_the_bank_moves_is_looked_up(house: Flask, sandbox: Sandbox) -> None:
     payment = paid(house)
     dispute = contested(sandbox, payment)
